@@ -1,0 +1,164 @@
+"""What can go wrong between Python and the ledger.
+
+    LedgerError
+    ├── LedgerUnusable          the caller, or the set-up, is at fault: nothing was sent
+    │   ├── ChainUnreachable      no answer at the endpoint
+    │   ├── ChainMismatch         another chain id than expected
+    │   ├── ContractMismatch      no code, or other code, at the address
+    │   ├── AccountUnusable       bad keystore or password, no funds
+    │   └── CompilerUnusable      solc missing or failing
+    ├── CallRejected            the contract refused the call; one class for each error of ITrainingLedger
+    │   ├── TaskUnknown, TermsInvalid, MemberCountInvalid, ...
+    │   └── UnknownRejection      reverted without a reason this version knows
+    └── HistoryInvalid          the ledger's answers do not fit together
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chain.types import Address, Phase
+
+
+class LedgerError(Exception):
+    """Base of everything this package raises."""
+
+
+class LedgerUnusable(LedgerError):
+    """The set-up is at fault; nothing was sent."""
+
+
+class ChainUnreachable(LedgerUnusable):
+    """No JSON-RPC answer at the endpoint."""
+
+
+class ChainMismatch(LedgerUnusable):
+    """The endpoint serves another chain than expected."""
+
+
+class ContractMismatch(LedgerUnusable):
+    """The code at the address is not the committed contract."""
+
+
+class AccountUnusable(LedgerUnusable):
+    """The account cannot sign or cannot pay."""
+
+
+class CompilerUnusable(LedgerUnusable):
+    """solc is missing or failed."""
+
+
+class HistoryInvalid(LedgerError):
+    """The ledger's answers do not fit together."""
+
+
+class CallRejected(LedgerError):
+    """The contract refused the call. Each subclass mirrors one error of ITrainingLedger, field for field."""
+
+    def __str__(self) -> str:
+        fields = ", ".join(f"{name}={_readable(value)}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({fields})"
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    return value.name if isinstance(value, Phase) else str(value)
+
+
+@dataclass(eq=True)
+class UnknownRejection(CallRejected):
+    """Reverted for a reason this version does not know: `reason` is what the chain said."""
+
+    reason: str
+
+
+@dataclass(eq=True)
+class TaskUnknown(CallRejected):
+    task: int
+
+
+@dataclass(eq=True)
+class TermsInvalid(CallRejected):
+    field: int
+    value: int
+
+
+@dataclass(eq=True)
+class MemberCountInvalid(CallRejected):
+    count: int
+
+
+@dataclass(eq=True)
+class MembersUnordered(CallRejected):
+    member: Address
+
+
+@dataclass(eq=True)
+class DigestMissing(CallRejected):
+    pass
+
+
+@dataclass(eq=True)
+class MemberUnknown(CallRejected):
+    task: int
+    caller: Address
+
+
+@dataclass(eq=True)
+class PhaseMismatch(CallRejected):
+    expected: Phase
+    actual: Phase
+
+
+@dataclass(eq=True)
+class RoundMismatch(CallRejected):
+    expected: int
+    actual: int
+
+
+@dataclass(eq=True)
+class NotEligible(CallRejected):
+    caller: Address
+
+
+@dataclass(eq=True)
+class AlreadyActed(CallRejected):
+    caller: Address
+
+
+@dataclass(eq=True)
+class DeadlinePassed(CallRejected):
+    deadline: int
+
+
+@dataclass(eq=True)
+class DeadlineAhead(CallRejected):
+    deadline: int
+
+
+@dataclass(eq=True)
+class CommitmentMissing(CallRejected):
+    pass
+
+
+@dataclass(eq=True)
+class CommitmentMismatch(CallRejected):
+    expected: bytes
+    actual: bytes
+
+
+@dataclass(eq=True)
+class ExamplesMissing(CallRejected):
+    pass
+
+
+@dataclass(eq=True)
+class IncludedInvalid(CallRejected):
+    included: int
+    revealed: int
+
+
+@dataclass(eq=True)
+class NotAbsent(CallRejected):
+    caller: Address

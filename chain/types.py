@@ -1,0 +1,235 @@
+"""The contract's values in Python: phases, structs and events, field for field.
+
+`tests/chain/test_types.py` holds them against the compiled interface, so that the two cannot drift apart.
+Times are seconds since 1970, fractions basis points (10 000 = all), losses millionths, digests 32 bytes. A bitmap is an
+int in which bit `i` stands for the member at index `i`, in ascending order of address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NewType
+
+Address = NewType("Address", str)
+"""An EIP-55 checksummed address; `chain.accounts.to_address` makes one."""
+
+MAX_MEMBERS = 96
+BASIS_POINTS = 10_000
+
+
+class Phase(IntEnum):
+    """Where a task is (ITrainingLedger.Phase)."""
+
+    NONE = 0
+    COMMIT = 1
+    REVEAL = 2
+    ATTEST = 3
+    FINISHED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is fixed when a task opens (ITrainingLedger.Terms, with units and ranges there)."""
+
+    rounds: int
+    commit_window: int
+    reveal_window: int
+    attest_window: int
+    cohort_fraction: int
+    cohort_floor: int
+    min_updates: int
+    quorum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reveal:
+    """What a client opens its commitment with (ITrainingLedger.Reveal)."""
+
+    update_digest: bytes
+    num_examples: int
+    training_loss: int
+    held_out_loss: int
+    salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """A task at a glance (ITrainingLedger.TaskState)."""
+
+    coordinator: Address
+    manifest_digest: bytes
+    genesis_digest: bytes
+    terms: Terms
+    member_count: int
+    phase: Phase
+    round: int
+    attempt: int
+    deadline: int
+    eligible: int
+    acted: int
+    absent: int
+    lead_votes: int
+    parent_digest: bytes
+    history_head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOpened:
+    task: int
+    coordinator: Address
+    manifest_digest: bytes
+    genesis_digest: bytes
+    members: tuple[Address, ...]
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class RoundOpened:
+    task: int
+    round: int
+    attempt: int
+    parent_digest: bytes
+    seed: bytes
+    cohort: int
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateCommitted:
+    task: int
+    round: int
+    client: Address
+    commitment: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSkipped:
+    task: int
+    round: int
+    member: Address
+
+
+@dataclass(frozen=True, slots=True)
+class RevealOpened:
+    task: int
+    round: int
+    committed: int
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRevealed:
+    task: int
+    round: int
+    client: Address
+    reveal: Reveal
+
+
+@dataclass(frozen=True, slots=True)
+class AttestOpened:
+    task: int
+    round: int
+    revealed: int
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateAttested:
+    task: int
+    round: int
+    client: Address
+    aggregate_digest: bytes
+    included: int
+
+
+@dataclass(frozen=True, slots=True)
+class MembersMissed:
+    task: int
+    round: int
+    missed: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRejoined:
+    task: int
+    member: Address
+
+
+@dataclass(frozen=True, slots=True)
+class AbsencesForgiven:
+    task: int
+    forgiven: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFinalised:
+    task: int
+    round: int
+    aggregate_digest: bytes
+    included: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundAborted:
+    task: int
+    round: int
+    attempt: int
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFinished:
+    task: int
+    final_digest: bytes
+
+
+Event = (
+    TaskOpened
+    | RoundOpened
+    | UpdateCommitted
+    | RoundSkipped
+    | RevealOpened
+    | UpdateRevealed
+    | AttestOpened
+    | AggregateAttested
+    | MembersMissed
+    | MemberRejoined
+    | AbsencesForgiven
+    | RoundFinalised
+    | RoundAborted
+    | TaskFinished
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the history: an event, and where and when the chain recorded it.
+
+    `transaction` is None where the ledger has no transactions (`MemoryLedger`).
+    """
+
+    event: Event
+    block_number: int
+    log_index: int
+    timestamp: int
+    transaction: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a call to the ledger left behind: its transaction, block, gas, and the entries it added."""
+
+    transaction: bytes | None
+    block_number: int
+    gas_used: int
+    entries: tuple[Entry, ...]
+
+
+def indices(bitmap: int) -> Iterator[int]:
+    """Yield the positions of a bitmap's ones, lowest first."""
+    while bitmap:
+        low = bitmap & -bitmap
+        yield low.bit_length() - 1
+        bitmap ^= low

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+/// @title The training ledger: rounds of federated learning, run and recorded on chain
+/// @notice One contract carries many tasks. A task is a fixed list of members who train one model together, round by
+/// round. This page is the protocol; `TrainingLedger` only carries it out.
+///
+///     every member of the cohort            every revealer
+///       COMMIT ────────► REVEAL ────────► ATTEST ────────► final, next round ... FINISHED
+///          │ deadline       │ deadline       │ deadline
+///          └─ too few, or no quorum: the round is aborted, recorded, and reopened with a fresh cohort
+///
+/// A phase ends as soon as everyone who may act in it has acted. After its deadline anyone may end it with `advance`.
+/// A member who let a deadline pass is absent: later cohorts are drawn without it until it calls `rejoin`. When fewer
+/// members than `cohortFloor` are present, all absences are forgiven.
+///
+/// Sets of members are bitmaps: bit `i` stands for the member at index `i`, in ascending order of address.
+///
+/// Every event below is folded into its task's history head, in the order of emission:
+/// `head = keccak256(abi.encode(head, topic0 of the event, every argument after task in order of declaration))`, where a
+/// dynamic argument or struct is encoded as abi.encode does. The head of a task begins as
+/// `keccak256(abi.encode(block.chainid, address(this), task))`. Replaying the log must give the same head.
+interface ITrainingLedger {
+    // ---------------------------------------------------------------------------------------------- types
+
+    /// @notice Where a task is. `None` is the phase of a task that was never opened.
+    enum Phase {
+        None,
+        Commit,
+        Reveal,
+        Attest,
+        Finished
+    }
+
+    /// @notice What is fixed when a task opens. Fractions are in basis points (10 000 = all).
+    /// @param rounds Final rounds after which the task is finished; at least 1.
+    /// @param commitWindow Seconds a cohort has to train and commit; at least 1.
+    /// @param revealWindow Seconds to publish and reveal; at least 1.
+    /// @param attestWindow Seconds to aggregate and attest; at least 1.
+    /// @param cohortFraction Share of the present members drawn for a round, rounded down; 1 to 10 000.
+    /// @param cohortFloor Least number of members drawn; 1 to the number of members.
+    /// @param minUpdates A round with fewer commitments or reveals than this is aborted; 1 to cohortFloor.
+    /// @param quorum More than this share of the revealers must attest to the same pair; 5 000 to 9 999, so that no two
+    /// pairs can both be final.
+    struct Terms {
+        uint16 rounds;
+        uint24 commitWindow;
+        uint24 revealWindow;
+        uint24 attestWindow;
+        uint16 cohortFraction;
+        uint8 cohortFloor;
+        uint8 minUpdates;
+        uint16 quorum;
+    }
+
+    /// @notice What a client opens its commitment with.
+    /// @param updateDigest sha256 of the update blob.
+    /// @param numExamples Examples trained on; the client's weight in the aggregate.
+    /// @param trainingLoss Loss over the local training, in millionths.
+    /// @param heldOutLoss Loss of the received model on local data held out from training, in millionths.
+    /// @param salt Random; keeps the commitment from being guessed.
+    struct Reveal {
+        bytes32 updateDigest;
+        uint64 numExamples;
+        int64 trainingLoss;
+        int64 heldOutLoss;
+        bytes32 salt;
+    }
+
+    /// @notice A task at a glance, as `taskState` returns it.
+    /// @param eligible Members who may act in this phase and have not declined.
+    /// @param acted Of these, who has acted.
+    /// @param absent Members left out of later draws until they rejoin.
+    /// @param leadVotes Attestations so far to the pair that was attested first in this phase.
+    struct TaskState {
+        address coordinator;
+        bytes32 manifestDigest;
+        bytes32 genesisDigest;
+        Terms terms;
+        uint8 memberCount;
+        Phase phase;
+        uint16 round;
+        uint16 attempt;
+        uint32 deadline;
+        uint96 eligible;
+        uint96 acted;
+        uint96 absent;
+        uint8 leadVotes;
+        bytes32 parentDigest;
+        bytes32 historyHead;
+    }
+
+    // ---------------------------------------------------------------------------------------------- events
+
+    /// @notice A task was opened. Its members are in ascending order of address.
+    event TaskOpened(
+        uint256 indexed task,
+        address indexed coordinator,
+        bytes32 manifestDigest,
+        bytes32 genesisDigest,
+        address[] members,
+        Terms terms
+    );
+
+    /// @notice A round was opened, or opened again after an abort (`attempt` counts from 0 within the round).
+    event RoundOpened(
+        uint256 indexed task,
+        uint16 indexed round,
+        uint16 attempt,
+        bytes32 parentDigest,
+        bytes32 seed,
+        uint96 cohort,
+        uint32 deadline
+    );
+
+    /// @notice A member of the cohort committed to an update.
+    event UpdateCommitted(
+        uint256 indexed task, uint16 indexed round, address indexed client, bytes32 commitment
+    );
+
+    /// @notice A member of the cohort declined the round.
+    event RoundSkipped(uint256 indexed task, uint16 indexed round, address indexed member);
+
+    /// @notice Commitments are closed; those who committed may reveal.
+    event RevealOpened(uint256 indexed task, uint16 indexed round, uint96 committed, uint32 deadline);
+
+    /// @notice A client opened its commitment: its update is on record.
+    event UpdateRevealed(
+        uint256 indexed task, uint16 indexed round, address indexed client, Reveal reveal
+    );
+
+    /// @notice Reveals are closed; the revealers may attest.
+    event AttestOpened(uint256 indexed task, uint16 indexed round, uint96 revealed, uint32 deadline);
+
+    /// @notice A revealer attested to an aggregate and to the set of updates that went into it.
+    event AggregateAttested(
+        uint256 indexed task,
+        uint16 indexed round,
+        address indexed client,
+        bytes32 aggregateDigest,
+        uint96 included
+    );
+
+    /// @notice Members let a deadline pass and are now absent.
+    event MembersMissed(uint256 indexed task, uint16 indexed round, uint96 missed);
+
+    /// @notice An absent member is back.
+    event MemberRejoined(uint256 indexed task, address indexed member);
+
+    /// @notice Too few were present for a cohort, so that all absences were forgiven.
+    event AbsencesForgiven(uint256 indexed task, uint96 forgiven);
+
+    /// @notice A round is final. When the whole cohort declined it, `included` is 0 and the digest is the parent's.
+    event RoundFinalised(
+        uint256 indexed task, uint16 indexed round, bytes32 aggregateDigest, uint96 included
+    );
+
+    /// @notice A round ended without a result: too few updates, or no quorum. `phase` says in which phase.
+    event RoundAborted(uint256 indexed task, uint16 indexed round, uint16 attempt, Phase phase);
+
+    /// @notice The last round is final.
+    event TaskFinished(uint256 indexed task, bytes32 finalDigest);
+
+    // ---------------------------------------------------------------------------------------------- errors
+
+    /// @notice No such task.
+    error TaskUnknown(uint256 task);
+    /// @notice A field of the terms is out of range; `field` is its position in `Terms`.
+    error TermsInvalid(uint8 field, uint256 value);
+    /// @notice Fewer than 1 or more than 96 members.
+    error MemberCountInvalid(uint256 count);
+    /// @notice Members must ascend strictly and not be zero; `member` does not.
+    error MembersUnordered(address member);
+    /// @notice Digests of manifest and genesis must not be zero.
+    error DigestMissing();
+    /// @notice The caller is no member of the task.
+    error MemberUnknown(uint256 task, address caller);
+    /// @notice The task is in another phase than the call needs.
+    error PhaseMismatch(Phase expected, Phase actual);
+    /// @notice The task is at another round than the caller believes.
+    error RoundMismatch(uint16 expected, uint16 actual);
+    /// @notice The caller is not among those who may act in this phase, or has declined.
+    error NotEligible(address caller);
+    /// @notice The caller has already acted in this phase.
+    error AlreadyActed(address caller);
+    /// @notice The phase is over; `advance` ends it.
+    error DeadlinePassed(uint32 deadline);
+    /// @notice The phase is not over yet.
+    error DeadlineAhead(uint32 deadline);
+    /// @notice A commitment must not be zero.
+    error CommitmentMissing();
+    /// @notice The reveal does not open the commitment.
+    error CommitmentMismatch(bytes32 expected, bytes32 actual);
+    /// @notice An update of no examples has no weight.
+    error ExamplesMissing();
+    /// @notice The included set holds members who did not reveal.
+    error IncludedInvalid(uint96 included, uint96 revealed);
+    /// @notice The member is present already.
+    error NotAbsent(address caller);
+
+    // ---------------------------------------------------------------------------------------------- functions
+
+    /// @notice Open a task and its first round. Anyone may; the caller becomes the task's coordinator, which gives no
+    /// further right.
+    /// @param manifestDigest sha256 of the manifest; not zero.
+    /// @param genesisDigest sha256 of the model that round 1 starts from; not zero.
+    /// @param members 1 to 96 addresses, strictly ascending.
+    /// @return task Its number, counting from 1.
+    function openTask(
+        bytes32 manifestDigest,
+        bytes32 genesisDigest,
+        address[] calldata members,
+        Terms calldata terms
+    ) external returns (uint256 task);
+
+    /// @notice Commit to an update for this round. See `commitmentOf` for the commitment.
+    function commit(uint256 task, uint16 round, bytes32 commitment) external;
+
+    /// @notice Decline this round. It counts as an answer: nobody waits for the caller.
+    function skip(uint256 task, uint16 round) external;
+
+    /// @notice Open the commitment.
+    function reveal(uint256 task, uint16 round, Reveal calldata opening) external;
+
+    /// @notice Attest that aggregating the `included` updates gives the model with this digest.
+    /// The first pair with a quorum is final.
+    function attest(uint256 task, uint16 round, bytes32 aggregateDigest, uint96 included) external;
+
+    /// @notice End a phase whose deadline has passed. Anyone may.
+    function advance(uint256 task) external;
+
+    /// @notice End the caller's absence, from the next draw on.
+    function rejoin(uint256 task) external;
+
+    /// @notice Number of tasks opened so far.
+    function taskCount() external view returns (uint256);
+
+    /// @notice The task at a glance.
+    function taskState(uint256 task) external view returns (TaskState memory);
+
+    /// @notice The index of a member of the task.
+    function memberIndex(uint256 task, address member) external view returns (uint8);
+
+    /// @notice The commitment a client must send before it may reveal `opening`:
+    /// `keccak256(abi.encode(block.chainid, address(this), task, round, client, opening))`.
+    function commitmentOf(uint256 task, uint16 round, address client, Reveal calldata opening)
+        external
+        view
+        returns (bytes32);
+
+    /// @notice The members drawn from `candidates` by `seed`: `size` of them, by the first `size` steps of a
+    /// Fisher-Yates shuffle of the candidates in ascending order, in which step `i` swaps position `i` with
+    /// `i + uint256(keccak256(abi.encode(seed, i))) % (n - i)`, `i` as uint256.
+    function draw(bytes32 seed, uint96 candidates, uint8 size) external pure returns (uint96 cohort);
+}

@@ -1,0 +1,75 @@
+"""What can go wrong off chain, in two families.
+
+    GanchorError
+    ├── Misuse                  our caller's fault, or the machine's: say it in one line and stop
+    │   ├── ManifestInvalid       a field of the manifest, and what is allowed there
+    │   ├── DataUnusable          unknown data set, empty folder, unreadable pictures
+    │   ├── StoreUnusable         the store cannot be reached, or is full
+    │   ├── DeviceUnusable        no such device here
+    │   ├── StateUnusable         the node's own state folder is damaged or in use
+    │   └── AuditImpossible       the audit could not be carried out
+    └── BadData                 somebody else's bytes are wrong: leave them out, record it, go on
+        ├── BlobMissing           the store does not have the digest
+        ├── BlobTampered          the bytes do not hash to their name
+        ├── BlobOversized         more bytes than the reader allows
+        ├── BlobMalformed         not the encoding of docs/protocol.md
+        └── UpdateInvalid         a well-formed update that breaks a validity rule
+"""
+
+from __future__ import annotations
+
+
+class GanchorError(Exception):
+    """Base of everything this package raises."""
+
+
+class Misuse(GanchorError):
+    """The caller's fault, or the machine's."""
+
+
+class ManifestInvalid(Misuse):
+    """A field of the manifest is wrong; the message names it and says what is allowed."""
+
+
+class DataUnusable(Misuse):
+    """The training data cannot be used."""
+
+
+class StoreUnusable(Misuse):
+    """The store cannot be reached or written."""
+
+
+class DeviceUnusable(Misuse):
+    """The device asked for is not there."""
+
+
+class StateUnusable(Misuse):
+    """The node's state folder is damaged or in use."""
+
+
+class AuditImpossible(Misuse):
+    """The audit could not be carried out, so that nothing is said about the history."""
+
+
+class BadData(GanchorError):
+    """Somebody else's bytes are wrong."""
+
+
+class BlobMissing(BadData):
+    """The store does not have the digest."""
+
+
+class BlobTampered(BadData):
+    """The bytes do not hash to the digest they are stored under."""
+
+
+class BlobOversized(BadData):
+    """More bytes than the reader allows."""
+
+
+class BlobMalformed(BadData):
+    """The bytes are not the encoding that docs/protocol.md specifies."""
+
+
+class UpdateInvalid(BadData):
+    """A well-formed update that breaks a validity rule."""

@@ -1,0 +1,272 @@
+"""The manifest: everything the members agree on before training, as one file whose digest is on chain.
+
+People write TOML; what is stored and hashed is canonical JSON with every default and preset written out, so that the
+digest says which algorithm ran even when the defaults of a later version differ.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+
+from chain.accounts import to_address
+from chain.types import BASIS_POINTS, MAX_MEMBERS, Address, Terms
+from fl_node.errors import BlobMalformed, ManifestInvalid
+
+MANIFEST_FORMAT = 1
+MAX_MANIFEST_BYTES = 1 << 20
+
+
+def _as_decimal(value: object) -> object:
+    # A float has been rounded already; TOML and JSON numbers arrive as Decimal or str instead.
+    return Decimal(value) if isinstance(value, str | int) and not isinstance(value, bool) else value
+
+
+def _plain(value: Decimal) -> str:
+    return format(value.normalize(), "f")
+
+
+Number = Annotated[
+    Decimal, BeforeValidator(_as_decimal), PlainSerializer(_plain), Field(allow_inf_nan=False)
+]
+"""An exact decimal, written in JSON as a string without exponent or trailing zeros."""
+
+Fraction = Annotated[Number, Field(gt=0, le=1, decimal_places=4)]
+Member = Annotated[str, AfterValidator(to_address)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class DataSchema(_Section):
+    """What every member's data must look like: square pictures, scaled to values in [-1, 1]."""
+
+    channels: Literal[1, 3] = 1
+    size: Literal[32, 64] = 32
+    held_out: Annotated[Number, Field(gt=0, lt=1)] = Decimal("0.1")
+    """Share of a member's data that is never trained on, only measured on."""
+
+
+class GanLearner(_Section):
+    """A DCGAN: its two networks, its objective and its optimisers (Radford et al. 2015, arXiv:1511.06434)."""
+
+    kind: Literal["gan"] = "gan"
+    latent: Annotated[int, Field(ge=1, le=1024)] = 100
+    generator_width: Annotated[int, Field(ge=4, le=512)] = 64
+    discriminator_width: Annotated[int, Field(ge=4, le=512)] = 64
+    loss: Literal["bce", "hinge", "relativistic"] = "relativistic"
+    norm: Literal["batch", "group", "none"] = "group"
+    batch: Annotated[int, Field(ge=2, le=4096)] = 32
+    generator_rate: Annotated[Number, Field(gt=0, le=1)] = Decimal("0.0002")
+    discriminator_rate: Annotated[Number, Field(gt=0, le=1)] = Decimal("0.0002")
+    beta1: Annotated[Number, Field(ge=0, lt=1)] = Decimal("0.5")
+    beta2: Annotated[Number, Field(ge=0, lt=1)] = Decimal("0.999")
+    ema_half_life: Annotated[int, Field(ge=0)] = 200
+    """Steps after which a generator weight counts half in its exponential average; 0 keeps none."""
+
+
+class Work(_Section):
+    """How much a member trains in a round: a number of optimiser steps, or of passes over its data."""
+
+    steps: Annotated[int, Field(ge=1)] | None = None
+    epochs: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        return self
+
+
+class Strategy(_Section):
+    """Independent choices that together are a federated algorithm."""
+
+    share: Annotated[tuple[str, ...], Field(min_length=1)] = ("*",)
+    """Patterns over tensor names; what matches is exchanged, the rest stays with its member."""
+    train: Literal["plain"] = "plain"
+    work: Work = Work(epochs=1)
+    encode: Literal["float32"] = "float32"
+    combine: Literal["weighted_mean"] = "weighted_mean"
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "fedavg": {"train": "plain", "encode": "float32", "combine": "weighted_mean"},
+}
+"""Names for well-known combinations. A preset is a starting point: choices written beside it win."""
+
+
+class Rounds(_Section):
+    """How rounds run; on chain these are the task's terms (contracts/ITrainingLedger.sol)."""
+
+    count: Annotated[int, Field(ge=1, le=65_535)]
+    commit_window: Annotated[int, Field(ge=1, lt=1 << 24)] = 600
+    reveal_window: Annotated[int, Field(ge=1, lt=1 << 24)] = 120
+    attest_window: Annotated[int, Field(ge=1, lt=1 << 24)] = 120
+    cohort_fraction: Fraction = Decimal(1)
+    cohort_floor: Annotated[int, Field(ge=1, le=MAX_MEMBERS)] = 2
+    min_updates: Annotated[int, Field(ge=1, le=MAX_MEMBERS)] = 2
+    quorum: Annotated[Number, Field(ge=Decimal("0.5"), lt=1, decimal_places=4)] = Decimal("0.5")
+
+
+class Limits(_Section):
+    """What an update may be at most; one that is more is left out."""
+
+    update_norm: Annotated[Number, Field(gt=0)] = Decimal(1000)
+    """Euclidean norm of the whole update."""
+    examples: Annotated[int, Field(ge=1, le=(1 << 53) - 1)] = 1_000_000
+    model_bytes: Annotated[int, Field(ge=1)] = 1 << 30
+
+
+class Manifest(_Section):
+    """A task, whole. Field by field: docs/manifest.md."""
+
+    format: Literal[1] = MANIFEST_FORMAT
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)]
+    members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=MAX_MEMBERS)]
+    data: DataSchema = DataSchema()
+    learner: GanLearner = GanLearner()
+    strategy: Strategy = Strategy()
+    rounds: Rounds
+    limits: Limits = Limits()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        strategy = values.get("strategy", "fedavg")
+        chosen = {"preset": strategy} if isinstance(strategy, str) else dict(strategy)
+        name = chosen.pop("preset", "fedavg")
+        if name not in PRESETS:
+            raise ValueError(f"strategy {name!r} is not known; allowed: {', '.join(sorted(PRESETS))}")
+        return {**values, "strategy": {**PRESETS[name], **chosen}}
+
+    @model_validator(mode="after")
+    def _members_fit(self) -> Self:
+        numbers = [int(member, 16) for member in self.members]
+        if sorted(set(numbers)) != numbers:
+            raise ValueError("members must be distinct and in ascending order of address")
+        if self.rounds.cohort_floor > len(self.members):
+            raise ValueError(
+                f"rounds.cohort_floor is {self.rounds.cohort_floor}, but there are {len(self.members)} members"
+            )
+        if self.rounds.min_updates > self.rounds.cohort_floor:
+            raise ValueError(
+                f"rounds.min_updates is {self.rounds.min_updates}; at most rounds.cohort_floor, "
+                f"{self.rounds.cohort_floor}, is allowed"
+            )
+        return self
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The members, in ascending order; position = index on chain."""
+        return tuple(Address(member) for member in self.members)
+
+    def terms(self) -> Terms:
+        """The part of the manifest that the contract itself enforces."""
+        rounds = self.rounds
+        return Terms(
+            rounds=rounds.count,
+            commit_window=rounds.commit_window,
+            reveal_window=rounds.reveal_window,
+            attest_window=rounds.attest_window,
+            cohort_fraction=int(rounds.cohort_fraction * BASIS_POINTS),
+            cohort_floor=rounds.cohort_floor,
+            min_updates=rounds.min_updates,
+            quorum=int(rounds.quorum * BASIS_POINTS),
+        )
+
+    def to_bytes(self) -> bytes:
+        """The canonical JSON that is stored and hashed (docs/protocol.md)."""
+        return canonical_json(self.model_dump(mode="json"))
+
+
+def canonical_json(value: object) -> bytes:
+    """Encode a value so that equal values give equal bytes: UTF-8, sorted keys, no spaces, no NaN.
+
+    Args:
+        value: Dicts with text keys, lists, text, ints, bools and None; no floats, whose text differs between languages.
+
+    Raises:
+        TypeError: A float or another type is in the value.
+    """
+    _refuse_floats(value)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def _refuse_floats(value: object) -> None:
+    if isinstance(value, dict):
+        for item in value.values():
+            _refuse_floats(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_floats(item)
+    elif isinstance(value, float):
+        raise TypeError(f"canonical JSON holds no floats, got {value!r}")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest that a person wrote, in TOML.
+
+    Raises:
+        ManifestInvalid: The file cannot be read, is no TOML, or a field is wrong; the message names it.
+    """
+    try:
+        values = tomllib.loads(path.read_text(), parse_float=Decimal)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ManifestInvalid(f"{path}: {error}") from None
+    return build_manifest(values)
+
+
+def build_manifest(values: dict[str, Any]) -> Manifest:
+    """Validate a manifest's values.
+
+    Raises:
+        ManifestInvalid: A field is wrong; the message names each one and says what is allowed.
+    """
+    try:
+        return Manifest.model_validate(values)
+    except ValidationError as error:
+        raise ManifestInvalid(_explain(error)) from None
+
+
+def parse_manifest(blob: bytes) -> Manifest:
+    """Read a manifest back from its stored canonical JSON.
+
+    Raises:
+        BlobMalformed: Not JSON, not a valid manifest, or not in canonical form.
+    """
+    try:
+        manifest = build_manifest(json.loads(blob, parse_float=Decimal))
+    except (ValueError, ManifestInvalid, RecursionError) as error:
+        raise BlobMalformed(f"not a manifest: {error}") from None
+    if manifest.to_bytes() != blob:
+        raise BlobMalformed("the manifest is not in canonical form")
+    return manifest
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        field = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        given = "" if isinstance(problem["input"], dict) else f" (given: {problem['input']!r})"
+        lines.append(f"{field}: {message}{given}" if field else message)
+    return "manifest: " + "; ".join(lines)
