@@ -1,4 +1,138 @@
-"""The arithmetic of the contract: commitments, cohorts and the running history head, as pure functions.
+"""The arithmetic of the contract, as pure functions: commitments, cohorts, the running history head.
 
-What is computed here is specified in contracts/ITrainingLedger.sol; the contract computes the same on chain.
+It is specified in contracts/ITrainingLedger.sol; the contract computes the same on chain.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, fields
+from typing import Any, get_args
+
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
+
+from chain.types import (
+    AbsencesForgiven,
+    Address,
+    AggregateAttested,
+    AttestOpened,
+    Event,
+    MemberRejoined,
+    MembersMissed,
+    Phase,
+    Reveal,
+    RevealOpened,
+    RoundAborted,
+    RoundFinalised,
+    RoundOpened,
+    RoundSkipped,
+    TaskFinished,
+    TaskOpened,
+    Terms,
+    UpdateCommitted,
+    UpdateRevealed,
+    indices,
+)
+
+TERMS = "(uint16,uint24,uint24,uint24,uint16,uint8,uint8,uint16)"
+REVEAL = "(bytes32,uint64,int64,int64,bytes32)"
+
+ARGUMENTS: dict[type[Event], tuple[str, ...]] = {
+    TaskOpened: ("uint256", "address", "bytes32", "bytes32", "address[]", TERMS),
+    RoundOpened: ("uint256", "uint16", "uint16", "bytes32", "bytes32", "uint96", "uint32"),
+    UpdateCommitted: ("uint256", "uint16", "address", "bytes32"),
+    RoundSkipped: ("uint256", "uint16", "address"),
+    RevealOpened: ("uint256", "uint16", "uint96", "uint32"),
+    UpdateRevealed: ("uint256", "uint16", "address", REVEAL),
+    AttestOpened: ("uint256", "uint16", "uint96", "uint32"),
+    AggregateAttested: ("uint256", "uint16", "address", "bytes32", "uint96"),
+    MembersMissed: ("uint256", "uint16", "uint96"),
+    MemberRejoined: ("uint256", "address"),
+    AbsencesForgiven: ("uint256", "uint96"),
+    RoundFinalised: ("uint256", "uint16", "bytes32", "uint96"),
+    RoundAborted: ("uint256", "uint16", "uint16", "uint8"),
+    TaskFinished: ("uint256", "bytes32"),
+}
+"""The ABI types of each event's arguments, in order of declaration."""
+
+EVENTS: dict[str, type[Event]] = {event_type.__name__: event_type for event_type in get_args(Event)}
+"""The events by their names in the ABI."""
+
+
+def topic0(event_type: type[Event]) -> bytes:
+    """Return the keccak256 of the event's signature: 32 bytes."""
+    return keccak(text=f"{event_type.__name__}({','.join(ARGUMENTS[event_type])})")
+
+
+TOPICS: dict[bytes, type[Event]] = {topic0(event_type): event_type for event_type in ARGUMENTS}
+"""The events by the first topic of their logs."""
+
+
+def event_from_abi(event_type: type[Event], arguments: Sequence[Any]) -> Event:
+    """Build an event from decoded ABI values.
+
+    Args:
+        event_type: One of `EVENTS`.
+        arguments: Every argument in order of declaration; addresses checksummed, structs as
+            sequences.
+    """
+    named = zip(fields(event_type), arguments, strict=True)
+    return event_type(**{field.name: _from_abi(field.name, value) for field, value in named})
+
+
+def _from_abi(name: str, value: Any) -> Any:
+    match name:
+        case "members":
+            return tuple(value)
+        case "terms":
+            return Terms(*value)
+        case "reveal":
+            return Reveal(*value)
+        case "phase":
+            return Phase(value)
+        case _:
+            return value
+
+
+def first_head(chain_id: int, contract: Address, task: int) -> bytes:
+    """Return the history head of a task before its first event: 32 bytes."""
+    return keccak(encode(("uint256", "address", "uint256"), (chain_id, contract, task)))
+
+
+def fold(head: bytes, event: Event) -> bytes:
+    """Return the history head after an event of the task: 32 bytes.
+
+    Args:
+        head: The head before the event, 32 bytes.
+        event: What was recorded. Its task is not folded in, because the first head binds it.
+    """
+    types = ("bytes32", "bytes32", *ARGUMENTS[type(event)][1:])
+    return keccak(encode(types, (head, topic0(type(event)), *astuple(event)[1:])))
+
+
+def commitment_of(
+    chain_id: int, contract: Address, task: int, round: int, client: Address, opening: Reveal
+) -> bytes:
+    """Return the commitment that `opening` opens, as the contract's `commitmentOf` does: 32 bytes."""
+    types = ("uint256", "address", "uint256", "uint16", "address", REVEAL)
+    return keccak(encode(types, (chain_id, contract, task, round, client, astuple(opening))))
+
+
+def draw(seed: bytes, candidates: int, size: int) -> int:
+    """Draw a cohort as the contract's `draw` does: `size` steps of a Fisher-Yates shuffle.
+
+    Args:
+        seed: 32 bytes.
+        candidates: Bitmap of those to draw from.
+        size: How many to draw; all candidates are drawn when there are no more than this.
+
+    Returns:
+        Bitmap of those drawn.
+    """
+    order = list(indices(candidates))
+    for i in range(min(size, len(order))):
+        digest = keccak(encode(("bytes32", "uint256"), (seed, i)))
+        j = i + int.from_bytes(digest, "big") % (len(order) - i)
+        order[i], order[j] = order[j], order[i]
+    return sum(1 << index for index in order[:size])

@@ -1,0 +1,169 @@
+"""The contract, from Solidity to the committed artifact.
+
+py-solc-x drives the compiler: a native solc of the pinned version where py-solc-x has installed one,
+else the npm package `solc` (the same compiler, built for node). package.json pins it and the
+Solidity library; npm puts both into a cache folder. Compiling again must give the committed artifact
+byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import solcx
+from solcx.exceptions import SolcError, SolcNotInstalled
+
+from chain.errors import CompilerUnusable
+
+CONTRACT = "TrainingLedger"
+ARTIFACT = Path(__file__).parent / "artifacts" / f"{CONTRACT}.json"
+LIBRARY_SOURCES = ("@openzeppelin/contracts/utils/math/SafeCast.sol",)
+SETTINGS: dict[str, Any] = {
+    # The newest EVM with an opcode that the compiler uses here; py-evm, Besu and L2s all run it.
+    "evmVersion": "cancun",
+    "optimizer": {"enabled": True, "runs": 10_000},
+    "viaIR": True,
+    "outputSelection": {
+        "*": {CONTRACT: ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "metadata"]}
+    },
+}
+NPM_SECONDS = 300
+
+# What py-solc-x calls. The npm package has a command of its own, but that mixes other lines into
+# its JSON and stops at a pipe that is not full yet.
+SOLC_SCRIPT = """\
+#!/usr/bin/env node
+const solc = require("solc");
+const input = () => require("fs").readFileSync(0, "utf8");
+console.log(process.argv.includes("--version") ? solc.version() : solc.compile(input()));
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A compiled contract.
+
+    Attributes:
+        abi: The contract's ABI, as JSON.
+        bytecode: Creation code, 0x and hex digits.
+        deployed_bytecode: What the chain holds after deployment, 0x and hex digits.
+        compiler: Version and commit of solc.
+        settings: What solc was asked for.
+        sources: sha256 of each source file, by its import path.
+    """
+
+    abi: list[dict[str, Any]]
+    bytecode: str
+    deployed_bytecode: str
+    compiler: str
+    settings: dict[str, Any]
+    sources: dict[str, str]
+
+    def to_bytes(self) -> bytes:
+        """Return the artifact file's bytes: the same for the same artifact, on any machine."""
+        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
+
+    @property
+    def digest(self) -> bytes:
+        """sha256 of the artifact file."""
+        return hashlib.sha256(self.to_bytes()).digest()
+
+
+def load_artifact() -> Artifact:
+    """Return the committed artifact."""
+    return Artifact(**json.loads(ARTIFACT.read_bytes()))
+
+
+def compile_contracts(root: Path) -> Artifact:
+    """Compile the contract in a checkout of the project.
+
+    Args:
+        root: Folder that holds contracts/ and package.json.
+
+    Raises:
+        CompilerUnusable: sources, npm or the compiler are missing, or the contract is in error.
+    """
+    try:
+        packages = _install_packages((root / "package.json").read_bytes())
+        sources = _read_sources(root, packages)
+        output = solcx.compile_standard(
+            {
+                "language": "Solidity",
+                "sources": {name: {"content": text} for name, text in sources.items()},
+                "settings": SETTINGS,
+            },
+            solc_binary=_solc(packages),
+        )
+    except (OSError, ValueError, SolcError) as error:
+        raise CompilerUnusable(f"cannot compile {CONTRACT} in {root}: {error}") from error
+    return _artifact(output, sources)
+
+
+def _read_sources(root: Path, packages: Path) -> dict[str, str]:
+    own = {f"contracts/{path.name}": path for path in sorted((root / "contracts").glob("*.sol"))}
+    library = {name: packages / "node_modules" / name for name in LIBRARY_SOURCES}
+    return {name: path.read_text("utf-8") for name, path in (own | library).items()}
+
+
+def _artifact(output: dict[str, Any], sources: dict[str, str]) -> Artifact:
+    contract = output["contracts"][f"contracts/{CONTRACT}.sol"][CONTRACT]
+    return Artifact(
+        abi=contract["abi"],
+        bytecode="0x" + contract["evm"]["bytecode"]["object"],
+        deployed_bytecode="0x" + contract["evm"]["deployedBytecode"]["object"],
+        compiler=json.loads(contract["metadata"])["compiler"]["version"],
+        settings=SETTINGS,
+        sources={name: hashlib.sha256(text.encode()).hexdigest() for name, text in sources.items()},
+    )
+
+
+def _solc(packages: Path) -> Path:
+    version = json.loads((packages / "package.json").read_bytes())["dependencies"]["solc"]
+    try:
+        return solcx.install.get_executable(version)
+    except SolcNotInstalled:
+        return packages / "solc"
+
+
+def _install_packages(package_json: bytes) -> Path:
+    """Install what package.json names into a cache folder, once, and return the folder."""
+    cache = platformdirs.user_cache_path("ganchor") / "solc"
+    folder = cache / hashlib.sha256(package_json + SOLC_SCRIPT.encode()).hexdigest()[:16]
+    if folder.exists():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(dir=cache))
+    (building / "package.json").write_bytes(package_json)
+    script = building / "solc"
+    script.write_text(SOLC_SCRIPT)
+    script.chmod(0o755)
+    try:
+        _npm_install(building)
+        building.replace(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def _npm_install(folder: Path) -> None:
+    command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"]
+    try:
+        subprocess.run(
+            command, cwd=folder, check=True, capture_output=True, text=True, timeout=NPM_SECONDS
+        )
+    except FileNotFoundError as error:
+        raise CompilerUnusable(
+            "npm is not installed; it provides the compiler (see package.json)"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise CompilerUnusable(f"npm gave no answer for {NPM_SECONDS} s") from error
+    except subprocess.CalledProcessError as error:
+        raise CompilerUnusable(f"npm install failed: {error.stderr.strip()}") from error

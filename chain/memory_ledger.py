@@ -1,0 +1,189 @@
+"""`MemoryLedger`: the ledger in memory, by the same rules as the contract.
+
+It is the executable model that the contract is tested against, the test double for what is written
+against `Ledger`, and the engine with which the audit replays a recorded history.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
+
+from chain import rules
+from chain.errors import TaskUnknown
+from chain.rules import SeedSource, Site
+from chain.types import Address, Entry, Receipt, Reveal, TaskState, Terms
+
+CHAIN_ID = 1337
+CONTRACT = Address("0x00000000000000000000000000000000000000C0")
+ACCOUNT = Address("0x000000000000000000000000000000000000dEaD")
+
+
+def plain_seeds(task: int, round: int, attempt: int) -> bytes:
+    """Return a seed that anyone can guess: good for tests and nothing else."""
+    return keccak(encode(("uint256", "uint16", "uint16"), (task, round, attempt)))
+
+
+def wall_clock() -> int:
+    """Return the seconds since 1970."""
+    return int(time.time())
+
+
+@dataclass(slots=True)
+class _Chain:
+    """What all accounts of one ledger share. Each call that succeeds is a block of its own."""
+
+    site: Site
+    clock: Callable[[], int]
+    first_task: int
+    tasks: list[rules.Task] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    block_number: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def task(self, number: int) -> rules.Task:
+        position = number - self.first_task
+        if not 0 <= position < len(self.tasks):
+            raise TaskUnknown(number)
+        return self.tasks[position]
+
+    def seal(self, task: rules.Task, now: int) -> Receipt:
+        """Put the events that the task has recorded since the last block into a new one."""
+        self.block_number += 1
+        new = tuple(
+            Entry(event, self.block_number, position, now)
+            for position, event in enumerate(task.recorded)
+        )
+        task.recorded.clear()
+        self.entries.extend(new)
+        return Receipt(None, self.block_number, 0, new)
+
+
+class MemoryLedger:
+    """`chain.ledger.Ledger` in memory, as one account sees it; safe to share between threads."""
+
+    def __init__(
+        self,
+        account: Address = ACCOUNT,
+        *,
+        chain_id: int = CHAIN_ID,
+        contract: Address = CONTRACT,
+        clock: Callable[[], int] = wall_clock,
+        seed_source: SeedSource = plain_seeds,
+        first_task: int = 1,
+    ) -> None:
+        """Start an empty ledger.
+
+        Args:
+            account: Who calls.
+            chain_id, contract: Of the ledger to mirror: they go into commitments and history heads.
+            clock: The time of the next call, in seconds since 1970; must not run backwards.
+            seed_source: Gives the seed of a cohort from task, round and attempt.
+            first_task: Number of the first task opened here; 1 unless an excerpt is replayed.
+        """
+        self._account = account
+        self._chain = _Chain(Site(chain_id, contract, seed_source), clock, first_task)
+
+    def acting_as(self, account: Address) -> MemoryLedger:
+        """Return the same ledger as another account sees it."""
+        other = MemoryLedger(account)
+        other._chain = self._chain
+        return other
+
+    @property
+    def chain_id(self) -> int:
+        """The chain's id."""
+        return self._chain.site.chain_id
+
+    @property
+    def contract(self) -> Address:
+        """The address that commitments and heads are bound to."""
+        return self._chain.site.contract
+
+    @property
+    def account(self) -> Address:
+        """Who calls."""
+        return self._account
+
+    def open_task(
+        self,
+        manifest_digest: bytes,
+        genesis_digest: bytes,
+        members: Sequence[Address],
+        terms: Terms,
+    ) -> Receipt:
+        """Open a task and its first round."""
+        chain = self._chain
+        with chain.lock:
+            now, number = chain.clock(), chain.first_task + len(chain.tasks)
+            task = rules.open_task(
+                chain.site,
+                number,
+                self._account,
+                now,
+                manifest_digest,
+                genesis_digest,
+                members,
+                terms,
+            )
+            chain.tasks.append(task)
+            return chain.seal(task, now)
+
+    def commit(self, task: int, round: int, commitment: bytes) -> Receipt:
+        """Commit to an update."""
+        return self._call(task, lambda t, now: t.commit(self._account, now, round, commitment))
+
+    def skip(self, task: int, round: int) -> Receipt:
+        """Decline the round."""
+        return self._call(task, lambda t, now: t.skip(self._account, now, round))
+
+    def reveal(self, task: int, round: int, opening: Reveal) -> Receipt:
+        """Open the commitment."""
+        return self._call(task, lambda t, now: t.reveal(self._account, now, round, opening))
+
+    def attest(self, task: int, round: int, aggregate_digest: bytes, included: int) -> Receipt:
+        """Attest to an aggregate and the bitmap of the updates in it."""
+        return self._call(
+            task,
+            lambda t, now: t.attest(self._account, now, round, aggregate_digest, included),
+        )
+
+    def advance(self, task: int) -> Receipt:
+        """End a phase whose deadline has passed."""
+        return self._call(task, lambda t, now: t.advance(now))
+
+    def rejoin(self, task: int) -> Receipt:
+        """End one's own absence."""
+        return self._call(task, lambda t, now: t.rejoin(self._account))
+
+    def task_count(self) -> int:
+        """Return the number of the last task opened."""
+        return self._chain.first_task + len(self._chain.tasks) - 1
+
+    def task_state(self, task: int) -> TaskState:
+        """Return the task at a glance."""
+        return self._chain.task(task).state
+
+    def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
+        """Return everything recorded of the task from a block on, oldest first."""
+        return tuple(
+            entry
+            for entry in self._chain.entries
+            if entry.event.task == task and entry.block_number >= from_block
+        )
+
+    def now(self) -> int:
+        """Return the time that a call made now would be given."""
+        return self._chain.clock()
+
+    def _call(self, number: int, act: Callable[[rules.Task, int], None]) -> Receipt:
+        chain = self._chain
+        with chain.lock:
+            task, now = chain.task(number), chain.clock()
+            act(task, now)
+            return chain.seal(task, now)

@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {ITrainingLedger} from "./ITrainingLedger.sol";
+
+/// @title The training ledger, carried out
+/// @notice `ITrainingLedger` is the specification; read it first. This file reads from top to bottom: what is stored, what
+/// members call, what anyone may ask, and how a round moves on.
+/// @dev Storage is rewritten round after round and never cleared, so that a write costs 5 000 gas and not 22 100.
+/// Every event is followed by the line that folds it into the task's history head.
+contract TrainingLedger is ITrainingLedger {
+    // ---------------------------------------------------------------------------------------------- storage
+
+    /// @dev All that an act within a phase changes, in one slot.
+    struct Progress {
+        uint96 eligible;
+        uint96 acted;
+        uint32 deadline;
+        uint16 round;
+        Phase phase;
+        uint8 leadVotes;
+    }
+
+    /// @dev `leadPair` is the pair attested first in this phase, and `Progress.leadVotes` counts its votes; the rare
+    /// others are counted in `otherVotes`, by round, attempt and pair.
+    /// `place` is a member's index plus one. `commitments` has one slot for each index; an old one cannot be opened,
+    /// because a commitment binds its round, and only who committed in this attempt may reveal.
+    struct Task {
+        Progress progress;
+        Terms terms;
+        uint8 memberCount;
+        uint16 attempt;
+        uint96 absent;
+        address coordinator;
+        bytes32 manifestDigest;
+        bytes32 genesisDigest;
+        bytes32 parentDigest;
+        bytes32 historyHead;
+        bytes32 leadPair;
+        mapping(address member => uint256) place;
+        mapping(uint256 index => bytes32) commitments;
+        mapping(bytes32 roundAttemptPair => uint256) otherVotes;
+    }
+
+    uint256 private constant BASIS_POINTS = 10_000;
+    uint256 private constant MAX_MEMBERS = 96;
+
+    /// @inheritdoc ITrainingLedger
+    uint256 public override taskCount;
+
+    mapping(uint256 task => Task) private tasks;
+
+    // ---------------------------------------------------------------------------------------------- opening a task
+
+    /// @inheritdoc ITrainingLedger
+    function openTask(
+        bytes32 manifestDigest,
+        bytes32 genesisDigest,
+        address[] calldata members,
+        Terms calldata terms
+    ) external override returns (uint256 task) {
+        if (manifestDigest == 0 || genesisDigest == 0) revert DigestMissing();
+        if (members.length == 0 || members.length > MAX_MEMBERS) {
+            revert MemberCountInvalid(members.length);
+        }
+        _requireTerms(terms, members.length);
+
+        task = ++taskCount;
+        Task storage t = tasks[task];
+        _enrol(t, members);
+        t.terms = terms;
+        t.coordinator = msg.sender;
+        t.manifestDigest = manifestDigest;
+        t.genesisDigest = genesisDigest;
+        t.parentDigest = genesisDigest;
+
+        emit TaskOpened(task, msg.sender, manifestDigest, genesisDigest, members, terms);
+        t.historyHead = keccak256(
+            abi.encode(
+                keccak256(abi.encode(block.chainid, address(this), task)),
+                TaskOpened.selector,
+                msg.sender,
+                manifestDigest,
+                genesisDigest,
+                members,
+                terms
+            )
+        );
+        _openRound(task, t, 1, 0);
+    }
+
+    function _requireTerms(Terms calldata terms, uint256 memberCount) private pure {
+        _requireWithin(0, terms.rounds, 1, type(uint16).max);
+        _requireWithin(1, terms.commitWindow, 1, type(uint24).max);
+        _requireWithin(2, terms.revealWindow, 1, type(uint24).max);
+        _requireWithin(3, terms.attestWindow, 1, type(uint24).max);
+        _requireWithin(4, terms.cohortFraction, 1, BASIS_POINTS);
+        _requireWithin(5, terms.cohortFloor, 1, memberCount);
+        _requireWithin(6, terms.minUpdates, 1, terms.cohortFloor);
+        _requireWithin(7, terms.quorum, BASIS_POINTS / 2, BASIS_POINTS - 1);
+    }
+
+    function _requireWithin(uint8 field, uint256 value, uint256 low, uint256 high) private pure {
+        if (value < low || value > high) revert TermsInvalid(field, value);
+    }
+
+    function _enrol(Task storage t, address[] calldata members) private {
+        address previous = address(0);
+        for (uint256 i = 0; i < members.length; ++i) {
+            if (members[i] <= previous) revert MembersUnordered(members[i]);
+            t.place[members[i]] = i + 1;
+            previous = members[i];
+        }
+        t.memberCount = uint8(members.length); // at most MAX_MEMBERS
+    }
+
+    // ---------------------------------------------------------------------------------------------- acts of members
+
+    /// @inheritdoc ITrainingLedger
+    function commit(uint256 task, uint16 round, bytes32 commitment) external override {
+        (Task storage t, Progress memory p, uint256 index) = _requireTurn(task, round, Phase.Commit);
+        if (commitment == 0) revert CommitmentMissing();
+
+        t.commitments[index] = commitment;
+        emit UpdateCommitted(task, round, msg.sender, commitment);
+        t.historyHead = keccak256(
+            abi.encode(t.historyHead, UpdateCommitted.selector, round, msg.sender, commitment)
+        );
+        p.acted |= _bit(index);
+        _settle(task, t, p);
+    }
+
+    /// @inheritdoc ITrainingLedger
+    function skip(uint256 task, uint16 round) external override {
+        (Task storage t, Progress memory p, uint256 index) = _requireTurn(task, round, Phase.Commit);
+
+        emit RoundSkipped(task, round, msg.sender);
+        t.historyHead =
+            keccak256(abi.encode(t.historyHead, RoundSkipped.selector, round, msg.sender));
+        p.eligible &= ~_bit(index);
+        _settle(task, t, p);
+    }
+
+    /// @inheritdoc ITrainingLedger
+    function reveal(uint256 task, uint16 round, Reveal calldata opening) external override {
+        (Task storage t, Progress memory p, uint256 index) = _requireTurn(task, round, Phase.Reveal);
+        if (opening.numExamples == 0) revert ExamplesMissing();
+        bytes32 expected = t.commitments[index];
+        bytes32 actual = commitmentOf(task, round, msg.sender, opening);
+        if (actual != expected) revert CommitmentMismatch(expected, actual);
+
+        emit UpdateRevealed(task, round, msg.sender, opening);
+        t.historyHead = keccak256(
+            abi.encode(t.historyHead, UpdateRevealed.selector, round, msg.sender, opening)
+        );
+        p.acted |= _bit(index);
+        _settle(task, t, p);
+    }
+
+    /// @inheritdoc ITrainingLedger
+    function attest(uint256 task, uint16 round, bytes32 aggregateDigest, uint96 included)
+        external
+        override
+    {
+        (Task storage t, Progress memory p, uint256 index) = _requireTurn(task, round, Phase.Attest);
+        if (included & ~p.eligible != 0) revert IncludedInvalid(included, p.eligible);
+
+        emit AggregateAttested(task, round, msg.sender, aggregateDigest, included);
+        t.historyHead = keccak256(
+            abi.encode(
+                t.historyHead,
+                AggregateAttested.selector,
+                round,
+                msg.sender,
+                aggregateDigest,
+                included
+            )
+        );
+        p.acted |= _bit(index);
+        uint256 votes = _vote(t, p, keccak256(abi.encode(aggregateDigest, included)));
+        if (votes * BASIS_POINTS > _count(p.eligible) * t.terms.quorum) {
+            _finalise(task, t, p.round, aggregateDigest, included);
+        } else {
+            _settle(task, t, p);
+        }
+    }
+
+    /// @inheritdoc ITrainingLedger
+    function rejoin(uint256 task) external override {
+        Task storage t = _requireTask(task);
+        uint96 bit = _bit(_requireMember(task, t));
+        _requireRunning(t.progress.phase);
+        if (t.absent & bit == 0) revert NotAbsent(msg.sender);
+
+        t.absent &= ~bit;
+        emit MemberRejoined(task, msg.sender);
+        t.historyHead = keccak256(abi.encode(t.historyHead, MemberRejoined.selector, msg.sender));
+    }
+
+    /// @dev The checks that all acts of a round share, in this order; the model in Python has the same.
+    function _requireTurn(uint256 task, uint16 round, Phase phase)
+        private
+        view
+        returns (Task storage t, Progress memory p, uint256 index)
+    {
+        t = _requireTask(task);
+        index = _requireMember(task, t);
+        p = t.progress;
+        if (p.phase != phase) revert PhaseMismatch(phase, p.phase);
+        if (p.round != round) revert RoundMismatch(round, p.round);
+        if (block.timestamp > p.deadline) revert DeadlinePassed(p.deadline);
+        if (p.eligible & _bit(index) == 0) revert NotEligible(msg.sender);
+        if (p.acted & _bit(index) != 0) revert AlreadyActed(msg.sender);
+    }
+
+    function _requireTask(uint256 task) private view returns (Task storage t) {
+        t = tasks[task];
+        if (t.progress.phase == Phase.None) revert TaskUnknown(task);
+    }
+
+    function _requireMember(uint256 task, Task storage t) private view returns (uint256 index) {
+        uint256 place = t.place[msg.sender];
+        if (place == 0) revert MemberUnknown(task, msg.sender);
+        return place - 1;
+    }
+
+    function _requireRunning(Phase phase) private pure {
+        if (phase == Phase.Finished) revert PhaseMismatch(Phase.Commit, phase);
+    }
+
+    function _vote(Task storage t, Progress memory p, bytes32 pair) private returns (uint256) {
+        if (p.leadVotes == 0) t.leadPair = pair;
+        if (t.leadPair == pair) return ++p.leadVotes;
+        return ++t.otherVotes[keccak256(abi.encode(p.round, t.attempt, pair))];
+    }
+
+    // ---------------------------------------------------------------------------------------------- moving on
+
+    /// @inheritdoc ITrainingLedger
+    function advance(uint256 task) external override {
+        Task storage t = _requireTask(task);
+        Progress memory p = t.progress;
+        _requireRunning(p.phase);
+        if (block.timestamp <= p.deadline) revert DeadlineAhead(p.deadline);
+
+        uint96 missed = p.eligible & ~p.acted; // never empty: a phase in which all have acted is over
+        t.absent |= missed;
+        emit MembersMissed(task, p.round, missed);
+        t.historyHead =
+            keccak256(abi.encode(t.historyHead, MembersMissed.selector, p.round, missed));
+        _close(task, t, p);
+    }
+
+    /// @dev After an act: the phase ends early once everyone who may act in it has.
+    function _settle(uint256 task, Task storage t, Progress memory p) private {
+        if (p.acted != p.eligible) t.progress = p;
+        else if (p.eligible == 0) _finalise(task, t, p.round, t.parentDigest, 0); // all declined
+        else _close(task, t, p);
+    }
+
+    function _close(uint256 task, Task storage t, Progress memory p) private {
+        if (p.phase == Phase.Attest || _count(p.acted) < t.terms.minUpdates) _abort(task, t, p);
+        else if (p.phase == Phase.Commit) _openReveal(task, t, p);
+        else _openAttest(task, t, p);
+    }
+
+    function _openReveal(uint256 task, Task storage t, Progress memory p) private {
+        uint32 deadline = _deadline(t.terms.revealWindow);
+        t.progress = Progress(p.acted, 0, deadline, p.round, Phase.Reveal, 0);
+        emit RevealOpened(task, p.round, p.acted, deadline);
+        t.historyHead = keccak256(
+            abi.encode(t.historyHead, RevealOpened.selector, p.round, p.acted, deadline)
+        );
+    }
+
+    function _openAttest(uint256 task, Task storage t, Progress memory p) private {
+        uint32 deadline = _deadline(t.terms.attestWindow);
+        t.progress = Progress(p.acted, 0, deadline, p.round, Phase.Attest, 0);
+        emit AttestOpened(task, p.round, p.acted, deadline);
+        t.historyHead = keccak256(
+            abi.encode(t.historyHead, AttestOpened.selector, p.round, p.acted, deadline)
+        );
+    }
+
+    function _abort(uint256 task, Task storage t, Progress memory p) private {
+        uint16 attempt = t.attempt;
+        emit RoundAborted(task, p.round, attempt, p.phase);
+        t.historyHead = keccak256(
+            abi.encode(t.historyHead, RoundAborted.selector, p.round, attempt, p.phase)
+        );
+        _openRound(task, t, p.round, attempt + 1);
+    }
+
+    function _finalise(
+        uint256 task,
+        Task storage t,
+        uint16 round,
+        bytes32 aggregateDigest,
+        uint96 included
+    ) private {
+        t.parentDigest = aggregateDigest;
+        emit RoundFinalised(task, round, aggregateDigest, included);
+        t.historyHead = keccak256(
+            abi.encode(t.historyHead, RoundFinalised.selector, round, aggregateDigest, included)
+        );
+        if (round < t.terms.rounds) _openRound(task, t, round + 1, 0);
+        else _finish(task, t, round, aggregateDigest);
+    }
+
+    function _finish(uint256 task, Task storage t, uint16 round, bytes32 finalDigest) private {
+        t.progress = Progress(0, 0, 0, round, Phase.Finished, 0);
+        emit TaskFinished(task, finalDigest);
+        t.historyHead = keccak256(abi.encode(t.historyHead, TaskFinished.selector, finalDigest));
+    }
+
+    function _openRound(uint256 task, Task storage t, uint16 round, uint16 attempt) private {
+        bytes32 parentDigest = t.parentDigest;
+        // Whoever proposes the block could try several seeds; docs/protocol.md says what that is worth.
+        bytes32 seed = keccak256(
+            abi.encode(block.prevrandao, blockhash(block.number - 1), task, round, attempt)
+        );
+        uint96 cohort = _drawCohort(task, t, seed);
+        uint32 deadline = _deadline(t.terms.commitWindow);
+        t.attempt = attempt;
+        t.progress = Progress(cohort, 0, deadline, round, Phase.Commit, 0);
+        emit RoundOpened(task, round, attempt, parentDigest, seed, cohort, deadline);
+        t.historyHead = keccak256(
+            abi.encode(
+                t.historyHead,
+                RoundOpened.selector,
+                round,
+                attempt,
+                parentDigest,
+                seed,
+                cohort,
+                deadline
+            )
+        );
+    }
+
+    function _drawCohort(uint256 task, Task storage t, bytes32 seed) private returns (uint96) {
+        uint96 present = uint96((1 << t.memberCount) - 1) & ~t.absent; // memberCount <= 96
+        if (_count(present) < t.terms.cohortFloor) {
+            present |= t.absent;
+            _forgive(task, t);
+        }
+        uint256 size = _count(present) * t.terms.cohortFraction / BASIS_POINTS;
+        if (size < t.terms.cohortFloor) size = t.terms.cohortFloor;
+        return draw(seed, present, uint8(size)); // at most the number of members
+    }
+
+    function _forgive(uint256 task, Task storage t) private {
+        uint96 forgiven = t.absent;
+        t.absent = 0;
+        emit AbsencesForgiven(task, forgiven);
+        t.historyHead = keccak256(abi.encode(t.historyHead, AbsencesForgiven.selector, forgiven));
+    }
+
+    function _deadline(uint24 window) private view returns (uint32) {
+        return SafeCast.toUint32(block.timestamp + window);
+    }
+
+    // ---------------------------------------------------------------------------------------------- questions
+
+    /// @inheritdoc ITrainingLedger
+    function taskState(uint256 task) external view override returns (TaskState memory state) {
+        Task storage t = _requireTask(task);
+        Progress memory p = t.progress;
+        state.coordinator = t.coordinator;
+        state.manifestDigest = t.manifestDigest;
+        state.genesisDigest = t.genesisDigest;
+        state.terms = t.terms;
+        state.memberCount = t.memberCount;
+        state.phase = p.phase;
+        state.round = p.round;
+        state.attempt = t.attempt;
+        state.deadline = p.deadline;
+        state.eligible = p.eligible;
+        state.acted = p.acted;
+        state.absent = t.absent;
+        state.leadVotes = p.leadVotes;
+        state.parentDigest = t.parentDigest;
+        state.historyHead = t.historyHead;
+    }
+
+    /// @inheritdoc ITrainingLedger
+    function memberIndex(uint256 task, address member) external view override returns (uint8) {
+        uint256 place = _requireTask(task).place[member];
+        if (place == 0) revert MemberUnknown(task, member);
+        return uint8(place - 1); // below MAX_MEMBERS
+    }
+
+    /// @inheritdoc ITrainingLedger
+    function commitmentOf(uint256 task, uint16 round, address client, Reveal calldata opening)
+        public
+        view
+        override
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(block.chainid, address(this), task, round, client, opening));
+    }
+
+    /// @inheritdoc ITrainingLedger
+    function draw(bytes32 seed, uint96 candidates, uint8 size)
+        public
+        pure
+        override
+        returns (uint96 cohort)
+    {
+        uint256 n = _count(candidates);
+        if (size >= n) return candidates;
+        uint8[] memory order = _indices(candidates, n);
+        for (uint256 i = 0; i < size; ++i) {
+            uint256 j = i + uint256(keccak256(abi.encode(seed, i))) % (n - i);
+            (order[i], order[j]) = (order[j], order[i]);
+            cohort |= _bit(order[i]);
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------- bitmaps
+
+    function _bit(uint256 index) private pure returns (uint96) {
+        return uint96(1 << index); // an index is below MAX_MEMBERS
+    }
+
+    /// @dev Drops the lowest one in each step: as many steps as members, at most 96.
+    function _count(uint96 bitmap) private pure returns (uint256 ones) {
+        for (; bitmap != 0; bitmap &= bitmap - 1) {
+            ++ones;
+        }
+    }
+
+    function _indices(uint96 bitmap, uint256 n) private pure returns (uint8[] memory found) {
+        found = new uint8[](n);
+        uint256 next = 0;
+        for (uint8 i = 0; next < n; ++i) {
+            if (bitmap & _bit(i) != 0) found[next++] = i;
+        }
+    }
+}
