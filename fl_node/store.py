@@ -1,0 +1,150 @@
+"""The content-addressed store: blobs in a folder, in memory, in S3, GCS or Azure, or behind HTTP, named by sha256.
+
+A blob with the digest "abcd..." lies at "ab/abcd...", all 64 hex digits, so that a folder, a bucket and a static web
+server with the same files are the same store. Nothing that is read is believed before it is hashed.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from fl_node.encoding import digest_of
+from fl_node.errors import BlobMissing, BlobOversized, BlobTampered, StoreUnusable
+from fl_node.tensors import Blob
+
+_FAILURES = (BaseError, OSError, ValueError)
+_CLIENT: Any = {"connect_timeout": "5s", "timeout": "300s"}
+_RETRIES: Any = {"max_retries": 3, "retry_timeout": "30s"}
+
+
+def key_of(digest: bytes) -> str:
+    """Where a blob lies in any store: "ab/abcd..."."""
+    name = digest.hex()
+    return f"{name[:2]}/{name}"
+
+
+def open_store(where: str | Path) -> Store:
+    """Open a store.
+
+    Args:
+        where: A folder (made if it is not there), or a URL: file://, memory://, s3://bucket/prefix, gs://bucket/prefix,
+            az://container/prefix, http(s)://host/prefix (read only). Credentials and endpoints come from the
+            environment variables of each service, such as AWS_ENDPOINT_URL.
+
+    Raises:
+        StoreUnusable: Not a folder or URL of these kinds, or the folder cannot be made.
+    """
+    scheme, _, rest = str(where).partition("://")
+    try:
+        if not rest and scheme != "memory":
+            return _open_folder(Path(where))
+        if scheme == "file":
+            return _open_folder(Path(url2pathname(urlsplit(str(where)).path)))
+        client = _CLIENT | ({"allow_http": True} if scheme == "http" else {})
+        options = {} if scheme == "memory" else {"client_options": client, "retry_config": _RETRIES}
+        return Store(from_url(str(where), **options), str(where))
+    except _FAILURES as error:
+        raise StoreUnusable(f"store {where}: {_first_line(error)}") from None
+
+
+def _open_folder(folder: Path) -> Store:
+    return Store(LocalStore(prefix=folder, mkdir=True), str(folder), folder)
+
+
+class Store:
+    """Blobs by digest; `open_store` makes one. Safe to use from several threads and processes at once."""
+
+    def __init__(self, backend: ObjectStore, where: str, folder: Path | None = None) -> None:
+        self._backend = backend
+        self._where = where
+        self._folder = folder
+
+    def __str__(self) -> str:
+        return self._where
+
+    def put(self, blob: Blob) -> bytes:
+        """Store a blob, whole or not at all, and return its digest.
+
+        A blob that is there already is read and checked, and never written over: where it has been altered, that is
+        evidence, and for a person to look at.
+
+        Raises:
+            BlobTampered, BlobOversized: Other bytes are stored under this digest.
+            StoreUnusable: The store cannot be reached or written, or the disk is full.
+        """
+        digest = digest_of(blob)
+        try:
+            # Multipart uploads could not be create-only.
+            obstore.put(
+                self._backend, key_of(digest), memoryview(blob), mode="create", use_multipart=False
+            )
+        except AlreadyExistsError:
+            self.get(digest, len(blob))
+        except _FAILURES as error:
+            raise self._unusable("write", digest, error) from None
+        return digest
+
+    def get(self, digest: bytes, max_bytes: int) -> memoryview:
+        """Read a blob and check it against its digest.
+
+        Args:
+            digest: 32 bytes.
+            max_bytes: A longer blob is refused before it is read.
+
+        Returns:
+            A read-only view: of the file itself, mapped into memory, or of the downloaded bytes.
+
+        Raises:
+            BlobMissing: It is not in the store.
+            BlobOversized: It is longer than `max_bytes`.
+            BlobTampered: It does not hash to `digest`.
+            StoreUnusable: The store cannot be reached or read.
+        """
+        try:
+            blob = self._map(digest, max_bytes) if self._folder else self._load(digest, max_bytes)
+        except FileNotFoundError:
+            raise BlobMissing(f"blob {digest.hex()} is not in store {self}") from None
+        except _FAILURES as error:
+            raise self._unusable("read", digest, error) from None
+        actual = digest_of(blob)
+        if actual != digest:
+            raise BlobTampered(f"blob {digest.hex()} in store {self} hashes to {actual.hex()}")
+        return blob
+
+    def _map(self, digest: bytes, max_bytes: int) -> memoryview:
+        assert self._folder is not None
+        with (self._folder / key_of(digest)).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            _verify_size(digest, size, max_bytes)
+            # An empty file cannot be mapped.
+            return memoryview(
+                mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+            )
+
+    def _load(self, digest: bytes, max_bytes: int) -> memoryview:
+        answer = obstore.get(self._backend, key_of(digest))
+        _verify_size(digest, answer.meta["size"], max_bytes)
+        return memoryview(answer.bytes())
+
+    def _unusable(self, verb: str, digest: bytes, error: Exception) -> StoreUnusable:
+        return StoreUnusable(f"store {self}: cannot {verb} {digest.hex()}: {_first_line(error)}")
+
+
+def _verify_size(digest: bytes, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise BlobOversized(
+            f"blob {digest.hex()} has {size} bytes, at most {max_bytes} are allowed"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
