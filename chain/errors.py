@@ -6,6 +6,8 @@
     │   ├── ChainMismatch         another chain id than expected
     │   ├── ContractMismatch      no code, or other code, at the address
     │   ├── AccountUnusable       bad keystore or password, no funds
+    │   ├── DeploymentInvalid     a deployment.json that cannot be read
+    │   ├── DevnetUnusable        its database or port is taken, or its engine is not installed
     │   └── CompilerUnusable      solc missing or failing
     ├── CallRejected            the contract refused the call; one class for each error of ITrainingLedger
     │   ├── TaskUnknown, TermsInvalid, MemberCountInvalid, ...
@@ -42,6 +44,14 @@ class ContractMismatch(LedgerUnusable):
 
 class AccountUnusable(LedgerUnusable):
     """The account cannot sign or cannot pay."""
+
+
+class DeploymentInvalid(LedgerUnusable):
+    """The file that says where the contract is cannot be read or written."""
+
+
+class DevnetUnusable(LedgerUnusable):
+    """The devnet's database or port is taken, or its engine is not installed."""
 
 
 class CompilerUnusable(LedgerUnusable):

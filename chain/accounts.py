@@ -1,0 +1,172 @@
+"""Addresses and keys: EIP-55 text, encrypted keystores, and throw-away accounts for dev chains.
+
+A key never appears in a repr, a log line or an error text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from pathlib import Path
+
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
+from chain.errors import AccountUnusable
+from chain.types import Address
+
+Signer = LocalAccount
+"""Something with an address that can sign a transaction here, without asking a node to."""
+
+DEV_CHAIN_IDS = frozenset({1337, 31337})
+"""Chains whose money is worth nothing: geth's default; that of hardhat, anvil and our devnet."""
+
+SCRYPT_COST = 1 << 18
+"""scrypt's N, as geth has it: about a second and 256 MiB for each guess at the password."""
+
+MAX_KEYSTORE_BYTES = 1 << 16
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_PLAIN_KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
+
+
+def to_address(text: str) -> Address:
+    """Put an address into its EIP-55 checksummed form.
+
+    Args:
+        text: "0x" and 40 hex digits; in one case only, or with a checksum that fits.
+
+    Raises:
+        ValueError: It is no address, or its checksum does not fit. (Not a `LedgerError`: this is a
+            plain parser, and pydantic's validators want a ValueError.)
+    """
+    if not isinstance(text, str) or not _ADDRESS.fullmatch(text):
+        raise ValueError(f"expected an address, 0x and 40 hex digits, got {text!r}")
+    checksummed = to_checksum_address(text)
+    digits = text[2:]
+    if digits not in (digits.lower(), digits.upper()) and text != checksummed:
+        raise ValueError(f"the checksum of address {text} does not fit, expected {checksummed}")
+    return Address(checksummed)
+
+
+def address_of(signer: Signer) -> Address:
+    """The address a signer signs for."""
+    return Address(signer.address)
+
+
+def create_keystore(path: Path, password: str, *, scrypt_cost: int = SCRYPT_COST) -> Address:
+    """Make a new key and write it as an encrypted JSON keystore (Web3 Secret Storage, version 3).
+
+    The file appears whole or not at all, readable by its owner only, and never replaces another.
+
+    Args:
+        scrypt_cost: scrypt's N, a power of 2; lower is faster to open and to guess.
+
+    Raises:
+        AccountUnusable: The password is empty, the file exists, or it cannot be written.
+    """
+    if not password:
+        raise AccountUnusable(f"keystore {path}: the password is empty")
+    account: LocalAccount = Account.create()
+    encrypted = Account.encrypt(account.key, password, kdf="scrypt", iterations=scrypt_cost)
+    try:
+        _write_new(path, json.dumps(encrypted).encode())
+    except FileExistsError:
+        raise AccountUnusable(f"keystore {path}: the file exists already") from None
+    except OSError as error:
+        raise AccountUnusable(f"keystore {path}: cannot be written: {error.strerror}") from None
+    return address_of(account)
+
+
+def open_keystore(path: Path, password: str) -> Signer:
+    """Decrypt a keystore.
+
+    Raises:
+        AccountUnusable: No such file, no keystore, or the wrong password.
+    """
+    encrypted = _read_keystore(path)
+    try:
+        return _signer(Account.decrypt(encrypted, password))
+    except ValueError as error:
+        reason = "wrong password" if "MAC mismatch" in str(error) else "not a keystore of version 3"
+        raise AccountUnusable(f"keystore {path}: {reason}") from None
+    except Exception:
+        # A damaged file meets any of a dozen exceptions here; some quote what they read.
+        raise AccountUnusable(f"keystore {path}: not a keystore of version 3") from None
+
+
+def open_plain_key(text: str, chain_id: int) -> Signer:
+    """Take a private key as it is; only for a dev chain.
+
+    Args:
+        text: 64 hex digits, with or without "0x".
+
+    Raises:
+        AccountUnusable: The chain is no dev chain, or the text is no key. The text is not repeated.
+    """
+    if chain_id not in DEV_CHAIN_IDS:
+        allowed = ", ".join(str(known) for known in sorted(DEV_CHAIN_IDS))
+        raise AccountUnusable(
+            f"a plain key is accepted on a dev chain only (chain id {allowed}), "
+            f"this is chain {chain_id}; use a keystore"
+        )
+    if not _PLAIN_KEY.fullmatch(text.strip()):
+        raise AccountUnusable("expected a private key of 64 hex digits")
+    try:
+        return _signer(bytes.fromhex(text.strip().removeprefix("0x")))
+    except ValueError:
+        raise AccountUnusable("the private key is out of range") from None
+
+
+def dev_account(seed: int, index: int) -> Signer:
+    """The same account for the same numbers on every machine, so that a demo can be repeated.
+
+    Dev chains only: anybody can compute its key.
+
+    Args:
+        seed: 0 to 2**63 - 1.
+        index: 0 to 2**32 - 1.
+    """
+    if not (0 <= seed < 1 << 63 and 0 <= index < 1 << 32):
+        raise ValueError(
+            f"expected seed in [0, 2**63) and index in [0, 2**32), got {seed} and {index}"
+        )
+    return _signer(
+        keccak(b"ganchor dev account" + seed.to_bytes(8, "big") + index.to_bytes(4, "big"))
+    )
+
+
+def _signer(key: bytes) -> Signer:
+    account: LocalAccount = Account.from_key(key)
+    return account
+
+
+def _read_keystore(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            content = json.loads(file.read(MAX_KEYSTORE_BYTES))
+    except OSError as error:
+        raise AccountUnusable(f"keystore {path}: {error.strerror}") from None
+    except ValueError:
+        raise AccountUnusable(f"keystore {path}: not a keystore of version 3") from None
+    if not isinstance(content, dict):
+        raise AccountUnusable(f"keystore {path}: not a keystore of version 3")
+    return content
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that must not exist yet, readable by its owner only, all of it or nothing."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    finally:
+        draft.unlink()

@@ -1,0 +1,6 @@
+"""The local test chain: eth-tester and py-evm, durable in SQLite, served on loopback."""
+
+from chain.devnet.anvil import serve_anvil
+from chain.devnet.endpoint import CHAIN_ID, FUNDS_WEI, PORT, devnet_in_thread, serve
+
+__all__ = ["CHAIN_ID", "FUNDS_WEI", "PORT", "devnet_in_thread", "serve", "serve_anvil"]

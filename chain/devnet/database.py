@@ -1,0 +1,121 @@
+"""Where the devnet keeps its chain: py-evm's pairs and an index of the logs, in one SQLite file.
+
+SQLite's write-ahead log is synced to disk at the end of each transaction, and a block is one
+transaction: after a crash the chain stands at a whole block, with its logs, or at the one before.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from eth.db.backends.base import BaseDB
+
+from chain.errors import DevnetUnusable
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS pairs (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS logs (
+    block INTEGER NOT NULL, position INTEGER NOT NULL, address TEXT NOT NULL,
+    topic0 TEXT, topic1 TEXT, topic2 TEXT, topic3 TEXT, log TEXT NOT NULL,
+    PRIMARY KEY (block, position)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS logs_by_topic ON logs (address, topic1, block);
+"""
+
+Choice = Sequence[str] | None
+"""Values of which a log must have one; None for any."""
+
+
+class Database(BaseDB):
+    """One devnet's file, open for this process only.
+
+    Raises:
+        DevnetUnusable: Another devnet has the file open, it is no database, or it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._connection = sqlite3.connect(
+                path, timeout=0.2, isolation_level=None, check_same_thread=False
+            )
+            # An exclusive lock lasts as long as the process, even when that is killed.
+            self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise DevnetUnusable(f"database {path}: {_explain(error)}") from None
+
+    def close(self) -> None:
+        """Close the file and give up its lock."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make everything written within durable together, or, after an exception, undone."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def __getitem__(self, key: bytes) -> bytes:
+        row = self._connection.execute("SELECT value FROM pairs WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise KeyError(key)
+        value: bytes = row[0]
+        return value
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO pairs VALUES (?, ?)", (key, value))
+
+    def __delitem__(self, key: bytes) -> None:
+        if not self._connection.execute("DELETE FROM pairs WHERE key = ?", (key,)).rowcount:
+            raise KeyError(key)
+
+    def _exists(self, key: bytes) -> bool:
+        row = self._connection.execute("SELECT 1 FROM pairs WHERE key = ?", (key,)).fetchone()
+        return row is not None
+
+    def add_logs(self, block: int, logs: Sequence[dict[str, Any]]) -> None:
+        """File a block's logs, each in the form in which `eth_getLogs` answers."""
+        rows = []
+        for position, log in enumerate(logs):
+            topics = (*log["topics"], None, None, None, None)[:4]
+            rows.append((block, position, log["address"], *topics, json.dumps(log)))
+        self._connection.executemany("INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def find_logs(
+        self, first: int, last: int, addresses: Choice, topics: Sequence[Choice], limit: int
+    ) -> list[dict[str, Any]]:
+        """The logs of blocks `first` to `last`, both included, oldest first, `limit` at most.
+
+        Args:
+            addresses: Lower-case hex, as all text here.
+            topics: One choice for each of the first topics, which must be there; at most four.
+        """
+        conditions = ["block BETWEEN ? AND ?"]
+        values: list[int | str] = [first, last]
+        choices = {"address": addresses} | {f"topic{i}": topics[i] for i in range(len(topics))}
+        for column, choice in choices.items():
+            if choice is None:
+                conditions.append(f"{column} IS NOT NULL")
+            else:
+                conditions.append(f"{column} IN ({','.join('?' * len(choice))})")
+                values.extend(choice)
+        query = f"SELECT log FROM logs WHERE {' AND '.join(conditions)} ORDER BY block, position"
+        rows = self._connection.execute(f"{query} LIMIT ?", [*values, limit])
+        return [json.loads(row[0]) for row in rows]
+
+
+def _explain(error: sqlite3.Error) -> str:
+    if "locked" in str(error):
+        return "in use by another devnet"
+    return str(error)

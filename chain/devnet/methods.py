@@ -1,0 +1,289 @@
+"""The JSON-RPC methods, from parameters as they came in to results as they go out.
+
+Source: https://ethereum.github.io/execution-apis; `evm_*` and `anvil_*` as anvil has them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from eth.exceptions import HeaderNotFound, TransactionNotFound
+
+from chain.devnet.answers import (
+    Json,
+    block_answer,
+    data,
+    pending_answer,
+    quantity,
+    receipt_answer,
+    transaction_answer,
+)
+from chain.devnet.blocks import Call, Chain, Refused
+from chain.devnet.database import Choice
+
+MAX_LOGS = 10_000
+MAX_FEE_BLOCKS = 1024
+PRIORITY_FEE_WEI = 10**9
+CLIENT_VERSION = "ganchor-devnet/py-evm"
+
+_MAX_BLOCK = (1 << 63) - 1
+_QUANTITY = re.compile(r"0x(0|[1-9a-f][0-9a-f]{0,63})")
+_DATA = re.compile(r"0x([0-9a-f]{2})*")
+
+
+class MethodUnknown(Exception):
+    """No such method."""
+
+
+class ParamsInvalid(Exception):
+    """A parameter is missing, or not what the method takes."""
+
+
+class TooMuch(Exception):
+    """The answer would be too large."""
+
+
+class Methods:
+    """The methods of one chain. For use from one thread."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+
+    def call(self, method: str, params: list[Any]) -> Any:
+        """Run a method.
+
+        Raises:
+            MethodUnknown, ParamsInvalid, TooMuch: As they say.
+            Refused, Failed: See `chain.devnet.blocks`.
+        """
+        function = self._table.get(method)
+        if function is None:
+            raise MethodUnknown(f"the method {method} does not exist/is not available")
+        try:
+            inspect.signature(function).bind(*params)
+        except TypeError as error:
+            raise ParamsInvalid(f"{method}: {error}") from None
+        return function(*params)
+
+    @cached_property
+    def _table(self) -> dict[str, Callable[..., Any]]:
+        chain_id = self._chain.chain_id
+        return {
+            "web3_clientVersion": lambda: CLIENT_VERSION,
+            "net_version": lambda: str(chain_id),
+            "net_listening": lambda: True,
+            "eth_chainId": lambda: quantity(chain_id),
+            "eth_accounts": list,
+            "eth_syncing": lambda: False,
+            "eth_blockNumber": lambda: quantity(self._chain.head.block_number),
+            "eth_getBlockByNumber": self._block_by_number,
+            "eth_getBlockByHash": self._block_by_hash,
+            "eth_getTransactionByHash": self._transaction,
+            "eth_getTransactionReceipt": self._receipt,
+            "eth_getLogs": self._logs,
+            "eth_getBalance": self._balance,
+            "eth_getCode": self._code,
+            "eth_getStorageAt": self._storage,
+            "eth_getTransactionCount": self._nonce,
+            "eth_call": self._call,
+            "eth_estimateGas": self._estimate_gas,
+            "eth_sendRawTransaction": lambda raw: data(self._chain.send(_data(raw))),
+            "eth_gasPrice": lambda: quantity(self._base_fee() + PRIORITY_FEE_WEI),
+            "eth_maxPriorityFeePerGas": lambda: quantity(PRIORITY_FEE_WEI),
+            "eth_feeHistory": self._fee_history,
+            "evm_increaseTime": lambda by: quantity(
+                self._chain.move_clock(_number_or_quantity(by))
+            ),
+            "evm_mine": self._mine,
+            "anvil_setBalance": self._set_balance,
+            "hardhat_setBalance": self._set_balance,
+        }
+
+    # -- blocks and transactions
+
+    def _block_by_number(self, tag: Any, full: Any = False) -> Json | None:
+        if tag == "pending":
+            return pending_answer(self._chain.next_header())
+        header = self._find_header(tag)
+        return None if header is None else self._block(header, full)
+
+    def _block_by_hash(self, block_hash: Any, full: Any = False) -> Json | None:
+        header = self._find_header({"blockHash": block_hash})
+        return None if header is None else self._block(header, full)
+
+    def _block(self, header: Any, full: Any) -> Json:
+        return block_answer(self._chain.py_evm.get_block_by_header(header), full=bool(full))
+
+    def _transaction(self, transaction_hash: Any) -> Json | None:
+        found = self._find(_data(transaction_hash, 32))
+        if found is None:
+            return None
+        block, index = found
+        return transaction_answer(block, block.transactions[index], index)
+
+    def _receipt(self, transaction_hash: Any) -> Json | None:
+        found = self._find(_data(transaction_hash, 32))
+        if found is None:
+            return None
+        block, index = found
+        receipts = block.get_receipts(self._chain.py_evm.chaindb)
+        return receipt_answer(block, receipts, index, self._chain.py_evm.get_vm(block.header))
+
+    def _find(self, transaction_hash: bytes) -> tuple[Any, int] | None:
+        try:
+            number, index = self._chain.py_evm.get_canonical_transaction_index(transaction_hash)
+        except TransactionNotFound:
+            return None
+        return self._chain.py_evm.get_canonical_block_by_number(number), index
+
+    def _logs(self, query: Any) -> list[Json]:
+        first, last = self._range(_record(query))
+        topics = [_choice(topic, 32) for topic in query.get("topics") or []]
+        if len(topics) > 4:
+            raise ParamsInvalid(f"at most 4 topics, got {len(topics)}")
+        addresses = _choice(query.get("address"), 20)
+        found = self._chain.database.find_logs(first, last, addresses, topics, MAX_LOGS + 1)
+        if len(found) > MAX_LOGS:
+            raise TooMuch(f"query returned more than {MAX_LOGS} results")
+        return found
+
+    def _range(self, query: Json) -> tuple[int, int]:
+        if "blockHash" in query:
+            number = self._header({"blockHash": query["blockHash"]}).block_number
+            return number, number
+        first, last = self._number(query.get("fromBlock")), self._number(query.get("toBlock"))
+        if first > last:
+            raise ParamsInvalid(f"invalid block range: from {first} to {last}")
+        return first, last
+
+    # -- state
+
+    def _balance(self, address: Any, tag: Any = "latest") -> str:
+        return quantity(self._state(tag).get_balance(_data(address, 20)))
+
+    def _nonce(self, address: Any, tag: Any = "latest") -> str:
+        return quantity(self._state(tag).get_nonce(_data(address, 20)))
+
+    def _code(self, address: Any, tag: Any = "latest") -> str:
+        return data(self._state(tag).get_code(_data(address, 20)))
+
+    def _storage(self, address: Any, slot: Any, tag: Any = "latest") -> str:
+        # Slots are asked for as quantities and, by some programs, as 32 bytes.
+        number = int(_text(slot, re.compile(r"0x[0-9a-f]{1,64}"), "a storage slot"), 16)
+        return data(self._state(tag).get_storage(_data(address, 20), number).to_bytes(32, "big"))
+
+    # -- running code
+
+    def _call(self, message: Any, tag: Any = "latest") -> str:
+        return data(self._chain.call(self._header(tag), _message(message)))
+
+    def _estimate_gas(self, message: Any, tag: Any = "pending") -> str:
+        return quantity(self._chain.estimate_gas(self._header(tag), _message(message)))
+
+    # -- fees
+
+    def _base_fee(self) -> int:
+        return int(self._chain.next_header().base_fee_per_gas)
+
+    def _fee_history(self, count: Any, newest: Any, percentiles: Any = None) -> Json:
+        last = self._header("latest" if newest == "pending" else newest).block_number
+        blocks = min(_number_or_quantity(count), MAX_FEE_BLOCKS, last + 1)
+        headers = [self._header(quantity(n)) for n in range(last + 1 - blocks, last + 1)]
+        fees = [quantity(header.base_fee_per_gas) for header in headers]
+        answer: Json = {
+            "oldestBlock": quantity(last + 1 - blocks),
+            "baseFeePerGas": [*fees, quantity(self._base_fee())],
+            "gasUsedRatio": [header.gas_used / header.gas_limit for header in headers],
+        }
+        if percentiles:
+            answer["reward"] = [[quantity(PRIORITY_FEE_WEI)] * len(percentiles) for _ in headers]
+        return answer
+
+    # -- for tests and demos only
+
+    def _mine(self, *_: Any) -> str:
+        self._chain.mine_empty()
+        return "0x0"
+
+    def _set_balance(self, address: Any, wei: Any) -> None:
+        self._chain.raise_balance(_data(address, 20), _quantity(wei))
+
+    # -- blocks by tag
+
+    def _state(self, tag: Any) -> Any:
+        return self._chain.state_at(self._header(tag))
+
+    def _header(self, tag: Any) -> Any:
+        header = self._find_header(tag)
+        if header is None:
+            raise Refused("header not found")
+        return header
+
+    def _find_header(self, tag: Any) -> Any | None:
+        """The header that a tag, number or object (EIP-1898) stands for."""
+        if tag == "pending":
+            return self._chain.next_header()
+        try:
+            if isinstance(tag, dict) and "blockHash" in tag:
+                return self._chain.py_evm.get_block_header_by_hash(_data(tag["blockHash"], 32))
+            number = self._number(tag.get("blockNumber") if isinstance(tag, dict) else tag)
+            return self._chain.py_evm.get_canonical_block_header_by_number(number)
+        except HeaderNotFound:
+            return None
+
+    def _number(self, tag: Any) -> int:
+        if tag in (None, "latest", "safe", "finalized", "pending"):
+            return int(self._chain.head.block_number)
+        return 0 if tag == "earliest" else min(_quantity(tag), _MAX_BLOCK)
+
+
+def _text(value: Any, pattern: re.Pattern[str], what: str) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value.lower()):
+        raise ParamsInvalid(f"expected {what}, got {str(value)[:80]!r}")
+    return value.lower()
+
+
+def _quantity(value: Any) -> int:
+    return int(_text(value, _QUANTITY, "a quantity (0x and hex digits, no leading zeros)"), 16)
+
+
+def _data(value: Any, length: int | None = None) -> bytes:
+    what = "hex data" if length is None else f"{length} bytes of hex data"
+    raw = bytes.fromhex(_text(value, _DATA, what)[2:])
+    if length not in (None, len(raw)):
+        raise ParamsInvalid(f"expected {what}, got {len(raw)}")
+    return raw
+
+
+def _number_or_quantity(value: Any) -> int:
+    # Some methods have always been called with plain numbers, and other nodes take them.
+    return value if isinstance(value, int) and value >= 0 else _quantity(value)
+
+
+def _record(value: Any) -> Json:
+    if not isinstance(value, dict):
+        raise ParamsInvalid(f"expected an object, got {str(value)[:80]!r}")
+    return value
+
+
+def _choice(value: Any, length: int) -> Choice:
+    if value is None or value == []:
+        return None
+    values = value if isinstance(value, list) else [value]
+    return [data(_data(item, length)) for item in values]
+
+
+def _message(value: Any) -> Call:
+    message = _record(value)
+    gas = message.get("gas")
+    return Call(
+        sender=_data(message.get("from") or "0x" + "00" * 20, 20),
+        to=_data(message["to"], 20) if message.get("to") else b"",
+        data=_data(message.get("input") or message.get("data") or "0x"),
+        value=_quantity(message.get("value") or "0x0"),
+        gas=None if gas is None else _quantity(gas),
+    )
