@@ -46,6 +46,8 @@ def connect(rpc_url: str, chain_id: int | None = None) -> Web3:
         exception_retry_configuration=retry,
     )
     w3 = Web3(provider)
+    # It asks for the chain's id before every request; ids are checked here, and signed for.
+    w3.middleware_onion.remove("validation")
     # Chains run by a consortium (QBFT, IBFT, Clique) put the block's signatures into `extraData`.
     w3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
     with chain_errors(rpc_url):
@@ -53,6 +55,17 @@ def connect(rpc_url: str, chain_id: int | None = None) -> Web3:
     if chain_id not in (None, actual):
         raise ChainMismatch(f"{rpc_url} serves chain {actual}, expected {chain_id}")
     return w3
+
+
+def chain_id_at(rpc_url: str) -> int:
+    """The id of the chain at an endpoint (EIP-155).
+
+    Raises:
+        ChainUnreachable: Nothing answers JSON-RPC there.
+    """
+    w3 = connect(rpc_url)
+    with chain_errors(rpc_url):
+        return w3.eth.chain_id
 
 
 @contextmanager

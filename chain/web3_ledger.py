@@ -12,6 +12,7 @@ from typing import Any
 
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
+from hexbytes import HexBytes
 from web3 import Web3
 from web3.exceptions import BlockNotFound, Web3RPCError
 from web3.types import FilterParams, LogReceipt, TxParams, TxReceipt
@@ -150,6 +151,11 @@ class Web3Ledger:
         entries = [self._entry(log) for log in logs]
         _verify_order(task, entries)
         return entries
+
+    def gas_used(self, transaction: bytes) -> int:
+        """Gas that a transaction in the history used, as a whole."""
+        with chain_errors(self._endpoint):
+            return self._w3.eth.get_transaction_receipt(HexBytes(transaction))["gasUsed"]
 
     def now(self) -> int:
         """The time that the chain would give to a call made now, in seconds since 1970."""

@@ -1,0 +1,160 @@
+"""The audit, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from chain.ledger import Ledger
+from chain.types import Address, Entry, TaskOpened, TaskState, indices
+from fl_node.arrays import Arrays
+from fl_node.audit.findings import Findings
+from fl_node.audit.ledger_steps import a1_contract, a2_log_complete, a3_rules_obeyed, a8_parents
+from fl_node.audit.report import AuditedRound, AuditedUpdate, AuditReport, weighted_loss
+from fl_node.audit.store_steps import a4_agreement, a5_to_a7_updates
+from fl_node.errors import AuditImpossible
+from fl_node.manifest import Manifest
+from fl_node.record import RecordedRound, final_rounds
+from fl_node.round import Aggregated
+from fl_node.store import Store
+
+SETTLING_READS = 10
+"""Times that state and log are read until they fit together, when the task is still running."""
+
+Reported = Sequence[tuple[int | None, int | None]]
+"""Weighted training and held-out loss of each round, as somebody reported them."""
+
+Progress = Callable[[int, int], None]
+"""Told (rounds checked, rounds in all)."""
+
+
+def audit(
+    connect: Callable[[], Ledger],
+    store: Store,
+    task: int,
+    derive_genesis: Callable[[Manifest], Arrays] | None = None,
+    reported: Reported | None = None,
+    progress: Progress = lambda done, of: None,
+) -> AuditReport:
+    """Check a task's whole history and say what is wrong with it.
+
+    Args:
+        connect: Gives the ledger, read only, or raises ChainMismatch or ContractMismatch where chain or code are not
+            the expected ones: step A1.
+        store: Where the blobs are.
+        task: The task's number.
+        derive_genesis: Gives the genesis that a manifest's seed stands for; A4 then compares it.
+        reported: What A9 holds the metrics against; without it they are only computed.
+        progress: Told after each round.
+
+    Raises:
+        TaskUnknown: There is no such task.
+        ChainUnreachable, StoreUnusable: Chain or store could not be read.
+        AuditImpossible: The task is too busy to be read in one piece.
+    """
+    findings = Findings()
+    ledger = a1_contract(findings, connect)
+    if ledger is None:
+        return AuditReport(task, findings.statuses(), tuple(findings.found))
+    state, entries = _settled(ledger, task)
+    a2_log_complete(findings, ledger, task, state, entries)
+    a3_rules_obeyed(findings, ledger, task, entries)
+    members = _members(entries)
+    agreement = a4_agreement(findings, store, state, members, derive_genesis)
+    recorded = final_rounds(entries)
+    a8_parents(findings, state, recorded)
+    rounds: list[AuditedRound] = []
+    blob_bytes = 0
+    for one in recorded:
+        aggregated = None
+        if agreement:
+            aggregated = a5_to_a7_updates(findings, store, agreement, one)
+            blob_bytes += aggregated.blob_bytes
+        rounds.append(_audited(one, members, aggregated))
+        progress(len(rounds), len(recorded))
+    a9_metrics(findings, rounds, reported)
+    return AuditReport(
+        task=task,
+        statuses=findings.statuses(),
+        findings=tuple(findings.found),
+        chain_id=ledger.chain_id,
+        contract=ledger.contract,
+        history_head=state.history_head.hex(),
+        final_digest=state.parent_digest.hex(),
+        blob_bytes=blob_bytes,
+        rounds=tuple(rounds),
+    )
+
+
+def _settled(ledger: Ledger, task: int) -> tuple[TaskState, Sequence[Entry]]:
+    """Read state and log of the same moment."""
+    for _ in range(SETTLING_READS):
+        before = ledger.task_state(task)
+        entries = ledger.history(task)
+        if ledger.task_state(task).history_head == before.history_head:
+            return before, entries
+    raise AuditImpossible(
+        f"task {task} changed during each of {SETTLING_READS} readings; try again"
+    )
+
+
+def a9_metrics(
+    findings: Findings, rounds: Sequence[AuditedRound], reported: Reported | None
+) -> None:
+    findings.reach("A9")
+    if reported is None:
+        return
+    computed = [(one.training_loss, one.held_out_loss) for one in rounds]
+    if len(reported) != len(computed):
+        findings.add(
+            "A9",
+            "the report has another number of rounds",
+            expected=str(len(computed)),
+            actual=str(len(reported)),
+        )
+    for number, (ours, theirs) in enumerate(zip(computed, reported, strict=False), start=1):
+        if ours != tuple(theirs):
+            findings.add(
+                "A9",
+                "the reported losses are not the weighted means of the recorded ones",
+                round=number,
+                expected=str(ours),
+                actual=str(tuple(theirs)),
+            )
+
+
+def _members(entries: Sequence[Entry]) -> tuple[Address, ...]:
+    opened = (entry.event for entry in entries)
+    return next((event.members for event in opened if isinstance(event, TaskOpened)), ())
+
+
+def _audited(
+    recorded: RecordedRound, members: Sequence[Address], aggregated: Aggregated | None
+) -> AuditedRound:
+    included = {members[index] for index in indices(recorded.finalised.included)}
+    left_out = aggregated.left_out if aggregated else {}
+    updates = tuple(
+        AuditedUpdate(
+            client=revealed.client,
+            digest=revealed.reveal.update_digest.hex(),
+            num_examples=revealed.reveal.num_examples,
+            training_loss=revealed.reveal.training_loss,
+            held_out_loss=revealed.reveal.held_out_loss,
+            included=revealed.client in included,
+            left_out_because=str(left_out[revealed.client])
+            if revealed.client in left_out
+            else None,
+        )
+        for revealed in recorded.reveals
+    )
+    counted = [update for update in updates if update.included]
+    return AuditedRound(
+        round=recorded.opened.round,
+        attempts=recorded.opened.attempt + 1,
+        parent_digest=recorded.opened.parent_digest.hex(),
+        aggregate_digest=recorded.finalised.aggregate_digest.hex(),
+        updates=updates,
+        training_loss=weighted_loss([(one.training_loss, one.num_examples) for one in counted]),
+        held_out_loss=weighted_loss([(one.held_out_loss, one.num_examples) for one in counted]),
+        opened_at=recorded.opened_at,
+        finalised_at=recorded.finalised_at,
+    )

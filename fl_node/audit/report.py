@@ -1,0 +1,141 @@
+"""What an audit says: steps A1 to A9, their findings, and the training history as it was verified."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+from chain.types import Address
+
+STEPS = {
+    "A1": "the code at the address is the committed contract, on the expected chain",
+    "A2": "the event log is complete: replaying it gives the history head",
+    "A3": "every event obeys the protocol",
+    "A4": "manifest and genesis are the blobs that were recorded",
+    "A5": "every revealed update is in the store and hashes right",
+    "A6": "the validity rules give exactly the recorded set of updates",
+    "A7": "every aggregate, computed again, has the recorded digest",
+    "A8": "each round starts from the last final model",
+    "A9": "the weighted means of the metrics are those that were reported",
+}
+"""The numbered steps; docs/protocol.md describes them under the same numbers."""
+
+
+class Status(Enum):
+    """How a step ended."""
+
+    CLEAN = "clean"
+    FINDINGS = "findings"
+    NOT_REACHED = "not reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: in which step, where, and what was expected and found.
+
+    Attributes:
+        step: "A1" to "A9".
+        message: One line for people.
+        round, client, digest: Where, as far as it applies; `digest` in hex.
+        expected, actual: As text, as far as it applies.
+    """
+
+    step: str
+    message: str
+    round: int | None = None
+    client: Address | None = None
+    digest: str | None = None
+    expected: str | None = None
+    actual: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedUpdate:
+    """One revealed update: who sent it, whether the round included it, and if not, why (as computed again)."""
+
+    client: Address
+    digest: str
+    num_examples: int
+    training_loss: int
+    held_out_loss: int
+    included: bool
+    left_out_because: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedRound:
+    """One final round as the chain recorded it. Losses are example-weighted means over the included updates, in
+    millionths; None where nothing was included."""
+
+    round: int
+    attempts: int
+    parent_digest: str
+    aggregate_digest: str
+    updates: tuple[AuditedUpdate, ...]
+    training_loss: int | None
+    held_out_loss: int | None
+    opened_at: int
+    finalised_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """The whole audit.
+
+    Attributes:
+        task: The task's number.
+        statuses: Of every step.
+        findings: In the order of the steps and rounds in which they were found.
+        chain_id, contract, history_head, final_digest: Whose history it is; None where A1 ended the audit. Hex.
+        blob_bytes: Bytes of updates that were read and checked.
+        rounds: The final rounds, as recorded.
+    """
+
+    task: int
+    statuses: dict[str, Status]
+    findings: tuple[Finding, ...]
+    chain_id: int | None = None
+    contract: Address | None = None
+    history_head: str | None = None
+    final_digest: str | None = None
+    blob_bytes: int = 0
+    rounds: tuple[AuditedRound, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """ "clean" or "findings"."""
+        return "findings" if self.findings else "clean"
+
+    def to_json(self) -> dict[str, Any]:
+        """The report for machines: docs/protocol.md names the keys."""
+        return {
+            "verdict": self.verdict,
+            "chain_id": self.chain_id,
+            "contract": self.contract,
+            "task": self.task,
+            "history_head": self.history_head,
+            "final_digest": self.final_digest,
+            "blob_bytes": self.blob_bytes,
+            "steps": {step: self._step_to_json(step) for step in STEPS},
+            "rounds": [asdict(audited) for audited in self.rounds],
+        }
+
+    def _step_to_json(self, step: str) -> dict[str, Any]:
+        found = [asdict(finding) for finding in self.findings if finding.step == step]
+        return {"title": STEPS[step], "status": self.statuses[step].value, "findings": found}
+
+
+def weighted_loss(pairs: Sequence[tuple[int, int]]) -> int | None:
+    """Mean of losses in millionths, weighted by examples, rounded half to even; None of nothing.
+
+    Args:
+        pairs: (loss, number of examples > 0) of each included update.
+    """
+    total = sum(examples for _, examples in pairs)
+    if not total:
+        return None
+    quotient, remainder = divmod(sum(loss * examples for loss, examples in pairs), total)
+    up = 2 * remainder > total or (2 * remainder == total and quotient % 2 == 1)
+    return quotient + up

@@ -1,0 +1,3 @@
+from fl_node.cli.app import main
+
+main()

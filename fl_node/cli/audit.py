@@ -1,0 +1,86 @@
+"""`ganchor audit`: replay a task's history and say what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from chain.deploy import read_deployment
+from chain.devnet import devnet_in_thread
+from fl_node.audit import audit as replay_history
+from fl_node.audit.report import AuditReport
+from fl_node.cli import options, wiring
+from fl_node.cli.tables import audit_table, rounds_table
+from fl_node.cli.workspace import Workspace, read_reported
+from fl_node.store import open_store
+
+WITH_FINDINGS = 1
+
+
+def audit(
+    task: options.Task = 1,
+    store: options.StoreUrl = options.DEFAULT_STORE,
+    rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(help="Audit what `ganchor demo` left in this folder, chain included."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="A report.json whose losses A9 holds against the chain's."),
+    ] = None,
+    derive_genesis: Annotated[
+        bool,
+        typer.Option("--derive-genesis", help="A4 also derives the genesis from its seed (needs torch)."),
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Replay a task's whole history from chain and store. Exits with 0 if clean, 1 with findings, 2 if impossible."""
+    with ExitStack() as stack:
+        if workspace is not None:
+            place = Workspace(workspace)
+            rpc_url = stack.enter_context(devnet_in_thread(place.existing_database()))
+            deployment, store = place.deployment, str(place.store)
+            report = report or (place.report if place.report.exists() else None)
+        result = run_audit(
+            rpc_url, deployment, store, task, report, derive_genesis, quiet=as_json
+        )
+    if as_json:
+        typer.echo(json.dumps(result.to_json()))
+    else:
+        console = Console()
+        console.print(rounds_table(result.rounds))
+        console.print(audit_table(result))
+        console.print(f"history head {result.history_head}")
+    if result.findings:
+        raise typer.Exit(WITH_FINDINGS)
+
+
+def run_audit(
+    rpc_url: str,
+    deployment: Path,
+    store: str,
+    task: int,
+    report: Path | None = None,
+    derive_genesis: bool = False,
+    quiet: bool = False,
+) -> AuditReport:
+    """Audit one task, with a progress bar on standard error."""
+    deployed = read_deployment(deployment)
+    with Progress(console=Console(stderr=True), disable=quiet, transient=True) as bar:
+        rounds = bar.add_task("auditing rounds", total=None)
+        return replay_history(
+            lambda: wiring.connect(rpc_url, deployed),
+            open_store(store),
+            task,
+            derive_genesis=wiring.derive_genesis if derive_genesis else None,
+            reported=read_reported(report) if report else None,
+            progress=lambda done, of: bar.update(rounds, completed=done, total=of),
+        )

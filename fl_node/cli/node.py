@@ -1,0 +1,170 @@
+"""`ganchor node`: join a task and take part until it is over."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from chain.types import Receipt
+from fl_node.cli import options, wiring
+from fl_node.cli.tables import short
+from fl_node.errors import Misuse
+from fl_node.participant import Action, Participant, Step, take_part
+from fl_node.state import Membership, NodeState
+from fl_node.store import open_store
+
+StateFolder = Annotated[
+    Path,
+    typer.Option("--state", help="This node's own folder: what must survive a crash."),
+]
+Poll = Annotated[
+    float, typer.Option("--poll", min=0.01, help="Seconds between looks at the chain.")
+]
+Patience = Annotated[
+    float,
+    typer.Option("--patience", min=0, help="Seconds to wait for a chain or store that is away."),
+]
+
+
+def node(
+    task: options.Task = 1,
+    data: options.Data = "digits",
+    partition: options.Partition = options.DEFAULT_PARTITION,
+    part: options.Part = options.WHOLE,
+    state: StateFolder = Path("node-state"),
+    store: options.StoreUrl = options.DEFAULT_STORE,
+    keystore: options.Keystore = None,
+    password_file: options.PasswordFile = None,
+    rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
+    device: options.Device = None,
+    threads: options.Threads = 1,
+    poll: Poll = 1.0,
+    patience: Patience = 600.0,
+    as_json: options.Json = False,
+) -> None:
+    """Join a task and take part until it is over. Stop it whenever you like: started again, it goes on."""
+    deployed = wiring.read_deployment(deployment)
+    signer = wiring.open_signer(keystore, password_file, deployed.chain_id)
+    ledger = wiring.connect(rpc_url, deployed, signer)
+    blobs = open_store(store)
+    manifest = wiring.load_manifest(ledger, blobs, task)
+    if ledger.account not in manifest.addresses:
+        raise Misuse(f"{ledger.account} is not a member of task {task}")
+    membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
+    folder = NodeState(state, membership)
+    choice = wiring.choose_data(data, partition, part)
+    learner = wiring.make_learner(manifest, choice, device, threads)
+    display = JsonDisplay() if as_json else PeopleDisplay()
+    display.started(ledger.account, task)
+    participant = Participant(
+        ledger, blobs, learner, task, manifest, folder, progress=display.progress
+    )
+    with display:
+        take_part(participant, display.notice, poll=poll, patience=patience)
+    folder.close()
+
+
+_DONE = {
+    Action.COMMIT: "committed",
+    Action.REVEAL: "revealed",
+    Action.ATTEST: "attested",
+    Action.ADVANCE: "ended an overdue phase",
+    Action.REJOIN: "rejoined",
+    Action.FINISHED: "finished",
+}
+
+
+class PeopleDisplay:
+    """A line for each thing done, and a bar while training."""
+
+    def __init__(self) -> None:
+        self._console = Console()
+        self._bar = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} steps {task.fields[losses]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._training = self._bar.add_task("training", total=None, visible=False, losses="")
+        self._trouble = ""
+
+    def __enter__(self) -> PeopleDisplay:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def started(self, account: str, task: int) -> None:
+        self._console.print(f"member {account} of task {task}")
+
+    def progress(self, step: int, steps: int, losses: dict[str, float]) -> None:
+        text = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
+        self._bar.update(
+            self._training, completed=step, total=steps, losses=text, visible=step < steps
+        )
+
+    def notice(self, what: Step | Exception) -> None:
+        if isinstance(what, Exception):
+            if str(what) != self._trouble:
+                self._console.print(f"[yellow]waiting: {what}[/]")
+            self._trouble = str(what)
+            return
+        self._trouble = ""
+        if what.action is Action.FINISHED:
+            self._console.print(
+                f"[green]task finished[/]: final model {what.state.parent_digest.hex()}"
+            )
+        elif what.receipt is not None:
+            self._console.print(
+                f"round {what.state.round}: {_DONE[what.action]} "
+                f"(block {what.receipt.block_number}, {what.receipt.gas_used:,} gas) "
+                f"{_transaction(what.receipt)}"
+            )
+
+
+def _transaction(receipt: Receipt) -> str:
+    return short("0x" + receipt.transaction.hex()) if receipt.transaction else ""
+
+
+class JsonDisplay:
+    """The same as JSON lines."""
+
+    def __enter__(self) -> JsonDisplay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def started(self, account: str, task: int) -> None:
+        self._print(event="started", account=account, task=task)
+
+    def progress(self, step: int, steps: int, losses: dict[str, float]) -> None:
+        self._print(event="training", step=step, steps=steps, losses=losses)
+
+    def notice(self, what: Step | Exception) -> None:
+        if isinstance(what, Exception):
+            self._print(event="waiting", reason=str(what))
+        elif what.action is Action.FINISHED:
+            self._print(event="finished", final_digest=what.state.parent_digest.hex())
+        elif what.receipt is not None:
+            self._print(
+                event=what.action.name.lower(),
+                round=what.state.round,
+                attempt=what.state.attempt,
+                block=what.receipt.block_number,
+                gas=what.receipt.gas_used,
+            )
+
+    def _print(self, **values: Any) -> None:
+        sys.stdout.write(json.dumps(values) + "\n")
+        sys.stdout.flush()

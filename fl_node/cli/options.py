@@ -1,0 +1,83 @@
+"""The options that commands share, each defined once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RpcUrl = Annotated[
+    str,
+    typer.Option(
+        "--rpc-url",
+        envvar="ETH_RPC_URL",
+        help="JSON-RPC endpoint of the chain.",
+    ),
+]
+DEFAULT_RPC_URL = "http://127.0.0.1:8545"
+
+DeploymentFile = Annotated[
+    Path,
+    typer.Option("--deployment", help="The deployment.json that `ganchor deploy` wrote."),
+]
+DEFAULT_DEPLOYMENT = Path("deployment.json")
+
+Task = Annotated[int, typer.Option("--task", min=1, help="The task's number.")]
+
+StoreUrl = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        envvar="GANCHOR_STORE",
+        help="Where blobs are kept: a folder, or a URL such as s3://bucket/prefix.",
+    ),
+]
+DEFAULT_STORE = "store"
+
+Keystore = Annotated[
+    Path | None,
+    typer.Option("--keystore", help="Encrypted JSON keystore of the account that signs."),
+]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--password-file",
+        help="File with the keystore's password. Without it: GANCHOR_PASSWORD, or a prompt.",
+    ),
+]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="cuda, cuda:1, mps or cpu. Chosen by itself when absent."),
+]
+Threads = Annotated[
+    int,
+    typer.Option(
+        "--threads",
+        min=1,
+        help="CPU threads for training. Results on a CPU can depend on it.",
+    ),
+]
+
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data", help="digits, cifar10, mnist, fashion-mnist, or folder:PATH with your own pictures."
+    ),
+]
+Partition = Annotated[
+    str,
+    typer.Option(
+        "--partition",
+        help="For experiments: deal the data out as iid, dirichlet:ALPHA or classes:K.",
+    ),
+]
+DEFAULT_PARTITION = "iid"
+Part = Annotated[
+    str,
+    typer.Option("--part", help="Which part of the partition is this member's, such as 1/3."),
+]
+WHOLE = "1/1"

@@ -1,0 +1,121 @@
+"""What people see: tables and short texts. Functions from values to rich renderables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from chain.types import Address, Phase, TaskState, indices
+from fl_node.audit.report import AuditedRound, AuditReport, Status
+
+_STATUS_STYLES = {Status.CLEAN: "green", Status.FINDINGS: "red", Status.NOT_REACHED: "yellow"}
+
+
+def short(text: str) -> str:
+    """A digest or address, cut for the eye: its first 6 and last 4 digits."""
+    digits = text.removeprefix("0x")
+    prefix = text[: len(text) - len(digits)]
+    return f"{prefix}{digits[:6]}…{digits[-4:]}" if len(digits) > 12 else text
+
+
+def loss(millionths: int | None) -> str:
+    """A loss on record, as a decimal."""
+    return "–" if millionths is None else f"{millionths / 1e6:.4f}"
+
+
+def rounds_table(rounds: Sequence[AuditedRound], gas: Mapping[int, int] | None = None) -> Table:
+    """One line for each round: aggregate, updates, who was included, losses, gas and seconds.
+
+    Args:
+        rounds: From an audit.
+        gas: Gas of all transactions of a round, by its number; no column where absent.
+    """
+    table = Table(title="Rounds on chain", title_justify="left")
+    table.add_column("round", justify="right")
+    table.add_column("aggregate")
+    table.add_column("updates: client, digest, examples")
+    table.add_column("training\nloss", justify="right")
+    table.add_column("held-out\nloss", justify="right")
+    if gas is not None:
+        table.add_column("gas", justify="right")
+    table.add_column("seconds", justify="right")
+    for one in rounds:
+        cells = [
+            str(one.round),
+            short(one.aggregate_digest),
+            "\n".join(_update_line(one)) or "declined by all",
+            loss(one.training_loss),
+            loss(one.held_out_loss),
+        ]
+        if gas is not None:
+            cells.append(f"{gas.get(one.round, 0):,}")
+        table.add_row(*cells, str(one.finalised_at - one.opened_at))
+    return table
+
+
+def _update_line(one: AuditedRound) -> list[str]:
+    return [
+        f"{'[green]+[/]' if update.included else '[red]-[/]'} {short(update.client)} "
+        f"{short(update.digest)} {update.num_examples}"
+        + (f" [red]{update.left_out_because}[/]" if update.left_out_because else "")
+        for update in one.updates
+    ]
+
+
+def audit_table(report: AuditReport) -> Table:
+    """The numbered steps, how each ended, and its findings."""
+    table = Table(title=f"Audit of task {report.task}: {report.verdict}", title_justify="left")
+    table.add_column("step")
+    table.add_column("what")
+    table.add_column("status")
+    for step, values in report.to_json()["steps"].items():
+        status = Status(values["status"])
+        lines = [values["title"]]
+        for finding in values["findings"]:
+            where = [f"{name} {finding[name]}" for name in ("round", "client", "digest") if finding[name]]
+            lines.append(f"  [red]{', '.join([*where, finding['message']])}[/]")
+            lines += [
+                f"    {name}: {finding[name]}" for name in ("expected", "actual") if finding[name]
+            ]
+        table.add_row(step, "\n".join(lines), f"[{_STATUS_STYLES[status]}]{status.value}[/]")
+    return table
+
+
+def status_table(
+    task: int, state: TaskState, members: Sequence[Address], now: int | None = None
+) -> Table:
+    """The task at a glance: phase, deadline, who has acted, history head."""
+    left = state.deadline - (int(time.time()) if now is None else now)
+    table = Table(title=f"Task {task}", title_justify="left", show_header=False)
+    table.add_row("phase", state.phase.name.lower())
+    table.add_row(
+        "round", f"{state.round} of {state.terms.rounds}, attempt {state.attempt + 1}"
+    )
+    if state.phase is not Phase.FINISHED:
+        table.add_row("deadline", f"in {left} s" if left >= 0 else f"passed {-left} s ago")
+        table.add_row("members", "\n".join(_member_lines(state, members)))
+    table.add_row("current model", state.parent_digest.hex())
+    table.add_row("manifest", state.manifest_digest.hex())
+    table.add_row("history head", state.history_head.hex())
+    return table
+
+
+_ACTED = {Phase.COMMIT: "committed", Phase.REVEAL: "revealed", Phase.ATTEST: "attested"}
+
+
+def _member_lines(state: TaskState, members: Sequence[Address]) -> list[str]:
+    acted, eligible, absent = (
+        set(indices(bitmap)) for bitmap in (state.acted, state.eligible, state.absent)
+    )
+    lines = []
+    for index, member in enumerate(members):
+        if index in acted:
+            word = f"[green]{_ACTED[state.phase]}[/]"
+        elif index in eligible:
+            word = "[yellow]expected[/]"
+        else:
+            word = "absent" if index in absent else "not in this phase"
+        lines.append(f"{member} {word}")
+    return lines

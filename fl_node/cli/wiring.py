@@ -1,0 +1,137 @@
+"""From options to concrete parts. Torch is imported only where training is asked for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from chain.accounts import Signer, open_keystore, open_plain_key
+from chain.deploy import Deployment, read_deployment
+from chain.ledger import Ledger
+from chain.web3_ledger import Web3Ledger
+from fl_node.errors import BadData, Misuse
+from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from fl_node.store import Store
+
+if TYPE_CHECKING:
+    from fl_node.arrays import Arrays
+    from fl_node.learner import Learner
+
+PLAIN_KEY_VARIABLE = "GANCHOR_PRIVATE_KEY"
+PASSWORD_VARIABLE = "GANCHOR_PASSWORD"
+
+
+def open_signer(keystore: Path | None, password_file: Path | None, chain_id: int) -> Signer:
+    """Unlock the account that signs.
+
+    A keystore wins; without one, a plain key from the environment is accepted on a dev chain.
+
+    Raises:
+        Misuse: Neither is given.
+        AccountUnusable: Bad keystore, wrong password, or a plain key on a chain that is no dev chain.
+    """
+    if keystore is not None:
+        return open_keystore(keystore, password(password_file))
+    plain = os.environ.get(PLAIN_KEY_VARIABLE)
+    if plain is None:
+        raise Misuse(
+            f"no account: give --keystore FILE (or, on a dev chain only, set {PLAIN_KEY_VARIABLE})"
+        )
+    return open_plain_key(plain, chain_id)
+
+
+def password(file: Path | None) -> str:
+    """The password of a keystore: from a file, the environment, or a prompt."""
+    if file is not None:
+        return file.read_text().rstrip("\n")
+    if PASSWORD_VARIABLE in os.environ:
+        return os.environ[PASSWORD_VARIABLE]
+    return str(typer.prompt("Password of the keystore", hide_input=True, err=True))
+
+
+def new_password(file: Path | None) -> str:
+    """The password for a new keystore, asked for twice at a prompt."""
+    if file is not None or PASSWORD_VARIABLE in os.environ:
+        return password(file)
+    return str(
+        typer.prompt(
+            "Password for the new keystore", hide_input=True, confirmation_prompt=True, err=True
+        )
+    )
+
+
+def open_ledger(rpc_url: str, deployment: Path, signer: Signer | None = None) -> Web3Ledger:
+    """The contract of a deployment file, as `connect` does."""
+    return connect(rpc_url, read_deployment(deployment), signer)
+
+
+def connect(rpc_url: str, deployed: Deployment, signer: Signer | None = None) -> Web3Ledger:
+    """The contract of a deployment, checked: expected chain, expected code."""
+    return Web3Ledger(
+        rpc_url,
+        deployed.address,
+        signer,
+        chain_id=deployed.chain_id,
+        first_block=deployed.block,
+    )
+
+
+def load_manifest(ledger: Ledger, store: Store, task: int) -> Manifest:
+    """The task's manifest, found by the digest on chain.
+
+    Raises:
+        TaskUnknown: No such task.
+        Misuse: The store does not have the manifest.
+    """
+    digest = ledger.task_state(task).manifest_digest
+    try:
+        return parse_manifest(bytes(store.get(digest, MAX_MANIFEST_BYTES)))
+    except BadData as trouble:
+        raise Misuse(f"the manifest of task {task}: {trouble}; is this the task's store?") from None
+
+
+@dataclass(frozen=True, slots=True)
+class DataChoice:
+    """What `--data`, `--partition` and `--part` say together."""
+
+    data: str
+    partition: str
+    part: int
+    parts: int
+
+
+def choose_data(data: str, partition: str, part: str) -> DataChoice:
+    """Read `--part` as I/N, from 1/N to N/N.
+
+    Raises:
+        Misuse: It is not of that form.
+    """
+    index, _, parts = part.partition("/")
+    if not (index.isdigit() and parts.isdigit() and 1 <= int(index) <= int(parts)):
+        raise Misuse(f"--part is {part!r}; allowed is I/N with I from 1 to N, such as 1/3")
+    return DataChoice(data, partition, int(index) - 1, int(parts))
+
+
+def derive_genesis(manifest: Manifest) -> Arrays:
+    """The shared tensors that a manifest's task starts from."""
+    from fl_node import learning
+
+    return learning.genesis(manifest)
+
+
+def make_learner(
+    manifest: Manifest, choice: DataChoice, device: str | None, threads: int
+) -> Learner:
+    """The learner of one member, with its data loaded.
+
+    Raises:
+        DataUnusable: Unknown or empty data, or it does not fit the manifest's schema.
+        DeviceUnusable: No such device.
+    """
+    from fl_node import learning
+
+    return learning.make_learner(manifest, choice, device, threads)

@@ -1,0 +1,48 @@
+"""Opening a task: its manifest and genesis go into the store, their digests on chain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chain.ledger import Ledger
+from chain.types import TaskOpened
+from fl_node.arrays import Arrays
+from fl_node.encoding import encode_model
+from fl_node.manifest import Manifest
+from fl_node.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedTask:
+    """A task as it was opened: its number, the recorded digests, and what opening it cost."""
+
+    task: int
+    manifest_digest: bytes
+    genesis_digest: bytes
+    block_number: int
+    gas_used: int
+
+
+def open_task(ledger: Ledger, store: Store, manifest: Manifest, genesis: Arrays) -> OpenedTask:
+    """Store both blobs first, so that nobody sees a task whose blobs are not there, then open it.
+
+    Args:
+        ledger: The ledger as the coordinator's account sees it.
+        store: The store that the members will use.
+        manifest: The task.
+        genesis: The shared tensors that round 1 starts from.
+
+    Raises:
+        StoreUnusable, CallRejected, ChainUnreachable: As store and ledger do.
+    """
+    genesis_digest = store.put(encode_model(genesis))
+    manifest_digest = store.put(manifest.to_bytes())
+    receipt = ledger.open_task(
+        manifest_digest, genesis_digest, manifest.addresses, manifest.terms()
+    )
+    number = next(
+        entry.event.task for entry in receipt.entries if isinstance(entry.event, TaskOpened)
+    )
+    return OpenedTask(
+        number, manifest_digest, genesis_digest, receipt.block_number, receipt.gas_used
+    )

@@ -1,0 +1,260 @@
+"""The node: looks at the ledger and does the one thing that is next. Kill it anywhere, start it again, it goes on.
+
+`next_action` is the rule, `Participant` carries it out. Whatever must survive is on chain, in the store, or in the
+node's state folder; the object itself holds nothing that could not be read again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from chain.errors import (
+    AlreadyActed,
+    ChainUnreachable,
+    DeadlineAhead,
+    DeadlinePassed,
+    NotAbsent,
+    NotEligible,
+    PhaseMismatch,
+    RoundMismatch,
+)
+from chain.history import commitment_of
+from chain.ledger import Ledger
+from chain.types import Phase, Receipt, TaskState, UpdateRevealed
+from fl_node.arrays import Arrays
+from fl_node.contribution import Place, contribute
+from fl_node.encoding import decode_model, schema_of
+from fl_node.errors import BadData, Misuse, StoreUnusable
+from fl_node.learner import Learner, Progress, no_progress
+from fl_node.manifest import Manifest
+from fl_node.record import last_opening, reveals_of_current_attempt
+from fl_node.round import Aggregated, aggregate_round
+from fl_node.state import NodeState, Plan
+from fl_node.store import Store
+
+OVERTAKEN = (
+    AlreadyActed,
+    DeadlineAhead,
+    DeadlinePassed,
+    NotAbsent,
+    NotEligible,
+    PhaseMismatch,
+    RoundMismatch,
+)
+"""Rejections that only say that somebody else was faster: look again."""
+
+
+class Action(Enum):
+    """The one thing that is next for a member."""
+
+    COMMIT = auto()
+    REVEAL = auto()
+    ATTEST = auto()
+    ADVANCE = auto()
+    REJOIN = auto()
+    WAIT = auto()
+    FINISHED = auto()
+
+
+_ACTS = {Phase.COMMIT: Action.COMMIT, Phase.REVEAL: Action.REVEAL, Phase.ATTEST: Action.ATTEST}
+
+
+def next_action(state: TaskState, index: int, now: int) -> Action:
+    """Decide what the member at `index` does next.
+
+    Args:
+        state: The task as the contract shows it.
+        index: The member's index, 0 to 95.
+        now: The chain's time in seconds.
+    """
+    bit = 1 << index
+    if state.phase is Phase.FINISHED:
+        return Action.FINISHED
+    if now > state.deadline:
+        return Action.ADVANCE
+    if state.eligible & bit and not state.acted & bit:
+        return _ACTS[state.phase]
+    if state.absent & bit:
+        return Action.REJOIN
+    return Action.WAIT
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing done: the action, the state it was decided on, and what the ledger made of it.
+
+    `receipt` is None when there was nothing to do, or when others were faster.
+    """
+
+    action: Action
+    state: TaskState
+    receipt: Receipt | None
+
+
+class Participant:
+    """One member's part in one task.
+
+    Args:
+        ledger: The ledger as this member's account sees it.
+        store: Where blobs are published and found.
+        learner: Trains on this member's data.
+        task: The task's number.
+        manifest: The task's manifest, verified against the chain's digest.
+        state: The member's folder.
+        progress: Told about training steps.
+
+    Raises:
+        Misuse: The account is no member of the task.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: Store,
+        learner: Learner,
+        task: int,
+        manifest: Manifest,
+        state: NodeState,
+        progress: Progress = no_progress,
+    ) -> None:
+        if ledger.account not in manifest.addresses:
+            raise Misuse(f"{ledger.account} is not a member of task {task}")
+        self._ledger = ledger
+        self._store = store
+        self._learner = learner
+        self._task = task
+        self._manifest = manifest
+        self._state = state
+        self._progress = progress
+        self._index = manifest.addresses.index(ledger.account)
+        self._round_block = 0
+
+    def step(self) -> Step:
+        """Do the one thing that is next.
+
+        Raises:
+            CallRejected: The contract refused for a reason that looking again will not mend.
+            ChainUnreachable: No answer from the chain; call again later.
+            StoreUnusable: The store cannot be reached; call again later.
+            BadData: The round's parent model is missing from the store, or damaged; call again later.
+        """
+        state = self._ledger.task_state(self._task)
+        action = next_action(state, self._index, self._ledger.now())
+        try:
+            return Step(action, state, self._carry_out(action, state))
+        except OVERTAKEN:
+            return Step(action, state, None)
+
+    def _carry_out(self, action: Action, state: TaskState) -> Receipt | None:
+        match action:
+            case Action.COMMIT:
+                return self._commit(state)
+            case Action.REVEAL:
+                return self._reveal(state)
+            case Action.ATTEST:
+                return self._attest(state)
+            case Action.ADVANCE:
+                return self._ledger.advance(self._task)
+            case Action.REJOIN:
+                return self._ledger.rejoin(self._task)
+            case Action.WAIT | Action.FINISHED:
+                return None
+
+    def _commit(self, state: TaskState) -> Receipt:
+        plan = self._state.plan(state.round, state.parent_digest) or self._train(state)
+        ledger = self._ledger
+        commitment = commitment_of(
+            ledger.chain_id, ledger.contract, self._task, state.round, ledger.account, plan.opening
+        )
+        return ledger.commit(self._task, state.round, commitment)
+
+    def _train(self, state: TaskState) -> Plan:
+        place = Place(self._task, state.round, self._ledger.account, state.parent_digest)
+        contribution = contribute(
+            self._manifest,
+            place,
+            self._learner,
+            self._model(state.parent_digest),
+            self._state.private(state.round),
+            self._progress,
+        )
+        return self._state.keep(state.round, state.parent_digest, contribution)
+
+    def _reveal(self, state: TaskState) -> Receipt | None:
+        plan = self._state.plan(state.round, state.parent_digest)
+        if plan is None:
+            return None  # Committed from another state folder, which is lost: the deadline will pass.
+        self._store.put(self._state.update(plan))
+        return self._ledger.reveal(self._task, state.round, plan.opening)
+
+    def _attest(self, state: TaskState) -> Receipt:
+        aggregated = self._aggregate(state)
+        self._store.put(aggregated.blob)
+        return self._ledger.attest(self._task, state.round, aggregated.digest, aggregated.included)
+
+    def _aggregate(self, state: TaskState) -> Aggregated:
+        genesis = self._model(state.genesis_digest)
+        return aggregate_round(
+            self._store,
+            self._manifest,
+            schema_of(genesis),
+            state.parent_digest,
+            self._reveals(),
+        )
+
+    def _reveals(self) -> list[UpdateRevealed]:
+        entries = self._ledger.history(self._task, self._round_block)
+        self._round_block = entries[last_opening(entries)].block_number
+        return reveals_of_current_attempt(entries)
+
+    def _model(self, digest: bytes) -> Arrays:
+        return decode_model(self._store.get(digest, self._manifest.limits.model_bytes))
+
+
+PASSING = (ChainUnreachable, StoreUnusable, BadData)
+"""Troubles that may pass by themselves: somebody may be mending chain or store."""
+
+Notice = Callable[[Step | Exception], None]
+"""Told about each thing done, and about each trouble that is waited out."""
+
+
+def take_part(
+    participant: Participant,
+    notice: Notice,
+    poll: float = 1.0,
+    patience: float = 600.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Step until the task is finished, waiting out troubles that pass by themselves.
+
+    Args:
+        participant: Whose part.
+        notice: Told about every step and every trouble.
+        poll: Seconds between looks at the ledger while there is nothing to do; doubled after each trouble, up to 30.
+        patience: Seconds of unbroken trouble after which it is raised.
+        sleep: Waits; replaced in tests.
+
+    Raises:
+        ChainUnreachable, StoreUnusable, BadData: The trouble did not pass in time.
+        CallRejected: As `Participant.step`.
+    """
+    pause, waited = poll, 0.0
+    while True:
+        try:
+            step = participant.step()
+        except PASSING as trouble:
+            if waited >= patience:
+                raise
+            notice(trouble)
+            sleep(pause)
+            pause, waited = min(pause * 2, 30.0), waited + pause
+            continue
+        notice(step)
+        if step.action is Action.FINISHED:
+            return
+        pause, waited = poll, 0.0
+        if step.receipt is None:
+            sleep(poll)

@@ -1,0 +1,77 @@
+"""A task's log of events, read as rounds. Pure functions over what the chain recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from chain.types import Entry, RoundAborted, RoundFinalised, RoundOpened, UpdateRevealed
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRound:
+    """One final round, as recorded.
+
+    Attributes:
+        opened: The opening of the attempt that became final.
+        reveals: That attempt's reveals, in the order of the log.
+        finalised: The result.
+        abandoned: Reveals of the attempts that were aborted before.
+        opened_at, finalised_at: Times of the first opening and of the result, in seconds since 1970.
+    """
+
+    opened: RoundOpened
+    reveals: tuple[UpdateRevealed, ...]
+    finalised: RoundFinalised
+    abandoned: tuple[UpdateRevealed, ...]
+    opened_at: int
+    finalised_at: int
+
+
+def final_rounds(entries: Iterable[Entry]) -> list[RecordedRound]:
+    """Read the final rounds out of a task's log.
+
+    Args:
+        entries: Oldest first. A log that breaks off, or that lacks openings, gives the rounds that are whole.
+    """
+    rounds: list[RecordedRound] = []
+    opened: Entry | None = None
+    opened_at = 0
+    reveals: list[UpdateRevealed] = []
+    abandoned: list[UpdateRevealed] = []
+    for entry in entries:
+        match entry.event:
+            case RoundOpened(attempt=attempt):
+                opened_at = entry.timestamp if attempt == 0 else opened_at
+                opened, reveals = entry, []
+            case UpdateRevealed() as revealed:
+                reveals.append(revealed)
+            case RoundAborted():
+                abandoned += reveals
+                reveals = []
+            case RoundFinalised() as finalised if opened and isinstance(opened.event, RoundOpened):
+                rounds.append(
+                    RecordedRound(
+                        opened.event,
+                        tuple(reveals),
+                        finalised,
+                        tuple(abandoned),
+                        opened_at,
+                        entry.timestamp,
+                    )
+                )
+                opened, reveals, abandoned = None, [], []
+    return rounds
+
+
+def reveals_of_current_attempt(entries: Sequence[Entry]) -> list[UpdateRevealed]:
+    """The reveals since the last opening of a round, in the order of the log."""
+    opened = last_opening(entries)
+    events = [entry.event for entry in entries[opened:]]
+    return [event for event in events if isinstance(event, UpdateRevealed)]
+
+
+def last_opening(entries: Sequence[Entry]) -> int:
+    """The position of the entry that last opened a round; 0 where none did."""
+    positions = [at for at, entry in enumerate(entries) if isinstance(entry.event, RoundOpened)]
+    return positions[-1] if positions else 0

@@ -1,0 +1,102 @@
+"""The same federated training as a plain loop in one process, with no chain.
+
+Same manifest, same seeds, same data: the final weights are those of the run on the chain, bit for bit. That the two
+agree shows that the ledger records the training and changes nothing in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from chain.history import draw
+from chain.types import BASIS_POINTS, Address, Reveal, UpdateRevealed, indices
+from fl_node.arrays import Arrays
+from fl_node.contribution import Contribution, Place, contribute
+from fl_node.encoding import decode_model, encode_model, schema_of
+from fl_node.learner import Learner, Progress, no_progress
+from fl_node.manifest import Manifest
+from fl_node.round import Aggregated, aggregate_round
+from fl_node.seeds import derive_seed
+from fl_node.store import open_store
+
+TASK = 1
+"""The task number in the headers of simulated updates. It is no input of the training."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedRound:
+    """One round: its number from 1, what was sent, and what came out."""
+
+    round: int
+    reveals: tuple[UpdateRevealed, ...]
+    aggregated: Aggregated
+
+
+ProgressFor = Callable[[int, Address], Progress]
+"""Gives the progress report for a round and client."""
+
+
+def simulate(
+    manifest: Manifest,
+    learners: Mapping[Address, Learner],
+    genesis: Arrays,
+    cohort_seeds: Sequence[bytes] | None = None,
+    progress_for: ProgressFor = lambda round, client: no_progress,
+) -> Iterator[SimulatedRound]:
+    """Run every round of a manifest and yield it when it is done.
+
+    Args:
+        manifest: The task.
+        learners: One for each member.
+        genesis: The model that round 1 starts from.
+        cohort_seeds: One 32-byte seed a round, such as a chain's history recorded; derived from the manifest's seed
+            where absent. They matter only when `cohort_fraction` leaves members out.
+        progress_for: Told about the steps of each member's training.
+    """
+    store = open_store("memory://")
+    schema = schema_of(genesis)
+    private: dict[Address, Arrays] = {}
+    parent_digest = store.put(encode_model(genesis))
+    for round in range(1, manifest.rounds.count + 1):
+        seed = cohort_seeds[round - 1] if cohort_seeds else _cohort_seed(manifest, round)
+        parent = decode_model(store.get(parent_digest, manifest.limits.model_bytes))
+        reveals = []
+        for client in cohort_of(manifest, seed):
+            place = Place(TASK, round, client, parent_digest)
+            contribution = contribute(
+                manifest,
+                place,
+                learners[client],
+                parent,
+                private.get(client),
+                progress_for(round, client),
+            )
+            private[client] = contribution.private
+            reveals.append(_revealed(place, store.put(contribution.blob), contribution))
+        aggregated = aggregate_round(store, manifest, schema, parent_digest, reveals)
+        parent_digest = store.put(aggregated.blob)
+        yield SimulatedRound(round, tuple(reveals), aggregated)
+
+
+def cohort_of(manifest: Manifest, seed: bytes) -> list[Address]:
+    """The members that the contract would draw when all are present, in ascending order of address."""
+    members = manifest.addresses
+    terms = manifest.terms()
+    size = max(terms.cohort_floor, len(members) * terms.cohort_fraction // BASIS_POINTS)
+    return [members[index] for index in indices(draw(seed, (1 << len(members)) - 1, size))]
+
+
+def _cohort_seed(manifest: Manifest, round: int) -> bytes:
+    return derive_seed(manifest.seed, "cohort", round).to_bytes(32, "big")
+
+
+def _revealed(place: Place, digest: bytes, contribution: Contribution) -> UpdateRevealed:
+    opening = Reveal(
+        update_digest=digest,
+        num_examples=contribution.num_examples,
+        training_loss=contribution.training_loss,
+        held_out_loss=contribution.held_out_loss,
+        salt=bytes(32),
+    )
+    return UpdateRevealed(place.task, place.round, place.client, opening)

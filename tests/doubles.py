@@ -1,0 +1,98 @@
+"""Stand-ins behind the production interfaces, small enough to be believed: a learner without torch, a clock, a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chain.memory_ledger import MemoryLedger
+from chain.types import Address
+from fl_node.arrays import Arrays
+from fl_node.learner import Progress, Trained, no_progress
+from fl_node.manifest import Manifest, build_manifest
+from fl_node.participant import Participant
+from fl_node.state import Membership, NodeState
+from fl_node.store import Store
+
+MEMBERS = tuple(Address(f"0x{number:040x}") for number in (0x11, 0x22, 0x33))
+
+
+def small_manifest(members: tuple[str, ...] = MEMBERS, **changes: Any) -> Manifest:
+    """A valid manifest of two rounds; `changes` replace its sections."""
+    values: dict[str, Any] = {
+        "name": "test",
+        "seed": 5,
+        "members": list(members),
+        "rounds": {"count": 2},
+    }
+    return build_manifest({**values, **changes})
+
+
+def small_genesis() -> dict[str, np.ndarray[Any, Any]]:
+    """Two small tensors."""
+    return {
+        "generator.bias": np.zeros(3, np.float32),
+        "generator.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
+    }
+
+
+@dataclass
+class DriftingLearner:
+    """Learns nothing, but depends on everything a learner may depend on: model, private state, seed and data."""
+
+    data: int
+    trained: int = 0
+
+    def train(
+        self, shared: Arrays, private: Arrays | None, seed: int, progress: Progress = no_progress
+    ) -> Trained:
+        self.trained += 1
+        rounds = 1 if private is None else int(private["rounds"][0]) + 1
+        random = np.random.default_rng([seed, self.data, rounds])
+        drifted = {
+            name: (array + random.normal(size=array.shape)).astype(array.dtype)
+            for name, array in shared.items()
+        }
+        return Trained(
+            shared=drifted,
+            private={"rounds": np.array([rounds])},
+            num_examples=10 * self.data,
+            training_loss=1.0 / rounds,
+            held_out_loss=2.0 / rounds,
+        )
+
+
+@dataclass
+class Clock:
+    """The chain's time, moved by hand."""
+
+    time: int = 1_000_000
+
+    def __call__(self) -> int:
+        return self.time
+
+
+@dataclass
+class Federation:
+    """A task on a `MemoryLedger` with one node for each member, and everything needed to start a node again."""
+
+    folder: Path
+    ledger: MemoryLedger
+    store: Store
+    manifest: Manifest
+    task: int
+    clock: Clock
+    learners: dict[Address, DriftingLearner] = field(default_factory=dict)
+
+    def start(self, member: Address, ledger: Any = None, store: Any = None) -> Participant:
+        """Start the member's node, as after a crash: only folder, chain and store are what they were."""
+        index = self.manifest.addresses.index(member)
+        learner = self.learners.setdefault(member, DriftingLearner(index + 1))
+        acting = ledger or self.ledger.acting_as(member)
+        membership = Membership(acting.chain_id, acting.contract, self.task, member)
+        state = NodeState(self.folder / member, membership)
+        state.close()  # The lock is for processes; tests start a node many times in one.
+        return Participant(acting, store or self.store, learner, self.task, self.manifest, state)

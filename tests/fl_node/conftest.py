@@ -1,0 +1,35 @@
+"""A small task on an in-memory ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chain.memory_ledger import MemoryLedger
+from doubles import Clock, Federation, small_genesis, small_manifest
+from fl_node.manifest import Manifest
+from fl_node.opening import open_task
+from fl_node.store import open_store
+
+
+@pytest.fixture
+def federate(tmp_path: Path) -> Callable[..., Federation]:
+    """Open a task with a manifest on a fresh ledger and store."""
+
+    def build(manifest: Manifest | None = None, name: str = "federation") -> Federation:
+        clock = Clock()
+        manifest = manifest or small_manifest()
+        ledger = MemoryLedger(clock=clock)
+        store = open_store(tmp_path / name / "store")
+        opened = open_task(ledger, store, manifest, small_genesis())
+        return Federation(tmp_path / name, ledger, store, manifest, opened.task, clock)
+
+    return build
+
+
+@pytest.fixture
+def federation(federate: Callable[..., Federation]) -> Any:
+    return federate()
