@@ -16,7 +16,7 @@ from fl_node.encoding import Update
 from fl_node.errors import Misuse
 
 CHUNK = 32_768
-"""Elements worked on at a time, so that they stay in a core's cache. The result is the same for any."""
+"""Elements worked on at a time: they stay in a core's cache. Any number gives the same result."""
 
 Combine = Callable[[Arrays, Iterable[Update]], dict[str, Array]]
 """Parent and updates, in ascending order of client, to the next model."""

@@ -1,19 +1,20 @@
-"""What can go wrong off chain, in two families.
+"""What can go wrong off chain, in two families and one of its own.
 
-    GanchorError
-    ├── Misuse                  our caller's fault, or the machine's: say it in one line and stop
-    │   ├── ManifestInvalid       a field of the manifest, and what is allowed there
-    │   ├── DataUnusable          unknown data set, empty folder, unreadable pictures
-    │   ├── StoreUnusable         the store cannot be reached, or is full
-    │   ├── DeviceUnusable        no such device here
-    │   ├── StateUnusable         the node's own state folder is damaged or in use
-    │   └── AuditImpossible       the audit could not be carried out
-    └── BadData                 somebody else's bytes are wrong: leave them out, record it, go on
-        ├── BlobMissing           the store does not have the digest
-        ├── BlobTampered          the bytes do not hash to their name
-        ├── BlobOversized         more bytes than the reader allows
-        ├── BlobMalformed         not the encoding of docs/protocol.md
-        └── UpdateInvalid         a well-formed update that breaks a validity rule
+GanchorError
+├── Misuse                  our caller's fault, or the machine's: say it in one line and stop
+│   ├── ManifestInvalid       a field of the manifest, and what is allowed there
+│   ├── DataUnusable          unknown data set, empty folder, unreadable pictures
+│   ├── StoreUnusable         the store cannot be reached, or is full
+│   ├── DeviceUnusable        no such device here
+│   ├── StateUnusable         the node's own state folder is damaged or in use
+│   └── AuditImpossible       the audit could not be carried out
+├── TrainingDiverged        losses are no longer finite: the member has nothing to send
+└── BadData                 somebody else's bytes are wrong: leave them out, record it, go on
+    ├── BlobMissing           the store does not have the digest
+    ├── BlobTampered          the bytes do not hash to their name
+    ├── BlobOversized         more bytes than the reader allows
+    ├── BlobMalformed         not the encoding of docs/protocol.md
+    └── UpdateInvalid         a well-formed update that breaks a validity rule
 """
 
 from __future__ import annotations
@@ -51,6 +52,10 @@ class AuditImpossible(Misuse):
     """The audit could not be carried out, so that nothing is said about the history."""
 
 
+class TrainingDiverged(GanchorError):
+    """The losses are no longer finite, so that the member has nothing to send."""
+
+
 class BadData(GanchorError):
     """Somebody else's bytes are wrong."""
 
@@ -72,4 +77,8 @@ class BlobMalformed(BadData):
 
 
 class UpdateInvalid(BadData):
-    """A well-formed update that breaks a validity rule."""
+    """A well-formed update that breaks a validity rule; `rule` is its name in docs/protocol.md."""
+
+    def __init__(self, rule: str, expected: object, actual: object) -> None:
+        super().__init__(f"{rule}: expected {expected}, got {actual}")
+        self.rule = rule

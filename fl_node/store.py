@@ -1,7 +1,8 @@
-"""The content-addressed store: blobs in a folder, in memory, in S3, GCS or Azure, or behind HTTP, named by sha256.
+"""The content-addressed store: blobs named by their sha256, in a folder, a bucket, or memory.
 
-A blob with the digest "abcd..." lies at "ab/abcd...", all 64 hex digits, so that a folder, a bucket and a static web
-server with the same files are the same store. Nothing that is read is believed before it is hashed.
+A blob with the digest "abcd..." lies at "ab/abcd...", all 64 hex digits, so that a folder, a bucket
+and a static web server with the same files are the same store. Nothing that is read is believed
+before it is hashed.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ def open_store(where: str | Path) -> Store:
     """Open a store.
 
     Args:
-        where: A folder (made if it is not there), or a URL: file://, memory://, s3://bucket/prefix, gs://bucket/prefix,
-            az://container/prefix, http(s)://host/prefix (read only). Credentials and endpoints come from the
-            environment variables of each service, such as AWS_ENDPOINT_URL.
+        where: A folder (made if it is not there), or a URL: file://, memory://, s3://bucket/prefix,
+            gs://bucket/prefix, az://account/container/prefix, or http(s)://host/prefix. Credentials
+            and endpoints come from each service's environment variables, such as AWS_ENDPOINT_URL.
 
     Raises:
         StoreUnusable: Not a folder or URL of these kinds, or the folder cannot be made.
@@ -61,7 +62,7 @@ def _open_folder(folder: Path) -> Store:
 
 
 class Store:
-    """Blobs by digest; `open_store` makes one. Safe to use from several threads and processes at once."""
+    """Blobs by digest; `open_store` makes one. Threads and processes may use it all at once."""
 
     def __init__(self, backend: ObjectStore, where: str, folder: Path | None = None) -> None:
         self._backend = backend
@@ -74,8 +75,8 @@ class Store:
     def put(self, blob: Blob) -> bytes:
         """Store a blob, whole or not at all, and return its digest.
 
-        A blob that is there already is read and checked, and never written over: where it has been altered, that is
-        evidence, and for a person to look at.
+        A blob that is there already is read and checked, and never written over: where it has been
+        altered, that is evidence, and for a person to look at.
 
         Raises:
             BlobTampered, BlobOversized: Other bytes are stored under this digest.
@@ -125,10 +126,9 @@ class Store:
         with (self._folder / key_of(digest)).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             _verify_size(digest, size, max_bytes)
-            # An empty file cannot be mapped.
-            return memoryview(
-                mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
-            )
+            if not size:  # which cannot be mapped
+                return memoryview(b"")
+            return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
 
     def _load(self, digest: bytes, max_bytes: int) -> memoryview:
         answer = obstore.get(self._backend, key_of(digest))
@@ -141,9 +141,7 @@ class Store:
 
 def _verify_size(digest: bytes, size: int, max_bytes: int) -> None:
     if size > max_bytes:
-        raise BlobOversized(
-            f"blob {digest.hex()} has {size} bytes, at most {max_bytes} are allowed"
-        )
+        raise BlobOversized(f"blob {digest.hex()} has {size} bytes, allowed are {max_bytes}")
 
 
 def _first_line(error: Exception) -> str:

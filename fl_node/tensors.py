@@ -1,8 +1,9 @@
 """Named arrays as one safetensors file, in one spelling only (docs/protocol.md, "Encodings").
 
-What is written is what the safetensors library writes. What is read is stricter: the header is built again from what
-was parsed and compared whole, so that for one set of arrays there is exactly one file: no gaps, no trailing bytes, no
-other order, no repeated keys. Reading copies nothing: the arrays are read-only views of the buffer.
+What is written is what the safetensors library writes. What is read is stricter: the header is
+built again from what was parsed and compared whole, so that for one set of arrays there is exactly
+one file: no gaps, no trailing bytes, no other order, no repeated keys. Reading copies nothing: the
+arrays are read-only views of the buffer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MAX_HEADER_BYTES = 1 << 22
 MAX_DIMENSIONS = 16
 
 # The order in which tensors stand in the file, widest first, so that each of them is aligned.
-_DTYPES = {
+_DTYPES: dict[str, np.dtype[Any]] = {
     "I64": np.dtype("<i8"),
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
@@ -58,9 +59,9 @@ def encode_tensors(arrays: Arrays, note: str | None = None) -> bytes:
     """Write arrays, and at most one text beside them, as the bytes of a safetensors file.
 
     Args:
-        arrays: At least one element each; float16, float32, float64, int32, int64 or uint8, little endian.
-        note: Becomes the one metadata value, under the key "ganchor". One, because the library writes several
-            metadata keys in random order.
+        arrays: Of at least one element each; float16, float32, float64, int32, int64 or uint8.
+        note: Becomes the one metadata value, under the key "ganchor". One, because the library
+            writes several metadata keys in random order.
 
     Raises:
         Misuse: A tensor that cannot be stored, or too many of them.
@@ -102,7 +103,7 @@ def payload_of(blob: Blob) -> memoryview:
 
 
 def _head(schema: Schema, note: str | None) -> bytes:
-    """The one way to begin a file with this content: length of the JSON, the JSON, spaces up to a multiple of 8."""
+    """The one way to begin a file with this content: length of the JSON, the JSON, padding to 8."""
     entries: dict[str, Any] = {} if note is None else {_METADATA: {_NOTE: note}}
     end = 0
     for name in _in_order(schema):
@@ -122,8 +123,8 @@ def _nbytes(spec: Spec) -> int:
     return math.prod(spec.shape) * spec.dtype.itemsize
 
 
-def _bytes_of(array: Array) -> Array:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+def _bytes_of(array: Array) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _verify_storable(name: str, spec: Spec) -> None:

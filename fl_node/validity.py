@@ -1,0 +1,82 @@
+"""Which updates count: the rules of docs/protocol.md, "An update is valid if", as pure functions.
+
+The verdict is part of the record, so it has to be the same on every machine. That includes the
+norm, which is summed in a fixed order.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fl_node.arrays import Arrays
+from fl_node.encoding import Update, UpdateHeader, difference_schema
+from fl_node.errors import UpdateInvalid
+from fl_node.manifest import Limits
+from fl_node.tensors import Schema, schema_of
+
+LANES = 16_384
+"""Running sums of squares. Part of the protocol: another number of them rounds differently."""
+
+
+def verify_update(update: Update, expected: UpdateHeader, model: Schema, limits: Limits) -> float:
+    """Check an update against every rule that needs no other update; report the first one broken.
+
+    Args:
+        update: Decoded, from anyone.
+        expected: What the chain recorded, and the manifest's codec.
+        model: Schema of the shared tensors.
+        limits: The manifest's.
+
+    Returns:
+        The update's norm, see `norm`.
+
+    Raises:
+        UpdateInvalid: Its `rule` is "task", "round", "client", "parent_digest", "num_examples",
+            "codec", "examples_limit", "tensors", "finite" or "norm_limit".
+    """
+    _verify_header(update.header, expected)
+    if not 0 < expected.num_examples <= limits.examples:
+        raise UpdateInvalid("examples_limit", f"1 to {limits.examples}", expected.num_examples)
+    _verify_tensors(schema_of(update.arrays), difference_schema(model))
+    size = norm(update.arrays)
+    if not math.isfinite(size):
+        raise UpdateInvalid("finite", "a finite norm", size)
+    if size > limits.update_norm:
+        raise UpdateInvalid("norm_limit", f"at most {limits.update_norm}", size)
+    return size
+
+
+def norm(arrays: Arrays) -> float:
+    """The Euclidean norm over all the arrays together; not finite if a single element is not.
+
+    The squares are added in float64 to `LANES` running sums: element i of each array, in C order
+    and the arrays in order of name, to sum i modulo `LANES`. The sums are added exactly and rounded
+    once (math.fsum).
+    """
+    sums, scratch = np.zeros(LANES), np.empty(LANES)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for name in sorted(arrays):
+            values = arrays[name].reshape(-1)
+            for start in range(0, values.size, LANES):
+                part = values[start : start + LANES]
+                squares = scratch[: part.size]
+                squares[...] = part
+                np.multiply(squares, squares, out=squares)
+                np.add(sums[: part.size], squares, out=sums[: part.size])
+    return math.sqrt(math.fsum(sums)) if np.isfinite(sums).all() else math.inf
+
+
+def _verify_header(actual: UpdateHeader, expected: UpdateHeader) -> None:
+    for field in ("task", "round", "client", "parent_digest", "num_examples", "codec"):
+        if getattr(actual, field) != getattr(expected, field):
+            raise UpdateInvalid(field, getattr(expected, field), getattr(actual, field))
+
+
+def _verify_tensors(actual: Schema, expected: Schema) -> None:
+    for name in sorted(actual.keys() | expected.keys()):
+        if actual.get(name) != expected.get(name):
+            raise UpdateInvalid(
+                "tensors", f"{name!r}: {expected.get(name)}", f"{name!r}: {actual.get(name)}"
+            )
