@@ -67,16 +67,25 @@ class GanLearner(_Section):
 
     kind: Literal["gan"] = "gan"
     latent: Annotated[int, Field(ge=1, le=1024)] = 100
+    """Length of z."""
     generator_width: Annotated[int, Field(ge=4, le=512)] = 64
+    """Channels of the generator's last hidden layer; each layer before it has twice as many."""
     discriminator_width: Annotated[int, Field(ge=4, le=512)] = 64
+    """Channels of the discriminator's first layer; each layer after it has twice as many."""
     loss: Literal["bce", "hinge", "relativistic"] = "relativistic"
     norm: Literal["batch", "group", "none"] = "group"
+    """Group norm suits averaging: batch norm's statistics differ between members whose data differ."""
+    penalty: Annotated[Number, Field(ge=0, le=1000)] = Decimal(1)
+    """Gamma of the gradient penalties R1 and R2, each added as gamma/2 times the squared slope; 0 adds none."""
     batch: Annotated[int, Field(ge=2, le=4096)] = 32
+    """Pictures per step."""
     generator_rate: Annotated[Number, Field(gt=0, le=1)] = Decimal("0.0002")
     discriminator_rate: Annotated[Number, Field(gt=0, le=1)] = Decimal("0.0002")
+    """Learning rates of the two Adams."""
     beta1: Annotated[Number, Field(ge=0, lt=1)] = Decimal("0.5")
     beta2: Annotated[Number, Field(ge=0, lt=1)] = Decimal("0.999")
-    ema_half_life: Annotated[int, Field(ge=0)] = 200
+    """What Adam's first and second moment keep in one step."""
+    ema_half_life: Annotated[int, Field(ge=0, le=1_000_000)] = 200
     """Steps after which a generator weight counts half in its exponential average; 0 keeps none."""
 
 
@@ -154,7 +163,9 @@ class Manifest(_Section):
         chosen = {"preset": strategy} if isinstance(strategy, str) else dict(strategy)
         name = chosen.pop("preset", "fedavg")
         if name not in PRESETS:
-            raise ValueError(f"strategy {name!r} is not known; allowed: {', '.join(sorted(PRESETS))}")
+            raise ValueError(
+                f"strategy {name!r} is not known; allowed: {', '.join(sorted(PRESETS))}"
+            )
         return {**values, "strategy": {**PRESETS[name], **chosen}}
 
     @model_validator(mode="after")
@@ -207,7 +218,9 @@ def canonical_json(value: object) -> bytes:
         TypeError: A float or another type is in the value.
     """
     _refuse_floats(value)
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
     return text.encode()
 
 

@@ -1,0 +1,189 @@
+"""Pictures in: the known data sets and any folder, as one array of bytes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fl_node.errors import DataUnusable
+from fl_node.learning.options import GanOptions
+from fl_node.seeds import derive_seed
+
+DATASETS = ("digits", "cifar10", "mnist", "fashion-mnist")
+MIN_IMAGES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Pictures and, where known, their classes.
+
+    Attributes:
+        pixels_NCHW: uint8, 0 to 255; square. Training sees them scaled to [-1, 1].
+        labels_N: int64, from 0; None where the data has none.
+    """
+
+    pixels_NCHW: NDArray[np.uint8]
+    labels_N: NDArray[np.int64] | None
+
+    def subset(self, indices: NDArray[np.int64]) -> Images:
+        """The pictures at these positions."""
+        labels_N = None if self.labels_N is None else self.labels_N[indices]
+        return Images(self.pixels_NCHW[indices], labels_N)
+
+
+def load_images(spec: str, options: GanOptions, cache: Path | None = None) -> Images:
+    """Load a data set, every picture brought to the options' channels and size.
+
+    Args:
+        spec: `digits` (comes with scikit-learn, no network), `cifar10`, `mnist`, `fashion-mnist` (downloaded once), or
+            `folder:PATH`: pictures in a folder, or in one sub-folder for each class. Files that are no pictures are
+            left out with a warning.
+        options: `channels` and `size` count here.
+        cache: Folder for downloads; by default the user's cache folder.
+
+    Raises:
+        DataUnusable: Unknown name, no pictures there, or a download that fails.
+    """
+    kind, _, path = spec.partition(":")
+    if kind == "folder" and path:
+        return _from_folder(Path(path).expanduser(), options)
+    if spec not in DATASETS:
+        raise DataUnusable(
+            f"data set {spec!r} is not known; allowed: {', '.join(DATASETS)}, folder:PATH"
+        )
+    pairs = _digits() if spec == "digits" else _torchvision(spec, cache)
+    return _stack(pairs, options)
+
+
+def split_held_out(
+    count: int, held_out: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Choose which samples are only measured on; at least 2, and 2 are left to train on.
+
+    Args:
+        count: Samples in all.
+        held_out: Their share, above 0 and below 1.
+        seed: The manifest's, so that the same samples stay held out in every round.
+
+    Returns:
+        Ascending indices of the held-out samples, and of the others.
+
+    Raises:
+        DataUnusable: Fewer than 4 samples.
+    """
+    if count < MIN_IMAGES:
+        raise DataUnusable(f"{count} pictures; at least {MIN_IMAGES} are needed")
+    chosen = min(max(2, round(count * held_out)), count - 2)
+    order = np.random.default_rng(derive_seed(seed, "held-out")).permutation(count)
+    return np.sort(order[:chosen]), np.sort(order[chosen:])
+
+
+def verify_images(images: Images, options: GanOptions) -> None:
+    """Hold pictures against the model's shape.
+
+    Raises:
+        DataUnusable: Other channels or size, or not bytes.
+    """
+    expected = (options.channels, options.size, options.size)
+    actual = images.pixels_NCHW
+    if actual.shape[1:] != expected or actual.dtype != np.uint8:
+        raise DataUnusable(
+            f"pictures: expected uint8 {expected}, got {actual.dtype} {actual.shape[1:]}"
+        )
+
+
+def _digits() -> Iterator[tuple[Image.Image, int]]:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    # 8x8 with values 0 to 16.
+    pixels_NHW = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    return zip(map(Image.fromarray, pixels_NHW), digits.target.tolist(), strict=True)
+
+
+def _torchvision(spec: str, cache: Path | None) -> Iterable[tuple[Image.Image, int]]:
+    from platformdirs import user_cache_path
+    from torchvision import datasets
+
+    kinds: dict[str, Any] = {
+        "cifar10": datasets.CIFAR10,
+        "mnist": datasets.MNIST,
+        "fashion-mnist": datasets.FashionMNIST,
+    }
+    folder = cache or user_cache_path("ganchor")
+    try:
+        return kinds[spec](folder, train=True, download=True)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[:1]
+        raise DataUnusable(
+            f"data set {spec!r} could not be downloaded to {folder}: {''.join(reason)}"
+        ) from None
+
+
+def _from_folder(folder: Path, options: GanOptions) -> Images:
+    if not folder.is_dir():
+        raise DataUnusable(f"{folder} is no folder")
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
+    opened = [(_open_picture(path, options), path) for path in files]
+    found = [(picture, path) for picture, path in opened if picture is not None]
+    if len(found) < len(files):
+        warnings.warn(
+            f"{folder}: {len(files) - len(found)} of {len(files)} files left out: no pictures",
+            stacklevel=3,
+        )
+    if not found:
+        raise DataUnusable(f"{folder} holds no pictures")
+    return Images(np.stack([picture for picture, _ in found]), _folder_labels(folder, found))
+
+
+def _folder_labels(folder: Path, found: list[tuple[Any, Path]]) -> NDArray[np.int64] | None:
+    """The first sub-folder is the class; pictures that lie flat have none."""
+    parts = [path.relative_to(folder).parts for _, path in found]
+    if any(len(names) == 1 for names in parts):
+        return None
+    classes = sorted({names[0] for names in parts})
+    return np.array([classes.index(names[0]) for names in parts], np.int64)
+
+
+def _open_picture(path: Path, options: GanOptions) -> NDArray[np.uint8] | None:
+    """The picture, or None if it cannot be read or is so large that decoding it is not safe."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                return _fit(picture, options)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ):
+        return None
+
+
+def _stack(pairs: Iterable[tuple[Image.Image, int]], options: GanOptions) -> Images:
+    fitted = [(_fit(picture, options), label) for picture, label in pairs]
+    pixels_NCHW = np.stack([pixels for pixels, _ in fitted])
+    return Images(pixels_NCHW, np.array([label for _, label in fitted], np.int64))
+
+
+def _fit(picture: Image.Image, options: GanOptions) -> NDArray[np.uint8]:
+    """Cut the middle square out and bring it to size, smoothly; CHW."""
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    square = picture.convert("L" if options.channels == 1 else "RGB").crop(
+        (left, top, left + side, top + side)
+    )
+    resized = square.resize((options.size, options.size), Image.Resampling.BICUBIC)
+    pixels = np.asarray(resized, np.uint8)
+    return (
+        pixels[None] if options.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    )
