@@ -55,7 +55,7 @@ def send(
 
 
 def _price(w3: Web3, call: TxParams) -> TxParams:
-    """Add what the chain asks for; twice the base fee leaves room for six full blocks (EIP-1559)."""
+    """Add what the chain asks for; twice the base fee lasts for six full blocks (EIP-1559)."""
     block = w3.eth.get_block("latest")
     gas = min(call["gas"], block["gasLimit"])
     priced: TxParams = {

@@ -14,7 +14,7 @@ from typing import Any
 
 from eth.chains.base import MiningChain
 from eth.db.atomic import AtomicDB
-from eth.exceptions import CanonicalHeadNotFound, Revert
+from eth.exceptions import CanonicalHeadNotFound, PyEVMError, Revert
 from eth.vm.forks.prague import PragueVM
 from eth.vm.spoof import SpoofTransaction
 from eth_keys.datatypes import PrivateKey
@@ -192,14 +192,7 @@ class Chain:
             transaction = self.py_evm.get_vm().get_transaction_builder().decode(raw)
             transaction.validate()
             transaction.check_signature_validity()
-        except (
-            ValidationError,
-            RLPException,
-            ValueError,
-            TypeError,
-            KeyError,
-            IndexError,
-        ) as error:
+        except (ValidationError, RLPException, PyEVMError, ValueError, TypeError) as error:
             raise Refused(f"invalid transaction: {error}") from None
         return transaction
 

@@ -31,6 +31,8 @@ PORT = 8545
 FUNDS_WEI = 1000 * 10**18
 MAX_REQUEST_BYTES = 1 << 22
 MAX_BATCH = 1000
+MAX_BRACKETS = 10_000
+"""py-evm lifts Python's limit on recursion, so that deeply nested JSON would overrun the stack."""
 
 _CODES: dict[type[Exception], int] = {
     MethodUnknown: -32601,
@@ -173,9 +175,11 @@ def answer_body(methods: Methods, body: bytes) -> bytes:
     Returns:
         JSON; nothing at all where every request is a notification.
     """
+    if body.count(b"[") + body.count(b"{") > MAX_BRACKETS:
+        return _encode(_error(None, -32600, f"a request holds at most {MAX_BRACKETS} brackets"))
     try:
         request = json.loads(body)
-    except (ValueError, RecursionError):
+    except ValueError:
         return _encode(_error(None, -32700, "parse error"))
     if not isinstance(request, list):
         answer = _answer(methods, request)

@@ -1,0 +1,562 @@
+"""The devnet is an Ethereum node to any client, and what it has answered survives a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chain.accounts import dev_account, to_address
+from chain.devnet import CHAIN_ID, FUNDS_WEI, devnet_in_thread, serve_anvil
+from chain.devnet.anvil import anvil_command
+from chain.devnet.blocks import Chain
+from chain.devnet.database import Database
+from chain.devnet.endpoint import MAX_REQUEST_BYTES
+from chain.errors import DevnetUnusable
+
+RICH, OTHER, POOR = (dev_account(1, index) for index in range(3))
+NOBODY = to_address("0x" + "be" * 20)
+
+STOP = "00"
+REVERT_WITH_AA = "60aa60005360016000fd"
+INVALID = "fe"
+STORE_42_AT_1 = "602a600155"
+RETURN_FF = "60ff60005360016000f3"
+
+
+def post(url: str, body: bytes) -> bytes:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        assert response.headers["Content-Type"].startswith("application/json")
+        content: bytes = response.read()
+        return content
+
+
+class Client:
+    """What curl would do: JSON in, JSON out."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ask(self, request: object) -> Any:
+        return json.loads(post(self.url, json.dumps(request).encode()))
+
+    def answer(self, method: str, *params: object) -> Any:
+        return self.ask({"jsonrpc": "2.0", "id": 7, "method": method, "params": params})
+
+    def result(self, method: str, *params: object) -> Any:
+        answer = self.answer(method, *params)
+        assert answer.keys() == {"jsonrpc", "id", "result"}, answer
+        return answer["result"]
+
+    def error(self, method: str, *params: object) -> tuple[int, str]:
+        error = self.answer(method, *params)["error"]
+        return error["code"], error["message"]
+
+    def nonce(self, address: str) -> int:
+        return int(self.result("eth_getTransactionCount", address, "latest"), 16)
+
+    def send(self, code: str = STOP, **fields: Any) -> str:
+        """Send a contract creation that runs `code`, or what `fields` make of it."""
+        return str(self.result("eth_sendRawTransaction", self.sign(code, **fields)))
+
+    def sign(self, code: str = STOP, **fields: Any) -> str:
+        transaction = {
+            "nonce": self.nonce(RICH.address),
+            "gas": 200_000,
+            "maxFeePerGas": 10**10,
+            "maxPriorityFeePerGas": 10**9,
+            "chainId": CHAIN_ID,
+            "value": 0,
+            "data": "0x" + code,
+        } | fields
+        return "0x" + bytes(RICH.sign_transaction(transaction).raw_transaction).hex()
+
+    def receipt(self, transaction: str) -> Any:
+        return self.result("eth_getTransactionReceipt", transaction)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    database = tmp_path_factory.mktemp("devnet") / "chain.db"
+    with devnet_in_thread(database, fund=[RICH.address, OTHER.address]) as url:
+        yield Client(url)
+
+
+class TestFraming:
+    def test_a_request_as_curl_sends_it(self, client: Client) -> None:
+        body = b'{"jsonrpc":"2.0","method":"eth_chainId","params":[],"id":1}'
+        assert json.loads(post(client.url, body)) == {"jsonrpc": "2.0", "id": 1, "result": "0x7a69"}
+
+    def test_params_may_be_left_out(self, client: Client) -> None:
+        answer = client.ask({"jsonrpc": "2.0", "id": "a", "method": "eth_chainId"})
+        assert answer == {"jsonrpc": "2.0", "id": "a", "result": "0x7a69"}
+
+    @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 9_000])
+    def test_no_json(self, client: Client, body: bytes) -> None:
+        assert json.loads(post(client.url, body))["error"]["code"] == -32700
+
+    @pytest.mark.parametrize("request_", [1, "x", None, {}, {"method": 1}, {"id": 1}, []])
+    def test_no_request(self, client: Client, request_: object) -> None:
+        assert client.ask(request_)["error"]["code"] == -32600
+
+    def test_nesting_has_a_limit(self, client: Client) -> None:
+        assert json.loads(post(client.url, b"[" * 100_000))["error"]["code"] == -32600
+
+    def test_unknown_method(self, client: Client) -> None:
+        code, message = client.error("eth_mine_gold")
+        assert (code, "eth_mine_gold" in message) == (-32601, True)
+
+    def test_params_that_are_no_array(self, client: Client) -> None:
+        answer = client.ask({"id": 1, "method": "eth_chainId", "params": {"a": 1}})
+        assert answer["error"]["code"] == -32602
+
+    def test_a_batch_is_answered_in_order_each_with_its_id(self, client: Client) -> None:
+        methods = ["eth_chainId", "no_such", "net_version"]
+        answers = client.ask([{"id": i, "method": m} for i, m in enumerate(methods)])
+        assert [answer["id"] for answer in answers] == [0, 1, 2]
+        assert answers[0]["result"] == "0x7a69"
+        assert answers[1]["error"]["code"] == -32601
+        assert answers[2]["result"] == "31337"
+
+    def test_a_bad_request_does_not_spoil_its_batch(self, client: Client) -> None:
+        answers = client.ask([17, {"id": 1, "method": "eth_chainId"}])
+        assert (answers[0]["error"]["code"], answers[1]["result"]) == (-32600, "0x7a69")
+
+    def test_a_batch_has_a_limit(self, client: Client) -> None:
+        assert client.ask([{"id": 1, "method": "eth_chainId"}] * 1001)["error"]["code"] == -32600
+
+    def test_a_notification_is_not_answered(self, client: Client) -> None:
+        assert post(client.url, b'{"method":"eth_chainId"}') == b""
+        assert post(client.url, b'[{"method":"eth_chainId"}]') == b""
+
+    def test_the_body_has_a_limit(self, client: Client) -> None:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            post(client.url, b" " * (MAX_REQUEST_BYTES + 1))
+        caught.value.close()
+        assert caught.value.code == 413
+
+    @settings(max_examples=30, deadline=None)
+    @given(
+        method=st.sampled_from(["eth_getLogs", "eth_call", "eth_getBlockByNumber", "eth_getCode"]),
+        params=st.lists(
+            st.recursive(
+                st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just("latest"),
+                lambda inner: (
+                    st.lists(inner, max_size=2)
+                    | st.dictionaries(st.sampled_from(["to", "data", "topics", "fromBlock"]), inner)
+                ),
+            ),
+            max_size=3,
+        ),
+    )
+    def test_no_parameters_are_an_internal_error(
+        self, client: Client, method: str, params: list[object]
+    ) -> None:
+        assert client.answer(method, *params).get("error", {}).get("code") != -32603
+
+
+class TestParams:
+    @pytest.mark.parametrize(
+        ("method", "params"),
+        [
+            ("eth_getBalance", []),
+            ("eth_getBalance", ["0x12", "latest"]),
+            ("eth_getBalance", [NOBODY, "0x01"]),
+            ("eth_getBalance", [NOBODY, "newest"]),
+            ("eth_getBalance", [NOBODY, 5]),
+            ("eth_getBalance", [NOBODY, "latest", "more"]),
+            ("eth_getBlockByHash", ["0x12", False]),
+            ("eth_getTransactionReceipt", ["0x12"]),
+            ("eth_getStorageAt", [NOBODY, "one", "latest"]),
+            ("eth_sendRawTransaction", ["0xabc"]),
+            ("eth_call", ["0x"]),
+            ("eth_getLogs", [{"topics": [None] * 5}]),
+            ("eth_getLogs", [{"fromBlock": "0x1", "toBlock": "0x0"}]),
+            ("evm_increaseTime", ["soon"]),
+        ],
+    )
+    def test_wrong_parameters(self, client: Client, method: str, params: list[object]) -> None:
+        assert client.error(method, *params)[0] == -32602
+
+    def test_a_block_that_is_not_there(self, client: Client) -> None:
+        assert client.error("eth_getBalance", NOBODY, "0xffffffffffffffffffff") == (
+            -32000,
+            "header not found",
+        )
+        assert client.result("eth_getBlockByNumber", "0xffffff", False) is None
+        assert client.result("eth_getBlockByHash", "0x" + "00" * 32, False) is None
+        assert client.result("eth_getTransactionByHash", "0x" + "00" * 32) is None
+        assert client.receipt("0x" + "00" * 32) is None
+
+
+class TestSpelling:
+    def test_quantities_are_short_and_data_are_whole_bytes(self, client: Client) -> None:
+        block_hash = client.receipt(client.send(log_code(TOPIC_A)))["blockHash"]
+        block = client.result("eth_getBlockByHash", block_hash, True)
+        receipt = client.receipt(block["transactions"][0]["hash"])
+        quantities = {"number", "timestamp", "gasLimit", "gasUsed", "baseFeePerGas", "size"}
+        data = {"hash", "parentHash", "stateRoot", "miner", "logsBloom", "extraData", "nonce"}
+        for name in quantities:
+            assert re.fullmatch("0x(0|[1-9a-f][0-9a-f]*)", block[name]), name
+        for name in data:
+            assert re.fullmatch("0x([0-9a-f]{2})*", block[name]), name
+        assert len(block["hash"]) == len(block["mixHash"]) == 66
+        assert len(block["logsBloom"]) == len(receipt["logsBloom"]) == 2 + 512
+        assert int(receipt["logsBloom"], 16)
+        assert receipt["logs"][0]["blockTimestamp"] == block["timestamp"]
+
+    def test_a_creation_has_no_recipient_and_a_contract_address(self, client: Client) -> None:
+        transaction = client.send(RETURN_FF)
+        receipt = client.receipt(transaction)
+        assert receipt["to"] is None
+        assert client.result("eth_getTransactionByHash", transaction)["to"] is None
+        assert client.result("eth_getCode", receipt["contractAddress"], "latest") == "0xff"
+
+    def test_simple_facts(self, client: Client) -> None:
+        assert client.result("eth_syncing") is False
+        assert client.result("eth_accounts") == []
+        assert "py-evm" in client.result("web3_clientVersion")
+        tip = int(client.result("eth_maxPriorityFeePerGas"), 16)
+        assert int(client.result("eth_gasPrice"), 16) >= tip > 0
+
+    def test_fee_history(self, client: Client) -> None:
+        client.send()
+        history = client.result("eth_feeHistory", "0x2", "latest", [50])
+        assert len(history["baseFeePerGas"]) == 3
+        assert len(history["gasUsedRatio"]) == len(history["reward"]) == 2
+        assert 0 < history["gasUsedRatio"][-1] < 1
+
+
+class TestTransactions:
+    def test_one_transaction_is_one_block_and_is_found_by_its_hash(self, client: Client) -> None:
+        before = int(client.result("eth_blockNumber"), 16)
+        transaction = client.send(to=NOBODY, data="0x", value=5)
+        block = client.result("eth_getBlockByNumber", "latest", False)
+        assert int(block["number"], 16) == before + 1
+        assert block["transactions"] == [transaction]
+        assert client.receipt(transaction)["status"] == "0x1"
+        found = client.result("eth_getTransactionByHash", transaction)
+        assert (found["blockHash"], found["value"], found["input"]) == (block["hash"], "0x5", "0x")
+        assert found["from"] == RICH.address.lower()
+
+    def test_a_transaction_that_reverts_is_mined_and_has_status_0(self, client: Client) -> None:
+        receipt = client.receipt(client.send(REVERT_WITH_AA))
+        assert (receipt["status"], receipt["logs"]) == ("0x0", [])
+
+    def test_old_kinds_of_transactions(self, client: Client) -> None:
+        fields: dict[str, Any] = {"to": NOBODY, "value": 1, "gas": 21_000, "gasPrice": 10**10}
+        legacy = RICH.sign_transaction(
+            fields | {"nonce": client.nonce(RICH.address), "chainId": CHAIN_ID}
+        )
+        sent = client.result("eth_sendRawTransaction", "0x" + bytes(legacy.raw_transaction).hex())
+        assert client.result("eth_getTransactionByHash", sent)["type"] == "0x0"
+
+    def test_nonces_count_up_from_0_without_gaps(self, client: Client) -> None:
+        nonce = client.nonce(RICH.address)
+        low = client.error("eth_sendRawTransaction", client.sign(nonce=nonce - 1))
+        high = client.error("eth_sendRawTransaction", client.sign(nonce=nonce + 1))
+        assert low == (-32000, f"nonce too low: next nonce {nonce}, tx nonce {nonce - 1}")
+        assert high == (-32000, f"nonce too high: next nonce {nonce}, tx nonce {nonce + 1}")
+
+    def test_no_funds(self, client: Client) -> None:
+        code, message = client.error("eth_sendRawTransaction", client.sign(value=10**30))
+        assert code == -32000
+        assert message.startswith("insufficient funds for gas * price + value: address 0x")
+
+    def test_another_chain(self, client: Client) -> None:
+        raw = client.sign(chainId=1)
+        assert "invalid chain id" in client.error("eth_sendRawTransaction", raw)[1]
+
+    @pytest.mark.parametrize("raw", ["0x", "0x00", "0x02", "0xc0", "0x02c0", "0xff", "0x05c0"])
+    def test_malformed(self, client: Client, raw: str) -> None:
+        code, message = client.error("eth_sendRawTransaction", raw)
+        assert (code, message[:19]) == (-32000, "invalid transaction")
+
+    def test_fees_below_the_base_fee(self, client: Client) -> None:
+        raw = client.sign(maxFeePerGas=1, maxPriorityFeePerGas=1)
+        assert client.error("eth_sendRawTransaction", raw)[0] == -32000
+
+    def test_a_refused_transaction_leaves_no_trace(self, client: Client) -> None:
+        before = client.result("eth_getBlockByNumber", "latest", False)
+        client.error("eth_sendRawTransaction", client.sign(gas=31_000_000))
+        assert client.result("eth_getBlockByNumber", "latest", False) == before
+        client.send()
+
+
+class TestCalls:
+    def test_the_result_of_a_call(self, client: Client) -> None:
+        assert client.result("eth_call", {"data": "0x" + RETURN_FF}, "latest") == "0xff"
+
+    def test_a_revert_is_error_3_with_its_data(self, client: Client) -> None:
+        for method in ("eth_call", "eth_estimateGas"):
+            error = client.answer(method, {"data": "0x" + REVERT_WITH_AA})["error"]
+            assert error == {"code": 3, "message": "execution reverted", "data": "0xaa"}
+
+    def test_other_failures_have_no_data(self, client: Client) -> None:
+        error = client.answer("eth_call", {"data": "0x" + INVALID})["error"]
+        assert (error["code"], "data" in error) == (-32000, False)
+
+    def test_too_little_gas(self, client: Client) -> None:
+        assert "intrinsic gas" in client.error("eth_call", {"to": NOBODY, "gas": "0x1"})[1]
+
+    def test_a_call_cannot_spend_what_is_not_there(self, client: Client) -> None:
+        message = {"from": POOR.address, "to": NOBODY, "value": "0x1"}
+        assert client.error("eth_call", message)[0] == -32000
+
+    @pytest.mark.parametrize("code", [STOP, STORE_42_AT_1, RETURN_FF])
+    def test_the_estimate_is_enough_and_one_less_is_not(self, client: Client, code: str) -> None:
+        message = {"from": RICH.address, "data": "0x" + code}
+        gas = int(client.result("eth_estimateGas", message), 16)
+        assert client.receipt(client.send(code, gas=gas))["status"] == "0x1"
+        assert "error" in client.answer("eth_call", message | {"gas": hex(gas - 1)})
+
+    def test_storage_and_state_of_earlier_blocks(self, client: Client) -> None:
+        receipt = client.receipt(client.send(STORE_42_AT_1))
+        slot = (receipt["contractAddress"], "0x1")
+        before = hex(int(receipt["blockNumber"], 16) - 1)
+        assert int(client.result("eth_getStorageAt", *slot, "latest"), 16) == 42
+        assert int(client.result("eth_getStorageAt", *slot, before), 16) == 0
+        assert int(client.result("eth_getStorageAt", *slot, {"blockNumber": before}), 16) == 0
+        by_hash = {"blockHash": receipt["blockHash"]}
+        assert int(client.result("eth_getStorageAt", *slot, by_hash), 16) == 42
+
+
+TOPIC_A, TOPIC_B, TOPIC_C = ("0x" + text * 32 for text in ("a1", "b2", "c3"))
+
+
+def log_code(*topics: str) -> str:
+    """Code that writes a log of no data."""
+    pushes = "".join("7f" + topic[2:] for topic in reversed(topics))
+    return f"{pushes}60006000a{len(topics)}"
+
+
+@pytest.fixture(scope="module")
+def logs(client: Client) -> list[Any]:
+    """Three logs in three blocks: (A, B), (A, C) and (B)."""
+    codes = [log_code(TOPIC_A, TOPIC_B), log_code(TOPIC_A, TOPIC_C), log_code(TOPIC_B)]
+    return [client.receipt(client.send(code))["logs"][0] for code in codes]
+
+
+class TestLogs:
+    @pytest.mark.parametrize(
+        ("topics", "expected"),
+        [
+            ([], [0, 1, 2]),
+            ([TOPIC_A], [0, 1]),
+            ([[TOPIC_A, TOPIC_B]], [0, 1, 2]),
+            ([None, TOPIC_B], [0]),
+            ([TOPIC_A, [TOPIC_B, TOPIC_C]], [0, 1]),
+            ([None, None], [0, 1]),
+            ([[], []], [0, 1]),
+            ([TOPIC_C], []),
+        ],
+    )
+    def test_topics_are_by_place_with_choices_and_gaps(
+        self, client: Client, logs: list[Any], topics: list[object], expected: list[int]
+    ) -> None:
+        query = {"fromBlock": logs[0]["blockNumber"], "toBlock": logs[2]["blockNumber"]}
+        found = client.result("eth_getLogs", query | {"topics": topics})
+        assert found == [logs[index] for index in expected]
+
+    def test_addresses(self, client: Client, logs: list[Any]) -> None:
+        addresses = [log["address"] for log in logs]
+        query = {"fromBlock": "earliest"}
+        assert client.result("eth_getLogs", query | {"address": addresses[1]}) == [logs[1]]
+        assert client.result("eth_getLogs", query | {"address": addresses}) == logs
+        assert client.result("eth_getLogs", query | {"address": NOBODY}) == []
+
+    def test_ranges(self, client: Client, logs: list[Any]) -> None:
+        middle = logs[1]["blockNumber"]
+        assert client.result("eth_getLogs", {"fromBlock": middle, "toBlock": middle}) == [logs[1]]
+        assert client.result("eth_getLogs", {"blockHash": logs[1]["blockHash"]}) == [logs[1]]
+
+    def test_an_unknown_block(self, client: Client) -> None:
+        assert client.error("eth_getLogs", {"blockHash": "0x" + "00" * 32})[0] == -32000
+
+    def test_too_many(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        client.send(log_code(TOPIC_A))
+        monkeypatch.setattr("chain.devnet.methods.MAX_LOGS", 0)
+        assert client.error("eth_getLogs", {"fromBlock": "earliest"})[0] == -32005
+
+
+class TestTime:
+    def test_many_blocks_in_a_second_do_not_run_ahead_of_the_clock(self, client: Client) -> None:
+        times = []
+        for _ in range(12):
+            client.result("evm_mine")
+            times.append(
+                int(client.result("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+            )
+        assert times == sorted(times)
+        assert times[-1] <= time.time()
+
+    def test_the_clock_can_be_moved_ahead_and_stays_there_over_a_restart(
+        self, tmp_path: Path
+    ) -> None:
+        with devnet_in_thread(tmp_path / "chain.db") as url:
+            client = Client(url)
+            assert client.result("evm_increaseTime", 1000) == hex(1000)
+            assert pending_time(client) >= time.time() + 998
+            client.result("evm_mine")
+            assert client.error("evm_increaseTime", 10**10)[0] == -32000
+        with devnet_in_thread(tmp_path / "chain.db") as url:
+            assert pending_time(Client(url)) >= time.time() + 998
+
+    def test_an_estimate_runs_in_the_time_of_the_next_block(self, tmp_path: Path) -> None:
+        # Reverts unless the block's time is past: PUSH4 limit TIMESTAMP GT PUSH1 0f JUMPI, revert.
+        limit = int(time.time()) + 500
+        code = f"63{limit:08x}4211600f5760006000fd5b00"
+        with devnet_in_thread(tmp_path / "chain.db") as url:
+            client = Client(url)
+            assert client.error("eth_estimateGas", {"data": "0x" + code})[0] == 3
+            client.result("evm_increaseTime", "0x3e8")
+            assert client.result("eth_estimateGas", {"data": "0x" + code})
+
+
+def pending_time(client: Client) -> int:
+    return int(client.result("eth_getBlockByNumber", "pending", False)["timestamp"], 16)
+
+
+class TestFunds:
+    def test_accounts_named_at_the_start_are_funded(self, client: Client) -> None:
+        assert client.result("eth_getBalance", OTHER.address, "latest") == hex(FUNDS_WEI)
+
+    def test_a_balance_can_be_raised_to_an_amount(self, client: Client) -> None:
+        address = "0x" + "ab" * 20
+        for wei in (5, 9, 9):
+            assert client.result("anvil_setBalance", address, hex(wei)) is None
+            assert client.result("eth_getBalance", address, "latest") == hex(wei)
+
+    def test_and_not_lowered(self, client: Client) -> None:
+        code, message = client.error("hardhat_setBalance", OTHER.address, "0x1")
+        assert (code, "can only be raised" in message) == (-32000, True)
+
+    def test_nor_raised_beyond_what_there_is(self, client: Client) -> None:
+        assert client.error("anvil_setBalance", "0x" + "ab" * 20, hex(10**31))[0] == -32000
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from chain.devnet import serve
+serve(Path(sys.argv[1]), port=0, fund=sys.argv[2:])
+"""
+
+
+@contextmanager
+def devnet_process(database: Path) -> Iterator[tuple[Client, subprocess.Popen[str]]]:
+    command = [sys.executable, "-c", SERVE, str(database), RICH.address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            ready = json.loads(process.stdout.readline())
+            assert ready["chain_id"] == CHAIN_ID
+            yield Client(ready["url"]), process
+        finally:
+            process.kill()
+
+
+class TestDurability:
+    def test_what_was_answered_before_a_kill_is_there_after_it(self, tmp_path: Path) -> None:
+        with devnet_process(tmp_path / "chain.db") as (client, process):
+            sent = [client.send(log_code(TOPIC_A)) for _ in range(5)]
+            receipts = [client.receipt(transaction) for transaction in sent]
+            head = client.result("eth_getBlockByNumber", "latest", True)
+            logs = client.result("eth_getLogs", {"fromBlock": "earliest"})
+            balance = client.result("eth_getBalance", RICH.address, "latest")
+            os.kill(process.pid, signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL
+        with devnet_process(tmp_path / "chain.db") as (client, _):
+            assert [client.receipt(transaction) for transaction in sent] == receipts
+            assert client.result("eth_getLogs", {"fromBlock": "earliest"}) == logs
+            refunded = client.result("eth_getBlockByNumber", head["number"], True)
+            assert refunded == head
+            before_restart = client.result("eth_getBalance", RICH.address, head["number"])
+            assert (before_restart, client.nonce(RICH.address)) == (balance, 5)
+            client.send()
+
+    def test_a_termination_is_clean(self, tmp_path: Path) -> None:
+        with devnet_process(tmp_path / "chain.db") as (_, process):
+            process.terminate()
+            assert process.wait(timeout=10) == 0
+
+    def test_a_block_is_written_whole_or_not_at_all(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        database = Database(tmp_path / "chain.db")
+        chain = Chain(database, CHAIN_ID)
+        chain.raise_balance(b"\1" * 20, 1)
+        head = chain.head
+
+        def full_disk(*_: object) -> None:
+            raise OSError("disk full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(database, "add_logs", full_disk)
+            with pytest.raises(OSError, match="disk full"):
+                chain.raise_balance(b"\2" * 20, 1)
+        assert chain.head == head
+        assert chain.state_at(chain.head).get_balance(b"\2" * 20) == 0
+        chain.raise_balance(b"\2" * 20, 1)
+        assert chain.head.block_number == head.block_number + 1
+        database.close()
+
+
+class TestUnusable:
+    def test_a_database_in_use(self, tmp_path: Path) -> None:
+        with (
+            devnet_in_thread(tmp_path / "chain.db"),
+            pytest.raises(DevnetUnusable, match="in use by another devnet"),
+        ):
+            Database(tmp_path / "chain.db")
+
+    def test_a_file_that_is_no_database(self, tmp_path: Path) -> None:
+        (tmp_path / "chain.db").write_text("something else entirely, and long enough to be read")
+        with pytest.raises(DevnetUnusable, match="not a database"):
+            Database(tmp_path / "chain.db")
+
+    def test_a_chain_of_another_id(self, tmp_path: Path) -> None:
+        with devnet_in_thread(tmp_path / "chain.db", chain_id=1337):
+            pass
+        with (
+            pytest.raises(DevnetUnusable, match="chain of id 1337, expected 31337"),
+            devnet_in_thread(tmp_path / "chain.db"),
+        ):
+            pass
+
+    def test_a_port_that_is_taken(self, client: Client, tmp_path: Path) -> None:
+        port = client.url.rsplit(":", 1)[1]
+        program = "from chain.devnet import serve; from pathlib import Path; import sys\n"
+        program += f"serve(Path(sys.argv[1]), port={port})"
+        command = [sys.executable, "-c", program, str(tmp_path / "chain.db")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert f"DevnetUnusable: cannot listen on 127.0.0.1:{port}" in done.stderr
+
+    def test_anvil_that_is_not_installed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(DevnetUnusable, match="anvil is not on the PATH"):
+            serve_anvil(tmp_path / "state.json")
+
+    def test_anvil_keeps_its_state_in_the_file(self, tmp_path: Path) -> None:
+        command = anvil_command("anvil", tmp_path / "state.json", "127.0.0.1", 8545, 31337)
+        assert command[-8:] == [
+            *("--host", "127.0.0.1", "--port", "8545"),
+            *("--chain-id", "31337", "--state", str(tmp_path / "state.json")),
+        ]
