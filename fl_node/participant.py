@@ -26,7 +26,7 @@ from chain.ledger import Ledger
 from chain.types import Phase, Receipt, TaskState, UpdateRevealed
 from fl_node.arrays import Arrays
 from fl_node.contribution import Place, contribute
-from fl_node.encoding import decode_model, schema_of
+from fl_node.encoding import decode_model
 from fl_node.errors import BadData, Misuse, StoreUnusable
 from fl_node.learner import Learner, Progress, no_progress
 from fl_node.manifest import Manifest
@@ -34,6 +34,7 @@ from fl_node.record import last_opening, reveals_of_current_attempt
 from fl_node.round import Aggregated, aggregate_round
 from fl_node.state import NodeState, Plan
 from fl_node.store import Store
+from fl_node.tensors import schema_of
 
 OVERTAKEN = (
     AlreadyActed,
@@ -186,7 +187,9 @@ class Participant:
     def _reveal(self, state: TaskState) -> Receipt | None:
         plan = self._state.plan(state.round, state.parent_digest)
         if plan is None:
-            return None  # Committed from another state folder, which is lost: the deadline will pass.
+            return (
+                None  # Committed from another state folder, which is lost: the deadline will pass.
+            )
         self._store.put(self._state.update(plan))
         return self._ledger.reveal(self._task, state.round, plan.opening)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from chain.types import Entry, RoundAborted, RoundFinalised, RoundOpened, UpdateRevealed
+from chain.types import Address, Entry, RoundAborted, RoundFinalised, RoundOpened, UpdateRevealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,11 @@ def final_rounds(entries: Iterable[Entry]) -> list[RecordedRound]:
                 )
                 opened, reveals, abandoned = None, [], []
     return rounds
+
+
+def chosen(members: Sequence[Address], bitmap: int) -> tuple[Address, ...]:
+    """The members that a bitmap stands for, in their order; positions beyond them stand for nobody."""
+    return tuple(member for index, member in enumerate(members) if bitmap >> index & 1)
 
 
 def reveals_of_current_attempt(entries: Sequence[Entry]) -> list[UpdateRevealed]:

@@ -13,12 +13,13 @@ from chain.history import draw
 from chain.types import BASIS_POINTS, Address, Reveal, UpdateRevealed, indices
 from fl_node.arrays import Arrays
 from fl_node.contribution import Contribution, Place, contribute
-from fl_node.encoding import decode_model, encode_model, schema_of
+from fl_node.encoding import decode_model, encode_model
 from fl_node.learner import Learner, Progress, no_progress
 from fl_node.manifest import Manifest
 from fl_node.round import Aggregated, aggregate_round
 from fl_node.seeds import derive_seed
 from fl_node.store import open_store
+from fl_node.tensors import schema_of
 
 TASK = 1
 """The task number in the headers of simulated updates. It is no input of the training."""

@@ -136,7 +136,9 @@ class NodeState:
         return self._folder / f"round-{round:05}"
 
     def _rounds(self) -> list[int]:
-        return sorted(int(path.name.removeprefix("round-")) for path in self._folder.glob("round-*"))
+        return sorted(
+            int(path.name.removeprefix("round-")) for path in self._folder.glob("round-*")
+        )
 
     def _claim(self, membership: Membership) -> None:
         path = self._folder / "membership.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from chain.ledger import Ledger
-from chain.types import Address, Entry, TaskOpened, TaskState, indices
+from chain.types import Address, Entry, TaskOpened, TaskState
 from fl_node.arrays import Arrays
 from fl_node.audit.findings import Findings
 from fl_node.audit.ledger_steps import a1_contract, a2_log_complete, a3_rules_obeyed, a8_parents
@@ -13,7 +13,7 @@ from fl_node.audit.report import AuditedRound, AuditedUpdate, AuditReport, weigh
 from fl_node.audit.store_steps import a4_agreement, a5_to_a7_updates
 from fl_node.errors import AuditImpossible
 from fl_node.manifest import Manifest
-from fl_node.record import RecordedRound, final_rounds
+from fl_node.record import RecordedRound, chosen, final_rounds
 from fl_node.round import Aggregated
 from fl_node.store import Store
 
@@ -60,6 +60,8 @@ def audit(
     a3_rules_obeyed(findings, ledger, task, entries)
     members = _members(entries)
     agreement = a4_agreement(findings, store, state, members, derive_genesis)
+    if agreement:
+        members = agreement.manifest.addresses
     recorded = final_rounds(entries)
     a8_parents(findings, state, recorded)
     rounds: list[AuditedRound] = []
@@ -68,7 +70,7 @@ def audit(
         aggregated = None
         if agreement:
             aggregated = a5_to_a7_updates(findings, store, agreement, one)
-            blob_bytes += aggregated.blob_bytes
+            blob_bytes += aggregated.blob_bytes if aggregated else 0
         rounds.append(_audited(one, members, aggregated))
         progress(len(rounds), len(recorded))
     a9_metrics(findings, rounds, reported)
@@ -130,7 +132,7 @@ def _members(entries: Sequence[Entry]) -> tuple[Address, ...]:
 def _audited(
     recorded: RecordedRound, members: Sequence[Address], aggregated: Aggregated | None
 ) -> AuditedRound:
-    included = {members[index] for index in indices(recorded.finalised.included)}
+    included = chosen(members, recorded.finalised.included)
     left_out = aggregated.left_out if aggregated else {}
     updates = tuple(
         AuditedUpdate(

@@ -57,9 +57,7 @@ def a3_rules_obeyed(
     )
 
 
-def a8_parents(
-    findings: Findings, state: TaskState, recorded: Sequence[RecordedRound]
-) -> None:
+def a8_parents(findings: Findings, state: TaskState, recorded: Sequence[RecordedRound]) -> None:
     findings.reach("A8")
     parent = state.genesis_digest
     for number, one in enumerate(recorded, start=1):

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from chain.types import Address, TaskState, indices
+from chain.types import Address, TaskState
 from fl_node.arrays import Arrays
 from fl_node.audit.findings import Findings
-from fl_node.encoding import Schema, decode_model, digest_of, encode_model, schema_of
+from fl_node.encoding import decode_model, digest_of, encode_model
 from fl_node.errors import BadData, BlobMissing, BlobTampered
 from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
-from fl_node.record import RecordedRound
+from fl_node.record import RecordedRound, chosen
 from fl_node.round import Aggregated, aggregate_round
 from fl_node.store import Store
+from fl_node.tensors import Schema, schema_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +70,17 @@ def a4_agreement(
 
 def a5_to_a7_updates(
     findings: Findings, store: Store, agreement: Agreement, recorded: RecordedRound
-) -> Aggregated:
-    """Steps A5 to A7 of one round, in one pass over its blobs."""
+) -> Aggregated | None:
+    """Steps A5 to A7 of one round, in one pass over its blobs; None where its parent cannot be had."""
     findings.reach("A5", "A6", "A7")
-    final, round = recorded.finalised, recorded.opened.round
-    aggregated = aggregate_round(
-        store,
-        agreement.manifest,
-        agreement.schema,
-        recorded.opened.parent_digest,
-        recorded.reveals,
-    )
+    final, round, parent = recorded.finalised, recorded.opened.round, recorded.opened.parent_digest
+    try:
+        aggregated = aggregate_round(
+            store, agreement.manifest, agreement.schema, parent, recorded.reveals
+        )
+    except BadData as trouble:
+        findings.add("A7", f"the round's parent model: {trouble}", round=round, digest=parent.hex())
+        return None
     spoilt = a5_blobs(findings, agreement.manifest, recorded, aggregated)
     if aggregated.included != final.included and not spoilt:
         findings.add(
@@ -110,12 +111,10 @@ def a5_blobs(
     A round that left such an update out says the same as the store, and there is nothing to report.
     """
     spoilt = False
+    counted = chosen(manifest.addresses, recorded.finalised.included)
     for revealed in recorded.reveals:
-        index = manifest.addresses.index(revealed.client)
         trouble = aggregated.left_out.get(revealed.client)
-        if recorded.finalised.included >> index & 1 and isinstance(
-            trouble, BlobMissing | BlobTampered
-        ):
+        if revealed.client in counted and isinstance(trouble, BlobMissing | BlobTampered):
             spoilt = True
             findings.add(
                 "A5",
@@ -145,4 +144,4 @@ def a7_stored_aggregate(
 
 
 def _names(members: Sequence[Address], bitmap: int) -> str:
-    return ", ".join(members[index] for index in indices(bitmap)) or "none"
+    return ", ".join(chosen(members, bitmap)) or "none"

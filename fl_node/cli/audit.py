@@ -38,7 +38,9 @@ def audit(
     ] = None,
     derive_genesis: Annotated[
         bool,
-        typer.Option("--derive-genesis", help="A4 also derives the genesis from its seed (needs torch)."),
+        typer.Option(
+            "--derive-genesis", help="A4 also derives the genesis from its seed (needs torch)."
+        ),
     ] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -49,9 +51,7 @@ def audit(
             rpc_url = stack.enter_context(devnet_in_thread(place.existing_database()))
             deployment, store = place.deployment, str(place.store)
             report = report or (place.report if place.report.exists() else None)
-        result = run_audit(
-            rpc_url, deployment, store, task, report, derive_genesis, quiet=as_json
-        )
+        result = run_audit(rpc_url, deployment, store, task, report, derive_genesis, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(result.to_json()))
     else:

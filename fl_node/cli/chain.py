@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +27,7 @@ from fl_node.errors import Misuse
 WATCH_SECONDS = 1.0
 
 
-class Engine(str, Enum):
+class Engine(StrEnum):
     """What runs the local test chain."""
 
     eth_tester = "eth-tester"
@@ -122,9 +122,7 @@ def _status_table(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -
     return status_table(task, ledger.task_state(task), members, ledger.now())
 
 
-def _status_json(
-    ledger: Web3Ledger, task: int, members: tuple[Address, ...]
-) -> dict[str, object]:
+def _status_json(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -> dict[str, object]:
     state = ledger.task_state(task)
     return {
         "task": task,

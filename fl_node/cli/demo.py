@@ -5,53 +5,32 @@ It uses the same commands that a person would: the chain and every node are proc
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from chain.accounts import Signer, address_of, dev_account
 from chain.deploy import deploy, read_deployment, write_deployment
-from chain.types import Address, Entry, Phase, RoundFinalised, RoundOpened, TaskOpened
+from chain.types import Address, Entry, RoundFinalised, RoundOpened, TaskOpened
 from chain.web3_ledger import Web3Ledger
-from fl_node.audit.report import AuditReport
+from fl_node.audit import AuditReport
 from fl_node.cli import options, wiring
 from fl_node.cli.audit import run_audit
-from fl_node.cli.tables import audit_table, rounds_table, short
+from fl_node.cli.processes import running_chain, running_nodes
+from fl_node.cli.tables import audit_table, rounds_table
+from fl_node.cli.watching import watch
 from fl_node.cli.workspace import Workspace, free_workspace, report_rounds
 from fl_node.encoding import decode_model
-from fl_node.errors import GanchorError
 from fl_node.manifest import Manifest, read_manifest
 from fl_node.opening import open_task
 from fl_node.store import open_store
 
-DEMO_PARTITION = "dirichlet:0.5"
-POLL_SECONDS = 0.2
-STOP_SECONDS = 10
 WORKSPACES = Path("ganchor-workspace")
-
-
-class DemoFailed(GanchorError):
-    """A process of the demo ended before its time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One node process and where it writes."""
-
-    address: Address
-    process: subprocess.Popen[bytes]
-    log: Path
 
 
 def demo(
@@ -60,7 +39,9 @@ def demo(
     data: options.Data = "digits",
     workspace: Annotated[
         Path | None,
-        typer.Option(help="Folder for everything it makes. Default: a new one in ganchor-workspace/."),
+        typer.Option(
+            help="Folder for everything it makes. Default: a new one in ganchor-workspace/."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 1,
     as_json: options.Json = False,
@@ -82,8 +63,10 @@ def demo(
         manifest = read_manifest(place.manifest)
         genesis = wiring.derive_genesis(manifest)
         task = open_task(ledger, open_store(str(place.store)), manifest, genesis).task
-        console.print(f"task     {task}: {nodes} members, {rounds} rounds, manifest {place.manifest}")
-        with running_nodes(place, rpc_url, task, signers, data, seed) as running:
+        console.print(
+            f"task     {task}: {nodes} members, {rounds} rounds, manifest {place.manifest}"
+        )
+        with running_nodes(place, rpc_url, task, signers, data) as running:
             watch(ledger, task, manifest, running, console)
         report = run_audit(
             rpc_url, place.deployment, str(place.store), task, derive_genesis=True, quiet=True
@@ -152,146 +135,10 @@ min_updates = {least}
     )
 
 
-@contextlib.contextmanager
-def running_chain(place: Workspace, signers: Sequence[Signer]) -> Iterator[str]:
-    """The durable local chain as a process of its own, with funded accounts; gives its URL."""
-    funded = [word for signer in signers for word in ("--fund", address_of(signer))]
-    command = ["devnet", "--database", str(place.database), "--port", "0", *funded]
-    with (place.folder / "devnet.log").open("wb") as log:
-        process = _start(command, stdout=subprocess.PIPE, stderr=log)
-        try:
-            assert process.stdout is not None
-            ready = process.stdout.readline()
-            if not ready:
-                raise DemoFailed(f"the local chain did not start; see {log.name}")
-            yield str(json.loads(ready)["url"])
-        finally:
-            _stop(process)
-
-
 def deploy_contract(place: Workspace, rpc_url: str, signer: Signer) -> Web3Ledger:
     """Deploy, and leave deployment.json."""
     write_deployment(place.deployment, deploy(rpc_url, signer))
     return wiring.connect(rpc_url, read_deployment(place.deployment), signer)
-
-
-@contextlib.contextmanager
-def running_nodes(
-    place: Workspace, rpc_url: str, task: int, signers: Sequence[Signer], data: str, seed: int
-) -> Iterator[list[Node]]:
-    """One process for each member; stopped at the end if they have not ended by themselves."""
-    running: list[Node] = []
-    try:
-        for number, signer in enumerate(signers, start=1):
-            running.append(_start_node(place, rpc_url, task, number, len(signers), signer, data))
-        yield running
-    finally:
-        for node in running:
-            _stop(node.process)
-
-
-def _start_node(
-    place: Workspace,
-    rpc_url: str,
-    task: int,
-    number: int,
-    count: int,
-    signer: Signer,
-    data: str,
-) -> Node:
-    folder = place.nodes / str(number)
-    folder.mkdir()
-    command = [
-        *("node", "--json", "--task", str(task), "--rpc-url", rpc_url),
-        *("--deployment", str(place.deployment), "--store", str(place.store)),
-        *("--state", str(folder / "state"), "--poll", str(POLL_SECONDS)),
-        *("--data", data, "--partition", DEMO_PARTITION, "--part", f"{number}/{count}"),
-    ]
-    key = {wiring.PLAIN_KEY_VARIABLE: "0x" + bytes(signer.key).hex()}
-    log = folder / "log.jsonl"
-    with log.open("wb") as out, (folder / "errors.log").open("wb") as errors:
-        process = _start(command, stdout=out, stderr=errors, environment=key)
-    return Node(address_of(signer), process, log)
-
-
-def _start(
-    command: Sequence[str],
-    stdout: int | IO[bytes],
-    stderr: IO[bytes],
-    environment: dict[str, str] | None = None,
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "fl_node.cli", *command],
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=stderr,
-        env={**os.environ, **(environment or {})},
-        start_new_session=True,  # Ctrl-C reaches the demo, which then stops its processes in order.
-    )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def watch(
-    ledger: Web3Ledger, task: int, manifest: Manifest, nodes: Sequence[Node], console: Console
-) -> None:
-    """Show how far everyone is until the task is finished.
-
-    Raises:
-        DemoFailed: A node ended before that.
-    """
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[doing]}"),
-        TimeElapsedColumn(),
-        console=console,
-    )
-    with bars:
-        rounds = bars.add_task("rounds", total=manifest.rounds.count, doing="")
-        lines = {
-            node.address: bars.add_task(f"node {short(node.address)}", total=None, doing="starting")
-            for node in nodes
-        }
-        while True:
-            state = ledger.task_state(task)
-            finished = state.phase is Phase.FINISHED
-            done = manifest.rounds.count if finished else state.round - 1
-            bars.update(rounds, completed=done, doing=f"{done} final, {state.phase.name.lower()}")
-            for node in nodes:
-                _show(bars, lines[node.address], last_line(node.log))
-            ended = [node.process.poll() for node in nodes]
-            if finished and None not in ended:
-                return
-            for node, code in zip(nodes, ended, strict=True):
-                if code:
-                    errors = node.log.with_name("errors.log").read_text().strip()
-                    raise DemoFailed(f"node {node.address} stopped with exit code {code}: {errors}")
-            time.sleep(POLL_SECONDS)
-
-
-def _show(bars: Progress, bar: TaskID, said: dict[str, Any]) -> None:
-    if said.get("event") == "training":
-        losses = " ".join(f"{name} {value:.3f}" for name, value in said["losses"].items())
-        bars.update(bar, completed=said["step"], total=said["steps"], doing=f"training {losses}")
-    elif "event" in said:
-        bars.update(bar, doing=str(said["event"]))
-
-
-def last_line(log: Path) -> dict[str, Any]:
-    """The last whole JSON line of a log that is being written; empty where there is none."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 4096))
-        lines = file.read().split(b"\n")
-    whole = [line for line in lines[:-1] if line.startswith(b"{")]
-    return dict(json.loads(whole[-1])) if whole else {}
 
 
 def gas_by_round(ledger: Web3Ledger, task: int) -> dict[int, int]:
@@ -341,5 +188,3 @@ def describe(place: Workspace, summary: dict[str, Any], console: Console) -> Non
     ):
         console.print(f"  {what:18} {path}", soft_wrap=True)
     console.print(f"audit it again: ganchor audit --workspace {place.folder}", soft_wrap=True)
-
-

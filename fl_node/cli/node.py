@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from chain.deploy import read_deployment
 from chain.types import Receipt
 from fl_node.cli import options, wiring
 from fl_node.cli.tables import short
@@ -50,7 +51,7 @@ def node(
     as_json: options.Json = False,
 ) -> None:
     """Join a task and take part until it is over. Stop it whenever you like: started again, it goes on."""
-    deployed = wiring.read_deployment(deployment)
+    deployed = read_deployment(deployment)
     signer = wiring.open_signer(keystore, password_file, deployed.chain_id)
     ledger = wiring.connect(rpc_url, deployed, signer)
     blobs = open_store(store)

@@ -65,7 +65,8 @@ Threads = Annotated[
 Data = Annotated[
     str,
     typer.Option(
-        "--data", help="digits, cifar10, mnist, fashion-mnist, or folder:PATH with your own pictures."
+        "--data",
+        help="digits, cifar10, mnist, fashion-mnist, or folder:PATH with your own pictures.",
     ),
 ]
 Partition = Annotated[

@@ -20,7 +20,9 @@ from fl_node.store import open_store
 
 
 def simulate(
-    manifest_file: Annotated[Path, typer.Argument(metavar="MANIFEST", help="The manifest, in TOML.")],
+    manifest_file: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="The manifest, in TOML.")
+    ],
     data: options.Data = "digits",
     partition: options.Partition = options.DEFAULT_PARTITION,
     device: options.Device = None,

@@ -74,7 +74,9 @@ def audit_table(report: AuditReport) -> Table:
         status = Status(values["status"])
         lines = [values["title"]]
         for finding in values["findings"]:
-            where = [f"{name} {finding[name]}" for name in ("round", "client", "digest") if finding[name]]
+            where = [
+                f"{name} {finding[name]}" for name in ("round", "client", "digest") if finding[name]
+            ]
             lines.append(f"  [red]{', '.join([*where, finding['message']])}[/]")
             lines += [
                 f"    {name}: {finding[name]}" for name in ("expected", "actual") if finding[name]
@@ -90,9 +92,7 @@ def status_table(
     left = state.deadline - (int(time.time()) if now is None else now)
     table = Table(title=f"Task {task}", title_justify="left", show_header=False)
     table.add_row("phase", state.phase.name.lower())
-    table.add_row(
-        "round", f"{state.round} of {state.terms.rounds}, attempt {state.attempt + 1}"
-    )
+    table.add_row("round", f"{state.round} of {state.terms.rounds}, attempt {state.attempt + 1}")
     if state.phase is not Phase.FINISHED:
         table.add_row("deadline", f"in {left} s" if left >= 0 else f"passed {-left} s ago")
         table.add_row("members", "\n".join(_member_lines(state, members)))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from chain.deploy import read_deployment
 from fl_node.cli import options, wiring
 from fl_node.manifest import read_manifest
 from fl_node.opening import open_task as put_on_chain
@@ -24,7 +25,9 @@ def _group() -> None:
 
 @task_app.command("open")
 def open_task(
-    manifest_file: Annotated[Path, typer.Argument(metavar="MANIFEST", help="The manifest, in TOML.")],
+    manifest_file: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="The manifest, in TOML.")
+    ],
     store: options.StoreUrl = options.DEFAULT_STORE,
     keystore: options.Keystore = None,
     password_file: options.PasswordFile = None,
@@ -34,7 +37,7 @@ def open_task(
 ) -> None:
     """Open a task: store its manifest and genesis model, and record their digests on chain."""
     manifest = read_manifest(manifest_file)
-    deployed = wiring.read_deployment(deployment)
+    deployed = read_deployment(deployment)
     signer = wiring.open_signer(keystore, password_file, deployed.chain_id)
     ledger = wiring.connect(rpc_url, deployed, signer)
     task = put_on_chain(ledger, open_store(store), manifest, wiring.derive_genesis(manifest))

@@ -32,7 +32,9 @@ class Workspace:
             Misuse: It holds something already.
         """
         if self.folder.exists() and any(self.folder.iterdir()):
-            raise Misuse(f"{self.folder} is not empty; give another --workspace, or remove it first")
+            raise Misuse(
+                f"{self.folder} is not empty; give another --workspace, or remove it first"
+            )
         for folder in (self.folder, self.store, self.nodes, self.samples):
             folder.mkdir(parents=True, exist_ok=True)
 

@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 from workload import RestingLearner, dcgan_sized
 
+from chain.accounts import to_address
 from chain.memory_ledger import MemoryLedger
-from chain.types import Address
 from fl_node.audit import AuditReport, audit
 from fl_node.manifest import build_manifest
 from fl_node.opening import open_task
@@ -53,7 +53,7 @@ def main() -> None:
 
 def history(folder: Path, members: int, rounds: int) -> tuple[MemoryLedger, Store]:
     """Run a whole task on the in-memory ledger and leave its blobs in a folder."""
-    addresses = [Address(f"0x{number:040x}") for number in range(1, members + 1)]
+    addresses = [to_address(f"0x{number:040x}") for number in range(1, members + 1)]
     manifest = build_manifest(
         {
             "name": "audit",
@@ -71,7 +71,7 @@ def history(folder: Path, members: int, rounds: int) -> tuple[MemoryLedger, Stor
         state = NodeState(folder / str(index), membership)
         acting = ledger.acting_as(address)
         nodes.append(Participant(acting, store, RestingLearner(index), task, manifest, state))
-    while any([node.step().action is not Action.FINISHED for node in nodes]):
+    while {node.step().action for node in nodes} != {Action.FINISHED}:
         pass
     return ledger, store
 

@@ -69,8 +69,10 @@ def measure(folder: Path, nodes: int, rounds: int) -> dict[str, float]:
     )
     funded = [word for signer in signers for word in ("--fund", address_of(signer))]
     devnet = subprocess.Popen(
-        [sys.executable, "-m", "fl_node.cli", "devnet", "--port", "0"]
-        + ["--database", str(folder / "chain.sqlite"), *funded],
+        [
+            *(sys.executable, "-m", "fl_node.cli", "devnet", "--port", "0"),
+            *("--database", str(folder / "chain.sqlite"), *funded),
+        ],
         stdout=subprocess.PIPE,
     )
     try:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles import Clock, Federation, small_genesis, small_manifest
 
 from chain.memory_ledger import MemoryLedger
-from doubles import Clock, Federation, small_genesis, small_manifest
 from fl_node.manifest import Manifest
 from fl_node.opening import open_task
 from fl_node.store import open_store

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from doubles import MEMBERS, Federation, small_genesis, small_manifest
+from test_participant import run
 
 from chain.errors import ContractMismatch
 from chain.types import (
@@ -19,13 +21,11 @@ from chain.types import (
     UpdateCommitted,
     UpdateRevealed,
 )
-from doubles import MEMBERS, Federation, small_genesis, small_manifest
 from fl_node.audit import AuditReport, Status, audit
 from fl_node.audit.report import weighted_loss
 from fl_node.encoding import encode_model
 from fl_node.errors import AuditImpossible
 from fl_node.store import key_of
-from test_participant import run
 
 
 def audit_of(federation: Federation, ledger: Any = None, **options: Any) -> AuditReport:
@@ -201,9 +201,7 @@ class TestStore:
         assert (finding.step, finding.actual) == ("A5", "missing")
 
     @pytest.mark.parametrize(("cut", "word"), [(10, "tampered"), (0, "tampered")])
-    def test_a5_finds_a_truncated_update(
-        self, finished: Federation, cut: int, word: str
-    ) -> None:
+    def test_a5_finds_a_truncated_update(self, finished: Federation, cut: int, word: str) -> None:
         digest = reveals(finished)[0].reveal.update_digest
         blob = bytes(finished.store.get(digest, 1 << 20))
         overwrite(finished, digest, blob[:cut])
@@ -288,9 +286,7 @@ class Restless:
 
     def task_state(self, task: int) -> TaskState:
         self._reads += 1
-        return replace(
-            self._ledger.task_state(task), history_head=self._reads.to_bytes(32, "big")
-        )
+        return replace(self._ledger.task_state(task), history_head=self._reads.to_bytes(32, "big"))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
@@ -304,7 +300,13 @@ def test_a_task_too_busy_to_read_cannot_be_audited(federation: Federation) -> No
 class TestWeightedLoss:
     @pytest.mark.parametrize(
         ("pairs", "mean"),
-        [([], None), ([(4, 1)], 4), ([(1, 1), (2, 1)], 2), ([(2, 1), (3, 1)], 2), ([(-3, 2), (0, 1)], -2)],
+        [
+            ([], None),
+            ([(4, 1)], 4),
+            ([(1, 1), (2, 1)], 2),
+            ([(2, 1), (3, 1)], 2),
+            ([(-3, 2), (0, 1)], -2),
+        ],
     )
     def test_rounds_half_to_even(self, pairs: list[tuple[int, int]], mean: int | None) -> None:
         assert weighted_loss(pairs) == mean

@@ -1,0 +1,117 @@
+"""The processes of the demo: the local chain and the nodes, started and stopped in order."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from chain.accounts import Signer, address_of
+from chain.types import Address
+from fl_node.cli.wiring import PLAIN_KEY_VARIABLE
+from fl_node.cli.workspace import Workspace
+from fl_node.errors import GanchorError
+
+DEMO_PARTITION = "dirichlet:0.5"
+POLL_SECONDS = 0.2
+STOP_SECONDS = 10
+
+
+class DemoFailed(GanchorError):
+    """A process of the demo ended before its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node process and where it writes."""
+
+    address: Address
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+@contextlib.contextmanager
+def running_chain(place: Workspace, signers: Sequence[Signer]) -> Iterator[str]:
+    """The durable local chain as a process of its own, with funded accounts; gives its URL."""
+    funded = [word for signer in signers for word in ("--fund", address_of(signer))]
+    command = ["devnet", "--database", str(place.database), "--port", "0", *funded]
+    with (place.folder / "devnet.log").open("wb") as log:
+        process = _start(command, stdout=subprocess.PIPE, stderr=log)
+        try:
+            assert process.stdout is not None
+            ready = process.stdout.readline()
+            if not ready:
+                raise DemoFailed(f"the local chain did not start; see {log.name}")
+            yield str(json.loads(ready)["url"])
+        finally:
+            _stop(process)
+
+
+@contextlib.contextmanager
+def running_nodes(
+    place: Workspace, rpc_url: str, task: int, signers: Sequence[Signer], data: str
+) -> Iterator[list[Node]]:
+    """One process for each member; stopped at the end if they have not ended by themselves."""
+    running: list[Node] = []
+    try:
+        for number, signer in enumerate(signers, start=1):
+            running.append(_start_node(place, rpc_url, task, number, len(signers), signer, data))
+        yield running
+    finally:
+        for node in running:
+            _stop(node.process)
+
+
+def _start_node(
+    place: Workspace,
+    rpc_url: str,
+    task: int,
+    number: int,
+    count: int,
+    signer: Signer,
+    data: str,
+) -> Node:
+    folder = place.nodes / str(number)
+    folder.mkdir()
+    command = [
+        *("node", "--json", "--task", str(task), "--rpc-url", rpc_url),
+        *("--deployment", str(place.deployment), "--store", str(place.store)),
+        *("--state", str(folder / "state"), "--poll", str(POLL_SECONDS)),
+        *("--data", data, "--partition", DEMO_PARTITION, "--part", f"{number}/{count}"),
+    ]
+    key = {PLAIN_KEY_VARIABLE: "0x" + bytes(signer.key).hex()}
+    log = folder / "log.jsonl"
+    with log.open("wb") as out, (folder / "errors.log").open("wb") as errors:
+        process = _start(command, stdout=out, stderr=errors, environment=key)
+    return Node(address_of(signer), process, log)
+
+
+def _start(
+    command: Sequence[str],
+    stdout: int | IO[bytes],
+    stderr: IO[bytes],
+    environment: dict[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "fl_node.cli", *command],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env={**os.environ, **(environment or {})},
+        start_new_session=True,  # Ctrl-C reaches the demo, which then stops its processes in order.
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
