@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from chain.transactions import send
 from chain.types import Address
 
 MAX_DEPLOYMENT_BYTES = 1 << 16
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,9 @@ def _deployment(path: Path, values: object) -> Deployment:
             raise DeploymentInvalid(
                 f"{path}: {name}: expected a whole number from {least}, got {values[name]!r}"
             )
+    digest = values["artifact_digest"]
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise DeploymentInvalid(f"{path}: artifact_digest: expected 64 hex digits, got {digest!r}")
     try:
         return Deployment(**{**values, "address": to_address(values["address"])})
     except ValueError as error:

@@ -77,9 +77,9 @@ def serve(
 
 @contextmanager
 def devnet_in_thread(
-    database: Path, *, chain_id: int = CHAIN_ID, fund: Sequence[Address] = ()
+    database: Path, *, port: int = 0, chain_id: int = CHAIN_ID, fund: Sequence[Address] = ()
 ) -> Iterator[str]:
-    """Run the devnet beside the caller, on a free port; gives its URL. For tests.
+    """Run the devnet beside the caller, on a free port by default; gives its URL. For tests.
 
     Raises:
         DevnetUnusable: As `serve`.
@@ -94,7 +94,7 @@ def devnet_in_thread(
             started.set()
 
         try:
-            await _run(database, "127.0.0.1", 0, chain_id, fund, announce, stop)
+            await _run(database, "127.0.0.1", port, chain_id, fund, announce, stop)
         except DevnetUnusable as error:
             ready.set_exception(error)
             started.set()
