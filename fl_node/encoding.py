@@ -8,7 +8,6 @@ another's.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import numpy as np
 from chain.types import Address
 from fl_node.arrays import Array, Arrays
 from fl_node.errors import BlobMalformed, Misuse
-from fl_node.manifest import canonical_json
+from fl_node.manifest import canonical_json, parse_json
 from fl_node.tensors import Blob, Schema, Spec, decode_tensors, encode_tensors, schema_of, size_of
 
 UPDATE_FORMAT = 1
@@ -180,8 +179,8 @@ def _note(header: UpdateHeader) -> str:
 
 def _parse_note(note: str) -> UpdateHeader:
     try:
-        header = _header_from(json.loads(note))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        header = _header_from(parse_json(note))
+    except (ValueError, KeyError, TypeError):
         raise BlobMalformed(f"not an update's metadata: {note[:200]!r}") from None
     # Comparing the whole text also settles the format, and unknown and repeated keys.
     if _note(header) != note:

@@ -7,10 +7,12 @@ digest says which algorithm ran even when the defaults of a later version differ
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from decimal import Decimal
+from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -27,8 +29,11 @@ from chain.accounts import to_address
 from chain.types import BASIS_POINTS, MAX_MEMBERS, Address, Terms
 from fl_node.errors import BlobMalformed, ManifestInvalid
 
-MANIFEST_FORMAT = 1
+MANIFEST_FORMAT: Final = 1
 MAX_MANIFEST_BYTES = 1 << 20
+MAX_JSON_DEPTH = 32
+
+_JSON_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 def _as_decimal(value: object) -> object:
@@ -224,6 +229,20 @@ def canonical_json(value: object) -> bytes:
     return text.encode()
 
 
+def parse_json(text: str) -> Any:
+    """Parse JSON that somebody else wrote; fractions become `Decimal`.
+
+    Raises:
+        ValueError: Not JSON, or nested more than `MAX_JSON_DEPTH` deep. The parser itself would run out of stack
+            there, and with the recursion limit that py-evm sets it takes the process with it.
+    """
+    brackets = (token for token in _JSON_TOKENS.findall(text) if len(token) == 1)
+    depths = accumulate(1 if bracket in "[{" else -1 for bracket in brackets)
+    if any(depth > MAX_JSON_DEPTH for depth in depths):
+        raise ValueError(f"nested more than {MAX_JSON_DEPTH} deep")
+    return json.loads(text, parse_float=Decimal)
+
+
 def _refuse_floats(value: object) -> None:
     if isinstance(value, dict):
         for item in value.values():
@@ -267,8 +286,8 @@ def parse_manifest(blob: bytes) -> Manifest:
         BlobMalformed: Not JSON, not a valid manifest, or not in canonical form.
     """
     try:
-        manifest = build_manifest(json.loads(blob, parse_float=Decimal))
-    except (ValueError, ManifestInvalid, RecursionError) as error:
+        manifest = build_manifest(parse_json(blob.decode()))
+    except (ValueError, ManifestInvalid) as error:
         raise BlobMalformed(f"not a manifest: {error}") from None
     if manifest.to_bytes() != blob:
         raise BlobMalformed("the manifest is not in canonical form")

@@ -17,6 +17,7 @@ import numpy as np
 
 from fl_node.arrays import Array, Arrays
 from fl_node.errors import BlobMalformed, Misuse
+from fl_node.manifest import parse_json
 
 Blob = bytes | memoryview
 
@@ -139,14 +140,11 @@ def _parse_head(view: memoryview) -> tuple[Schema, str | None, int]:
     """Read the header: schema, note, and where the tensors start."""
     head = _bounded_head(view)
     try:
-        entries = json.loads(head[8:].decode())
+        entries = parse_json(head[8:].decode())
         note = _take_note(entries)
         schema = {name: _parse_spec(name, entry) for name, entry in entries.items()}
         canonical = _head(schema, note)
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # every fault of JSON and of UTF-8 is a ValueError
+    except ValueError as error:  # every fault of JSON and of UTF-8
         raise BlobMalformed(f"the header cannot be read: {error}") from None
     if canonical != head:
         raise BlobMalformed("the header is not in canonical form")

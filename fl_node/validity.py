@@ -16,7 +16,7 @@ from fl_node.errors import UpdateInvalid
 from fl_node.manifest import Limits
 from fl_node.tensors import Schema, schema_of
 
-LANES = 16_384
+LANES = 8_192
 """Running sums of squares. Part of the protocol: another number of them rounds differently."""
 
 
