@@ -162,14 +162,14 @@ def _round_of(entry: Entry, current: int) -> int:
 
 def draw_samples(place: Workspace, manifest: Manifest, report: AuditReport) -> None:
     """One picture grid for every final model, from the same noise."""
-    from fl_node.learning import sample_grid
+    from fl_node.learning import gan_options, sample_grid
 
     store = open_store(str(place.store))
     for one in report.rounds:
         model = decode_model(
             store.get(bytes.fromhex(one.aggregate_digest), manifest.limits.model_bytes)
         )
-        sample_grid(manifest, model, place.samples / f"round-{one.round:03}.png")
+        sample_grid(gan_options(manifest), model, place.samples / f"round-{one.round:03}.png")
 
 
 def describe(place: Workspace, summary: dict[str, Any], console: Console) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import typer
 
 from chain.accounts import Signer, open_keystore, open_plain_key
@@ -15,6 +16,7 @@ from chain.ledger import Ledger
 from chain.web3_ledger import Web3Ledger
 from fl_node.errors import BadData, Misuse
 from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from fl_node.seeds import derive_seed
 from fl_node.store import Store
 
 if TYPE_CHECKING:
@@ -120,7 +122,8 @@ def derive_genesis(manifest: Manifest) -> Arrays:
     """The shared tensors that a manifest's task starts from."""
     from fl_node import learning
 
-    return learning.genesis(manifest)
+    model = learning.genesis(learning.gan_options(manifest), manifest.seed)
+    return learning.shared_part(model, manifest.strategy.share)
 
 
 def make_learner(
@@ -129,9 +132,18 @@ def make_learner(
     """The learner of one member, with its data loaded.
 
     Raises:
-        DataUnusable: Unknown or empty data, or it does not fit the manifest's schema.
+        DataUnusable: Unknown or empty data, or it cannot be dealt out as asked.
         DeviceUnusable: No such device.
     """
     from fl_node import learning
 
-    return learning.make_learner(manifest, choice, device, threads)
+    model_options = learning.gan_options(manifest)
+    images = learning.load_images(choice.data, model_options)
+    if choice.parts > 1:
+        rule = learning.parse_partition(choice.partition)
+        seed = derive_seed(manifest.seed, "partition")
+        labels = images.labels_N
+        if labels is None:  # Pictures without classes are all of one.
+            labels = np.zeros(len(images.pixels_NCHW), np.int64)
+        images = images.subset(learning.partition(rule, labels, choice.parts, seed)[choice.part])
+    return learning.make_learner(model_options, manifest.seed, images, device, threads)
