@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,9 +23,10 @@ from fl_node.encoding import digest_of
 from fl_node.errors import BlobMissing, BlobOversized, BlobTampered, StoreUnusable
 from fl_node.tensors import Blob
 
-_FAILURES = (BaseError, OSError, ValueError)
-_CLIENT: Any = {"connect_timeout": "5s", "timeout": "300s"}
-_RETRIES: Any = {"max_retries": 3, "retry_timeout": "30s"}
+_FAILURES = (BaseError, OSError, ValueError, NotImplementedError)
+# Plain HTTP is for those who write it into a URL; what comes over it is checked all the same.
+_CLIENT: Any = {"connect_timeout": "5s", "timeout": "300s", "allow_http": True}
+_RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 
 
 def key_of(digest: bytes) -> str:
@@ -44,15 +46,16 @@ def open_store(where: str | Path) -> Store:
     Raises:
         StoreUnusable: Not a folder or URL of these kinds, or the folder cannot be made.
     """
-    scheme, _, rest = str(where).partition("://")
+    scheme = str(where).partition("://")[0] if "://" in str(where) else None
     try:
-        if not rest and scheme != "memory":
+        if scheme is None:
             return _open_folder(Path(where))
         if scheme == "file":
             return _open_folder(Path(url2pathname(urlsplit(str(where)).path)))
-        client = _CLIENT | ({"allow_http": True} if scheme == "http" else {})
-        options = {} if scheme == "memory" else {"client_options": client, "retry_config": _RETRIES}
-        return Store(from_url(str(where), **options), str(where))
+        if scheme == "memory":
+            return Store(from_url("memory://"), "memory://")
+        backend = from_url(str(where), client_options=_CLIENT, retry_config=_RETRIES)
+        return Store(backend, str(where))
     except _FAILURES as error:
         raise StoreUnusable(f"store {where}: {_first_line(error)}") from None
 
@@ -112,7 +115,9 @@ class Store:
         """
         try:
             blob = self._map(digest, max_bytes) if self._folder else self._load(digest, max_bytes)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if self._folder and not self._folder.is_dir():  # such as a disk that is not mounted
+                raise self._unusable("read", digest, error) from None
             raise BlobMissing(f"blob {digest.hex()} is not in store {self}") from None
         except _FAILURES as error:
             raise self._unusable("read", digest, error) from None
