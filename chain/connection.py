@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -85,10 +84,10 @@ def chain_errors(endpoint: str) -> Iterator[None]:
         raise ChainUnreachable(f"{endpoint}: {error}") from None
     except Web3RPCError as error:
         raise LedgerUnusable(f"{endpoint} refused: {rpc_message(error)}") from None
-    except (OSError, json.JSONDecodeError) as error:  # requests' errors are OSErrors
+    except OSError as error:  # requests' errors among them
         raise ChainUnreachable(f"no chain answers at {endpoint}: {_root(error)}") from None
-    except (Web3Exception, UnicodeDecodeError) as error:
-        raise ChainUnreachable(f"{endpoint} does not answer as a chain does: {error}") from None
+    except (Web3Exception, ValueError, KeyError, TypeError) as error:
+        raise ChainUnreachable(f"{endpoint} does not answer as a chain does: {error!r}") from error
 
 
 def rpc_message(error: Web3RPCError) -> str:

@@ -6,7 +6,8 @@ What it sends and reads is specified in contracts/ITrainingLedger.sol.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple
 from typing import Any
 
@@ -14,14 +15,14 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from hexbytes import HexBytes
 from web3 import Web3
-from web3.exceptions import BlockNotFound, Web3RPCError
+from web3.exceptions import BlockNotFound, Web3Exception, Web3RPCError
 from web3.types import FilterParams, LogReceipt, TxParams, TxReceipt
 
 from chain.accounts import Signer, address_of, to_address
 from chain.compile import load_artifact
 from chain.connection import chain_errors, connect
 from chain.deploy import verify_contract
-from chain.errors import AccountUnusable, HistoryInvalid
+from chain.errors import AccountUnusable, HistoryInvalid, LedgerUnusable
 from chain.history import ARGUMENTS, TOPICS, event_from_abi
 from chain.transactions import RECEIPT_SECONDS, send
 from chain.types import Address, Entry, Event, Phase, Receipt, Reveal, TaskState, Terms
@@ -140,15 +141,18 @@ class Web3Ledger:
         """Everything recorded of the task from a block on, oldest first.
 
         Raises:
+            LedgerUnusable: `task` is no number that a task can have.
             HistoryInvalid: The node's logs are not those of this task, or out of order.
         """
+        if not 0 <= task < 1 << 256:
+            raise LedgerUnusable(f"expected a task's number, got {task}")
         first = max(from_block, self._first_block)
         logs: list[LogReceipt] = []
         with chain_errors(self._endpoint):
             last = self._w3.eth.block_number
             for start in range(first, last + 1, LOG_BLOCKS):
                 logs += self._logs(task, start, min(start + LOG_BLOCKS - 1, last))
-        entries = [self._entry(log) for log in logs]
+            entries = [self._entry(log) for log in logs]
         _verify_order(task, entries)
         return entries
 
@@ -172,23 +176,27 @@ class Web3Ledger:
         return self._signer
 
     def _read(self, function: str, *arguments: Any) -> Any:
+        with _argument_errors(function, arguments):
+            bound = self._contract.functions[function](*arguments)
         with chain_errors(self._endpoint):
-            return self._contract.functions[function](*arguments).call()
+            return bound.call()
 
     def _send(self, function: str, *arguments: Any) -> Receipt:
         signer = self._required_signer()
-        data = self._contract.encode_abi(function, arguments)
+        with _argument_errors(function, arguments):
+            data = self._contract.encode_abi(function, arguments)
         message: TxParams = {"to": self._contract.address, "data": data}
         return self._receipt(send(self._w3, signer, message, self._receipt_seconds))
 
     def _receipt(self, receipt: TxReceipt) -> Receipt:
-        logs = [log for log in receipt["logs"] if log["address"] == self._contract.address]
-        return Receipt(
-            transaction=bytes(receipt["transactionHash"]),
-            block_number=receipt["blockNumber"],
-            gas_used=receipt["gasUsed"],
-            entries=tuple(self._entry(log) for log in logs),
-        )
+        with chain_errors(self._endpoint):
+            logs = [log for log in receipt["logs"] if log["address"] == self._contract.address]
+            return Receipt(
+                transaction=bytes(receipt["transactionHash"]),
+                block_number=receipt["blockNumber"],
+                gas_used=receipt["gasUsed"],
+                entries=tuple(self._entry(log) for log in logs),
+            )
 
     def _logs(self, task: int, first: int, last: int) -> list[LogReceipt]:
         """The task's logs in a range of blocks, in smaller ranges if the node wants that."""
@@ -222,9 +230,18 @@ class Web3Ledger:
             return int(given, 16) if isinstance(given, str) else int(given)
         number = log["blockNumber"]
         if number not in self._timestamps:
-            with chain_errors(self._endpoint):
-                self._timestamps[number] = self._w3.eth.get_block(number)["timestamp"]
+            self._timestamps[number] = self._w3.eth.get_block(number)["timestamp"]
         return self._timestamps[number]
+
+
+@contextmanager
+def _argument_errors(function: str, arguments: Sequence[Any]) -> Iterator[None]:
+    """Name the call whose arguments the contract's types do not hold."""
+    try:
+        yield
+    except (Web3Exception, TypeError, ValueError):
+        shown = ", ".join(repr(argument) for argument in arguments)
+        raise LedgerUnusable(f"{function} does not take ({shown})") from None
 
 
 def event_from_log(log: Mapping[str, Any]) -> Event:

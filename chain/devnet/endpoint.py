@@ -22,7 +22,8 @@ from aiohttp import web
 
 from chain.devnet.blocks import Chain, Failed, Refused
 from chain.devnet.database import Database
-from chain.devnet.methods import Methods, MethodUnknown, ParamsInvalid, TooMuch
+from chain.devnet.methods import Methods, MethodUnknown, TooMuch
+from chain.devnet.params import ParamsInvalid
 from chain.errors import DevnetUnusable
 from chain.types import Address
 
@@ -95,7 +96,9 @@ def devnet_in_thread(
 
         try:
             await _run(database, "127.0.0.1", port, chain_id, fund, announce, stop)
-        except DevnetUnusable as error:
+        except Exception as error:
+            if ready.done():
+                raise
             ready.set_exception(error)
             started.set()
 

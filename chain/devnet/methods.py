@@ -6,7 +6,6 @@ Source: https://ethereum.github.io/execution-apis; `evm_*` and `anvil_*` as anvi
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -22,8 +21,18 @@ from chain.devnet.answers import (
     receipt_answer,
     transaction_answer,
 )
-from chain.devnet.blocks import Call, Chain, Refused
-from chain.devnet.database import Choice
+from chain.devnet.blocks import Chain, Refused
+from chain.devnet.params import (
+    ParamsInvalid,
+    to_call,
+    to_choice,
+    to_count,
+    to_data,
+    to_quantity,
+    to_record,
+    to_slot,
+    to_topics,
+)
 
 MAX_LOGS = 10_000
 MAX_FEE_BLOCKS = 1024
@@ -31,16 +40,10 @@ PRIORITY_FEE_WEI = 10**9
 CLIENT_VERSION = "ganchor-devnet/py-evm"
 
 _MAX_BLOCK = (1 << 63) - 1
-_QUANTITY = re.compile(r"0x(0|[1-9a-f][0-9a-f]{0,63})")
-_DATA = re.compile(r"0x([0-9a-f]{2})*")
 
 
 class MethodUnknown(Exception):
     """No such method."""
-
-
-class ParamsInvalid(Exception):
-    """A parameter is missing, or not what the method takes."""
 
 
 class TooMuch(Exception):
@@ -91,13 +94,11 @@ class Methods:
             "eth_getTransactionCount": self._nonce,
             "eth_call": self._call,
             "eth_estimateGas": self._estimate_gas,
-            "eth_sendRawTransaction": lambda raw: data(self._chain.send(_data(raw))),
+            "eth_sendRawTransaction": lambda raw: data(self._chain.send(to_data(raw))),
             "eth_gasPrice": lambda: quantity(self._base_fee() + PRIORITY_FEE_WEI),
             "eth_maxPriorityFeePerGas": lambda: quantity(PRIORITY_FEE_WEI),
             "eth_feeHistory": self._fee_history,
-            "evm_increaseTime": lambda by: quantity(
-                self._chain.move_clock(_number_or_quantity(by))
-            ),
+            "evm_increaseTime": lambda by: quantity(self._chain.move_clock(to_count(by))),
             "evm_mine": self._mine,
             "anvil_setBalance": self._set_balance,
             "hardhat_setBalance": self._set_balance,
@@ -119,14 +120,14 @@ class Methods:
         return block_answer(self._chain.py_evm.get_block_by_header(header), full=bool(full))
 
     def _transaction(self, transaction_hash: Any) -> Json | None:
-        found = self._find(_data(transaction_hash, 32))
+        found = self._find(to_data(transaction_hash, 32))
         if found is None:
             return None
         block, index = found
         return transaction_answer(block, block.transactions[index], index)
 
     def _receipt(self, transaction_hash: Any) -> Json | None:
-        found = self._find(_data(transaction_hash, 32))
+        found = self._find(to_data(transaction_hash, 32))
         if found is None:
             return None
         block, index = found
@@ -141,11 +142,9 @@ class Methods:
         return self._chain.py_evm.get_canonical_block_by_number(number), index
 
     def _logs(self, query: Any) -> list[Json]:
-        first, last = self._range(_record(query))
-        topics = [_choice(topic, 32) for topic in query.get("topics") or []]
-        if len(topics) > 4:
-            raise ParamsInvalid(f"at most 4 topics, got {len(topics)}")
-        addresses = _choice(query.get("address"), 20)
+        first, last = self._range(to_record(query))
+        topics = to_topics(query.get("topics"))
+        addresses = to_choice(query.get("address"), 20)
         found = self._chain.database.find_logs(first, last, addresses, topics, MAX_LOGS + 1)
         if len(found) > MAX_LOGS:
             raise TooMuch(f"query returned more than {MAX_LOGS} results")
@@ -163,26 +162,25 @@ class Methods:
     # -- state
 
     def _balance(self, address: Any, tag: Any = "latest") -> str:
-        return quantity(self._state(tag).get_balance(_data(address, 20)))
+        return quantity(self._state(tag).get_balance(to_data(address, 20)))
 
     def _nonce(self, address: Any, tag: Any = "latest") -> str:
-        return quantity(self._state(tag).get_nonce(_data(address, 20)))
+        return quantity(self._state(tag).get_nonce(to_data(address, 20)))
 
     def _code(self, address: Any, tag: Any = "latest") -> str:
-        return data(self._state(tag).get_code(_data(address, 20)))
+        return data(self._state(tag).get_code(to_data(address, 20)))
 
     def _storage(self, address: Any, slot: Any, tag: Any = "latest") -> str:
-        # Slots are asked for as quantities and, by some programs, as 32 bytes.
-        number = int(_text(slot, re.compile(r"0x[0-9a-f]{1,64}"), "a storage slot"), 16)
-        return data(self._state(tag).get_storage(_data(address, 20), number).to_bytes(32, "big"))
+        word = self._state(tag).get_storage(to_data(address, 20), to_slot(slot))
+        return data(word.to_bytes(32, "big"))
 
     # -- running code
 
     def _call(self, message: Any, tag: Any = "latest") -> str:
-        return data(self._chain.call(self._header(tag), _message(message)))
+        return data(self._chain.call(self._header(tag), to_call(message)))
 
     def _estimate_gas(self, message: Any, tag: Any = "pending") -> str:
-        return quantity(self._chain.estimate_gas(self._header(tag), _message(message)))
+        return quantity(self._chain.estimate_gas(self._header(tag), to_call(message)))
 
     # -- fees
 
@@ -191,7 +189,7 @@ class Methods:
 
     def _fee_history(self, count: Any, newest: Any, percentiles: Any = None) -> Json:
         last = self._header("latest" if newest == "pending" else newest).block_number
-        blocks = min(_number_or_quantity(count), MAX_FEE_BLOCKS, last + 1)
+        blocks = min(to_count(count), MAX_FEE_BLOCKS, last + 1)
         headers = [self._header(quantity(n)) for n in range(last + 1 - blocks, last + 1)]
         fees = [quantity(header.base_fee_per_gas) for header in headers]
         answer: Json = {
@@ -210,7 +208,7 @@ class Methods:
         return "0x0"
 
     def _set_balance(self, address: Any, wei: Any) -> None:
-        self._chain.raise_balance(_data(address, 20), _quantity(wei))
+        self._chain.raise_balance(to_data(address, 20), to_quantity(wei))
 
     # -- blocks by tag
 
@@ -229,7 +227,7 @@ class Methods:
             return self._chain.next_header()
         try:
             if isinstance(tag, dict) and "blockHash" in tag:
-                return self._chain.py_evm.get_block_header_by_hash(_data(tag["blockHash"], 32))
+                return self._chain.py_evm.get_block_header_by_hash(to_data(tag["blockHash"], 32))
             number = self._number(tag.get("blockNumber") if isinstance(tag, dict) else tag)
             return self._chain.py_evm.get_canonical_block_header_by_number(number)
         except HeaderNotFound:
@@ -238,52 +236,4 @@ class Methods:
     def _number(self, tag: Any) -> int:
         if tag in (None, "latest", "safe", "finalized", "pending"):
             return int(self._chain.head.block_number)
-        return 0 if tag == "earliest" else min(_quantity(tag), _MAX_BLOCK)
-
-
-def _text(value: Any, pattern: re.Pattern[str], what: str) -> str:
-    if not isinstance(value, str) or not pattern.fullmatch(value.lower()):
-        raise ParamsInvalid(f"expected {what}, got {str(value)[:80]!r}")
-    return value.lower()
-
-
-def _quantity(value: Any) -> int:
-    return int(_text(value, _QUANTITY, "a quantity (0x and hex digits, no leading zeros)"), 16)
-
-
-def _data(value: Any, length: int | None = None) -> bytes:
-    what = "hex data" if length is None else f"{length} bytes of hex data"
-    raw = bytes.fromhex(_text(value, _DATA, what)[2:])
-    if length not in (None, len(raw)):
-        raise ParamsInvalid(f"expected {what}, got {len(raw)}")
-    return raw
-
-
-def _number_or_quantity(value: Any) -> int:
-    # Some methods have always been called with plain numbers, and other nodes take them.
-    return value if isinstance(value, int) and value >= 0 else _quantity(value)
-
-
-def _record(value: Any) -> Json:
-    if not isinstance(value, dict):
-        raise ParamsInvalid(f"expected an object, got {str(value)[:80]!r}")
-    return value
-
-
-def _choice(value: Any, length: int) -> Choice:
-    if value is None or value == []:
-        return None
-    values = value if isinstance(value, list) else [value]
-    return [data(_data(item, length)) for item in values]
-
-
-def _message(value: Any) -> Call:
-    message = _record(value)
-    gas = message.get("gas")
-    return Call(
-        sender=_data(message.get("from") or "0x" + "00" * 20, 20),
-        to=_data(message["to"], 20) if message.get("to") else b"",
-        data=_data(message.get("input") or message.get("data") or "0x"),
-        value=_quantity(message.get("value") or "0x0"),
-        gas=None if gas is None else _quantity(gas),
-    )
+        return 0 if tag == "earliest" else min(to_quantity(tag), _MAX_BLOCK)

@@ -186,6 +186,8 @@ class TestParams:
             ("eth_sendRawTransaction", ["0xabc"]),
             ("eth_call", ["0x"]),
             ("eth_getLogs", [{"topics": [None] * 5}]),
+            ("eth_getLogs", [{"topics": 1}]),
+            ("eth_getLogs", [{"address": 1}]),
             ("eth_getLogs", [{"fromBlock": "0x1", "toBlock": "0x0"}]),
             ("evm_increaseTime", ["soon"]),
         ],

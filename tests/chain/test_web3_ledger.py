@@ -314,6 +314,18 @@ class TestRejections:
         with pytest.raises(UnknownRejection, match=r"transaction 0x.* failed in its block"):
             ledger.commit(task, 1, b"\1" * 32)
 
+    @pytest.mark.parametrize("task", [-1, 1 << 256])
+    def test_of_numbers_that_are_no_task(self, ledger: Web3Ledger, task: int) -> None:
+        for call in (ledger.task_state, ledger.advance, ledger.history):
+            with pytest.raises(LedgerUnusable):
+                call(task)
+
+    def test_of_values_that_do_not_fit(self, ledger: Web3Ledger, task: int) -> None:
+        with pytest.raises(LedgerUnusable, match="commit does not take"):
+            ledger.commit(task, 1 << 16, b"\1" * 32)
+        with pytest.raises(LedgerUnusable, match="commit does not take"):
+            ledger.commit(task, 1, b"\1" * 33)
+
 
 class TestAccounts:
     def test_no_funds(self, world: World) -> None:

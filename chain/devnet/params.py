@@ -1,0 +1,91 @@
+"""Parameters of JSON-RPC requests, as other programs write them, checked and made into values.
+
+Source: https://ethereum.github.io/execution-apis, for what a quantity, data, a message and a log
+filter are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from chain.devnet.answers import Json, data
+from chain.devnet.blocks import Call
+from chain.devnet.database import Choice
+
+MAX_TOPICS = 4
+
+_QUANTITY = re.compile(r"0x(0|[1-9a-f][0-9a-f]{0,63})")
+_DATA = re.compile(r"0x([0-9a-f]{2})*")
+_SLOT = re.compile(r"0x[0-9a-f]{1,64}")
+
+
+class ParamsInvalid(Exception):
+    """A parameter is missing, or not what the method takes."""
+
+
+def to_quantity(value: Any) -> int:
+    """A number of up to 256 bits."""
+    return int(_text(value, _QUANTITY, "a quantity (0x and hex digits, no leading zeros)"), 16)
+
+
+def to_data(value: Any, length: int | None = None) -> bytes:
+    """Bytes; exactly `length` of them, where that is given."""
+    what = "hex data" if length is None else f"{length} bytes of hex data"
+    raw = bytes.fromhex(_text(value, _DATA, what)[2:])
+    if length not in (None, len(raw)):
+        raise ParamsInvalid(f"expected {what}, got {len(raw)}")
+    return raw
+
+
+def to_slot(value: Any) -> int:
+    """A place in a contract's storage: a quantity or, from some programs, 32 bytes."""
+    return int(_text(value, _SLOT, "a storage slot"), 16)
+
+
+def to_count(value: Any) -> int:
+    """A quantity or, where programs have always sent one and nodes taken it, a plain number."""
+    return value if isinstance(value, int) and value >= 0 else to_quantity(value)
+
+
+def to_record(value: Any) -> Json:
+    """A JSON object."""
+    if not isinstance(value, dict):
+        raise ParamsInvalid(f"expected an object, got {str(value)[:80]!r}")
+    return value
+
+
+def to_choice(value: Any, length: int) -> Choice:
+    """What a log filter allows in one place: anything, one value, or one of several."""
+    if value is None or value == []:
+        return None
+    values = value if isinstance(value, list) else [value]
+    return [data(to_data(item, length)) for item in values]
+
+
+def to_topics(value: Any) -> list[Choice]:
+    """What a log filter allows for the first topics."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or len(value) > MAX_TOPICS:
+        raise ParamsInvalid(f"expected an array of at most {MAX_TOPICS} topics")
+    return [to_choice(topic, 32) for topic in value]
+
+
+def to_call(value: Any) -> Call:
+    """A message to run without a transaction."""
+    message = to_record(value)
+    gas = message.get("gas")
+    return Call(
+        sender=to_data(message.get("from") or "0x" + "00" * 20, 20),
+        to=to_data(message["to"], 20) if message.get("to") else b"",
+        data=to_data(message.get("input") or message.get("data") or "0x"),
+        value=to_quantity(message.get("value") or "0x0"),
+        gas=None if gas is None else to_quantity(gas),
+    )
+
+
+def _text(value: Any, pattern: re.Pattern[str], what: str) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value.lower()):
+        raise ParamsInvalid(f"expected {what}, got {str(value)[:80]!r}")
+    return value.lower()
