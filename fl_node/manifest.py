@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -38,7 +38,12 @@ _JSON_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 def _as_decimal(value: object) -> object:
     # A float has been rounded already; TOML and JSON numbers arrive as Decimal or str instead.
-    return Decimal(value) if isinstance(value, str | int) and not isinstance(value, bool) else value
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return value
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        raise ValueError("expected a number") from None
 
 
 def _plain(value: Decimal) -> str:
@@ -46,7 +51,10 @@ def _plain(value: Decimal) -> str:
 
 
 Number = Annotated[
-    Decimal, BeforeValidator(_as_decimal), PlainSerializer(_plain), Field(allow_inf_nan=False)
+    Decimal,
+    BeforeValidator(_as_decimal),
+    PlainSerializer(_plain),
+    Field(allow_inf_nan=False, max_digits=28, decimal_places=18),
 ]
 """An exact decimal, written in JSON as a string without exponent or trailing zeros."""
 
@@ -134,7 +142,7 @@ class Rounds(_Section):
     cohort_fraction: Fraction = Decimal(1)
     cohort_floor: Annotated[int, Field(ge=1, le=MAX_MEMBERS)] = 2
     min_updates: Annotated[int, Field(ge=1, le=MAX_MEMBERS)] = 2
-    quorum: Annotated[Number, Field(ge=Decimal("0.5"), lt=1, decimal_places=4)] = Decimal("0.5")
+    quorum: Annotated[Number, Field(ge=0.5, lt=1, decimal_places=4)] = Decimal("0.5")
 
 
 class Limits(_Section):
@@ -165,9 +173,11 @@ class Manifest(_Section):
         if not isinstance(values, dict):
             return values
         strategy = values.get("strategy", "fedavg")
+        if not isinstance(strategy, str | dict):
+            return values
         chosen = {"preset": strategy} if isinstance(strategy, str) else dict(strategy)
         name = chosen.pop("preset", "fedavg")
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise ValueError(
                 f"strategy {name!r} is not known; allowed: {', '.join(sorted(PRESETS))}"
             )
@@ -294,11 +304,18 @@ def parse_manifest(blob: bytes) -> Manifest:
     return manifest
 
 
+def _shown(value: object) -> str:
+    text = str(value) if isinstance(value, Decimal) else repr(value)
+    return text if len(text) <= 80 else text[:80] + "..."
+
+
 def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
         field = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
-        given = "" if isinstance(problem["input"], dict) else f" (given: {problem['input']!r})"
+        given = (
+            "" if isinstance(problem["input"], dict) else f" (given: {_shown(problem['input'])})"
+        )
         lines.append(f"{field}: {message}{given}" if field else message)
     return "manifest: " + "; ".join(lines)
