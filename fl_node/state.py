@@ -70,6 +70,12 @@ class NodeState:
             for unfinished in folder.glob("writing-*"):
                 shutil.rmtree(unfinished)
 
+    def __enter__(self) -> NodeState:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Let another process have the folder."""
         self._lock.close()

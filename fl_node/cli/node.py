@@ -59,17 +59,15 @@ def node(
     if ledger.account not in manifest.addresses:
         raise Misuse(f"{ledger.account} is not a member of task {task}")
     membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
-    folder = NodeState(state, membership)
     choice = wiring.choose_data(data, partition, part)
-    learner = wiring.make_learner(manifest, choice, device, threads)
     display = JsonDisplay() if as_json else PeopleDisplay()
     display.started(ledger.account, task)
-    participant = Participant(
-        ledger, blobs, learner, task, manifest, folder, progress=display.progress
-    )
-    with display:
+    with NodeState(state, membership) as folder, display:
+        learner = wiring.make_learner(manifest, choice, device, threads)
+        participant = Participant(
+            ledger, blobs, learner, task, manifest, folder, progress=display.progress
+        )
         take_part(participant, display.notice, poll=poll, patience=patience)
-    folder.close()
 
 
 _DONE = {

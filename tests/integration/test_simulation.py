@@ -1,0 +1,57 @@
+"""The ledger changes nothing: the run on the chain and the plain loop give the same weights, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import Running, learner_of, tiny_manifest
+
+from chain.types import RoundFinalised, RoundOpened
+from fl_node.cli.wiring import derive_genesis
+from fl_node.encoding import decode_model
+from fl_node.manifest import Manifest
+from fl_node.simulation import SimulatedRound, simulate
+
+
+def simulated(manifest: Manifest, cohort_seeds: list[bytes] | None = None) -> list[SimulatedRound]:
+    learners = {member: learner_of(manifest, member) for member in manifest.addresses}
+    return list(simulate(manifest, learners, derive_genesis(manifest), cohort_seeds))
+
+
+@pytest.mark.parametrize("share", [["generator.*"], ["*"]], ids=["generator", "both"])
+def test_the_chain_changes_no_bit(start: Callable[[Manifest], Running], share: list[str]) -> None:
+    manifest = tiny_manifest(strategy={"share": share, "work": {"steps": 2}})
+    running = start(manifest)
+    running.run()
+    events = [entry.event for entry in running.ledger().history(running.task)]
+    on_chain = [event.aggregate_digest for event in events if isinstance(event, RoundFinalised)]
+    assert [one.aggregated.digest for one in simulated(manifest)] == on_chain
+
+
+def test_the_same_cohorts_give_the_same_weights(start: Callable[[Manifest], Running]) -> None:
+    rounds: dict[str, Any] = {"count": 3, "cohort_fraction": "0.5", "cohort_floor": 2}
+    manifest = tiny_manifest(4, rounds=rounds)
+    running = start(manifest)
+    final = running.run()
+    events = [entry.event for entry in running.ledger().history(running.task)]
+    openings = [event for event in events if isinstance(event, RoundOpened)]
+    assert all(event.cohort.bit_count() == 2 for event in openings)
+    assert len({event.cohort for event in openings}) > 1, "draws differ"
+    last = simulated(manifest, [event.seed for event in openings])[-1]
+    assert last.aggregated.digest == final
+
+
+def test_a_simulation_repeats_itself() -> None:
+    manifest = tiny_manifest()
+    first, second = simulated(manifest), simulated(manifest)
+    assert [one.aggregated.digest for one in first] == [one.aggregated.digest for one in second]
+
+
+def test_training_moves_every_shared_tensor(start: Callable[[Manifest], Running]) -> None:
+    running = start(tiny_manifest())
+    final = decode_model(running.store.get(running.run(), 1 << 24))
+    genesis = derive_genesis(running.manifest)
+    assert final.keys() == genesis.keys()
+    assert all((final[name] != genesis[name]).any() for name in genesis)
