@@ -1,0 +1,125 @@
+"""Write docs/commands.md from the commands themselves; with --check, fail if it would change."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, TypeGuard, get_args, get_origin, get_type_hints
+
+import typer
+from typer.models import ArgumentInfo, OptionInfo
+
+from fl_node.cli.app import app
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "commands.md"
+
+INTRODUCTION = """\
+# Commands
+
+Written by `scripts/write_command_reference.py` from the commands themselves; do not edit.
+
+Every command exits with 0 when it did what was asked, and with 2 and one line on standard error when it could not be
+carried out. 1 is kept for an audit with findings, 130 for Ctrl-C. `scripts/deploy_contracts.py`, `scripts/run_node.py`
+and `scripts/audit_history.py` are `ganchor deploy`, `ganchor node` and `ganchor audit` under other names.
+
+The account that signs comes from `--keystore`. Without it, a plain key in `GANCHOR_PRIVATE_KEY` is accepted, on the
+dev chains 1337 and 31337 only. The keystore's password comes from `--password-file`, from `GANCHOR_PASSWORD`, or from
+a prompt.
+"""
+
+
+def main() -> int:
+    """Return 0 when the page is written, or is as it should be."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare only; exit 1 on a difference")
+    page = render()
+    if not parser.parse_args().check:
+        PAGE.write_text(page)
+        return 0
+    if PAGE.exists() and PAGE.read_text() == page:
+        return 0
+    print(f"error: {PAGE.name} differs; run scripts/write_command_reference.py", file=sys.stderr)
+    return 1
+
+
+def render() -> str:
+    """The whole page."""
+    return "\n".join([INTRODUCTION, *(_section(*named) for named in commands(app))])
+
+
+def commands(
+    group: typer.Typer, prefix: str = "ganchor"
+) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield every command's full name and function: those of the group, then those of its groups."""
+    for command in group.registered_commands:
+        assert command.callback is not None
+        yield f"{prefix} {command.name or command.callback.__name__}", command.callback
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        yield from commands(inner.typer_instance, f"{prefix} {inner.name}")
+
+
+def _section(name: str, function: Callable[..., Any]) -> str:
+    rows = [_row(parameter, kind, info) for parameter, kind, info in parameters(function)]
+    table = ["| option | value | default | meaning |", "|---|---|---|---|", *rows]
+    return "\n".join([f"## `{name}`", "", inspect.getdoc(function) or "", "", *table, ""])
+
+
+def parameters(
+    function: Callable[..., Any],
+) -> Iterator[tuple[inspect.Parameter, Any, OptionInfo | ArgumentInfo]]:
+    """Yield each parameter with its type and what typer was told about it."""
+    hints = get_type_hints(function, include_extras=True)
+    for parameter in inspect.signature(function).parameters.values():
+        kind, info = get_args(hints[parameter.name])
+        assert get_origin(hints[parameter.name]) is Annotated
+        yield parameter, kind, info
+
+
+def name_of(parameter: inspect.Parameter, info: OptionInfo | ArgumentInfo) -> str:
+    """What a person types: an option's name, or an argument's in capitals."""
+    if isinstance(info, ArgumentInfo):
+        return str(info.metavar or parameter.name.upper())
+    # Inside Annotated, typer files the first declaration under "default".
+    declared = [text for text in (info.default, *(info.param_decls or ())) if _is_option(text)]
+    return declared[0] if declared else f"--{parameter.name.replace('_', '-')}"
+
+
+def _is_option(text: object) -> TypeGuard[str]:
+    return isinstance(text, str) and text.startswith("--")
+
+
+def _row(parameter: inspect.Parameter, kind: Any, info: OptionInfo | ArgumentInfo) -> str:
+    meaning = f"{info.help} Environment: `{info.envvar}`." if info.envvar else str(info.help)
+    cells = (f"`{name_of(parameter, info)}`", _value(kind, info), _default(parameter), meaning)
+    return f"| {' | '.join(cells)} |"
+
+
+def _value(kind: Any, info: OptionInfo | ArgumentInfo) -> str:
+    options = [option for option in get_args(kind) if option is not NoneType]
+    repeated = get_origin(options[0] if options else kind) is list
+    plain = get_args(options[0])[0] if repeated else (options or [kind])[0]
+    if issubclass(plain, Enum):
+        return ", ".join(str(member.value) for member in plain)
+    word = {bool: "switch", int: "number", float: "number", Path: "path", str: "text"}[plain]
+    limits = [f"from {info.min}"] if info.min is not None else []
+    limits += [f"to {info.max}"] if info.max is not None else []
+    return ", repeatable".join([" ".join([word, *limits]), *[""] * repeated])
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    value = parameter.default
+    if value is inspect.Parameter.empty:
+        return "required"
+    if value is None or value is False:
+        return ""
+    return f"`{value.value if isinstance(value, Enum) else value}`"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
