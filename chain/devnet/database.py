@@ -40,16 +40,23 @@ class Database(BaseDB):
 
     def __init__(self, path: Path) -> None:
         try:
-            self._connection = sqlite3.connect(
-                path, timeout=0.2, isolation_level=None, check_same_thread=False
-            )
+            self._connection = sqlite3.connect(path, timeout=0.2, isolation_level=None)
+        except sqlite3.Error as error:
+            raise DevnetUnusable(f"database {path}: {error}") from None
+        try:
             # An exclusive lock lasts as long as the process, even when that is killed.
             self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(_SCHEMA)
         except sqlite3.Error as error:
-            raise DevnetUnusable(f"database {path}: {_explain(error)}") from None
+            self._connection.close()
+            reason = "in use by another devnet" if "locked" in str(error) else str(error)
+            raise DevnetUnusable(f"database {path}: {reason}") from None
+
+    def limit(self, pages: int) -> None:
+        """Let the file hold no more than so many pages, as a full disk would. For tests."""
+        self._connection.execute(f"PRAGMA max_page_count = {pages}")
 
     def close(self) -> None:
         """Close the file and give up its lock."""
@@ -61,10 +68,12 @@ class Database(BaseDB):
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            # SQLite has undone it already where the disk was full.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     def __getitem__(self, key: bytes) -> bytes:
         row = self._connection.execute("SELECT value FROM pairs WHERE key = ?", (key,)).fetchone()
@@ -113,9 +122,3 @@ class Database(BaseDB):
         query = f"SELECT log FROM logs WHERE {' AND '.join(conditions)} ORDER BY block, position"
         rows = self._connection.execute(f"{query} LIMIT ?", [*values, limit])
         return [json.loads(row[0]) for row in rows]
-
-
-def _explain(error: sqlite3.Error) -> str:
-    if "locked" in str(error):
-        return "in use by another devnet"
-    return str(error)

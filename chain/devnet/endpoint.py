@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -213,6 +214,8 @@ def _result(methods: Methods, number: Any, method: str, params: list[Any]) -> di
         return _error(number, 3, str(error), "0x" + error.data.hex())
     except tuple(_CODES) as error:
         return _error(number, _CODES[type(error)], str(error))
+    except sqlite3.Error as error:
+        return _error(number, -32603, f"the devnet's database: {error}")
     except Exception:
         _log.exception("%s failed", method)
         return _error(number, -32603, "internal error")

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -25,7 +26,8 @@ from chain.devnet import CHAIN_ID, FUNDS_WEI, devnet_in_thread, serve_anvil
 from chain.devnet.anvil import anvil_command
 from chain.devnet.blocks import Chain
 from chain.devnet.database import Database
-from chain.devnet.endpoint import MAX_REQUEST_BYTES
+from chain.devnet.endpoint import MAX_REQUEST_BYTES, answer_body
+from chain.devnet.methods import Methods
 from chain.errors import DevnetUnusable
 
 RICH, OTHER, POOR = (dev_account(1, index) for index in range(3))
@@ -497,25 +499,58 @@ class TestDurability:
             process.terminate()
             assert process.wait(timeout=10) == 0
 
-    def test_a_block_is_written_whole_or_not_at_all(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_a_kill_in_the_middle_of_the_work_loses_nothing_that_was_answered(
+        self, tmp_path: Path
     ) -> None:
+        sent: list[str] = []
+        enough = threading.Event()
+
+        def work(client: Client) -> None:
+            try:
+                while True:
+                    sent.append(client.send(log_code(TOPIC_A)))
+                    if len(sent) == 10:
+                        enough.set()
+            except OSError:
+                return
+
+        with devnet_process(tmp_path / "chain.db") as (client, process):
+            worker = threading.Thread(target=work, args=(client,))
+            worker.start()
+            assert enough.wait(30)
+            os.kill(process.pid, signal.SIGKILL)
+            worker.join()
+        with devnet_process(tmp_path / "chain.db") as (client, _):
+            assert all(client.receipt(transaction)["status"] == "0x1" for transaction in sent)
+            logs = client.result("eth_getLogs", {"fromBlock": "earliest"})
+            assert client.nonce(RICH.address) == len(logs) >= len(sent)
+            client.send()
+
+    def test_on_a_full_disk_a_block_is_refused_as_a_whole(self, tmp_path: Path) -> None:
         database = Database(tmp_path / "chain.db")
-        chain = Chain(database, CHAIN_ID)
-        chain.raise_balance(b"\1" * 20, 1)
-        head = chain.head
+        methods = Methods(Chain(database, CHAIN_ID))
+        address = "0x" + "ab" * 20
 
-        def full_disk(*_: object) -> None:
-            raise OSError("disk full")
+        def raise_balance(wei: int) -> Any:
+            params = [address, hex(wei)]
+            request = {"id": 1, "method": "anvil_setBalance", "params": params}
+            return json.loads(answer_body(methods, json.dumps(request).encode()))
 
-        with monkeypatch.context() as patch:
-            patch.setattr(database, "add_logs", full_disk)
-            with pytest.raises(OSError, match="disk full"):
-                chain.raise_balance(b"\2" * 20, 1)
-        assert chain.head == head
-        assert chain.state_at(chain.head).get_balance(b"\2" * 20) == 0
-        chain.raise_balance(b"\2" * 20, 1)
-        assert chain.head.block_number == head.block_number + 1
+        def head() -> Any:
+            return methods.call("eth_getBlockByNumber", ["latest", True])
+
+        database.limit(1)  # SQLite then allows what there is, and no page more
+        answers = [raise_balance(wei) for wei in range(1, 20)]
+        failures = [answer["error"]["message"] for answer in answers if "error" in answer]
+        assert failures == ["the devnet's database: database or disk is full"] * len(failures)
+        mined = len(answers) - len(failures)
+        assert failures
+        assert int(head()["number"], 16) == mined
+
+        database.limit(1 << 20)
+        assert raise_balance(100)["result"] is None
+        assert int(head()["number"], 16) == mined + 1
+        assert methods.call("eth_getBalance", [address]) == hex(100)
         database.close()
 
 
@@ -531,6 +566,10 @@ class TestUnusable:
         (tmp_path / "chain.db").write_text("something else entirely, and long enough to be read")
         with pytest.raises(DevnetUnusable, match="not a database"):
             Database(tmp_path / "chain.db")
+
+    def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(DevnetUnusable, match="unable to open"):
+            Database(tmp_path / "none" / "chain.db")
 
     def test_a_chain_of_another_id(self, tmp_path: Path) -> None:
         with devnet_in_thread(tmp_path / "chain.db", chain_id=1337):

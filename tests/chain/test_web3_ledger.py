@@ -18,7 +18,7 @@ import pytest
 from chain import web3_ledger
 from chain.accounts import Signer, address_of, dev_account
 from chain.compile import load_artifact
-from chain.connection import connect
+from chain.connection import chain_id_at, connect
 from chain.deploy import Deployment, deploy
 from chain.devnet import devnet_in_thread
 from chain.devnet.blocks import Chain, Refused
@@ -149,6 +149,8 @@ class TestRounds:
         block = connect(world.url).eth.get_block(receipt.block_number)
         assert block["transactions"] == [receipt.transaction]
         assert block["gasUsed"] == receipt.gas_used
+        assert receipt.transaction is not None
+        assert ledger.gas_used(receipt.transaction) == receipt.gas_used
         assert {entry.timestamp for entry in receipt.entries} == {block["timestamp"]}
 
     def test_tasks_are_counted(self, ledger: Web3Ledger) -> None:
@@ -401,6 +403,9 @@ class TestConnection:
     def test_another_chain(self, world: World) -> None:
         with pytest.raises(ChainMismatch, match="serves chain 31337, expected 1"):
             world.ledger(None, chain_id=1)
+
+    def test_which_chain_is_there(self, world: World) -> None:
+        assert chain_id_at(world.url) == world.deployment.chain_id
 
     def test_no_contract_there(self, world: World) -> None:
         elsewhere = replace(world, deployment=replace(world.deployment, address=address_of(POOR)))
