@@ -1,9 +1,9 @@
 """The contract, from Solidity to the committed artifact.
 
-py-solc-x drives the compiler: a native solc of the pinned version where py-solc-x has installed one,
-else the npm package `solc` (the same compiler, built for node). package.json pins it and the
-Solidity library; npm puts both into a cache folder. Compiling again must give the committed artifact
-byte for byte.
+py-solc-x drives the compiler: a native solc of the pinned version where it has installed one, else
+the npm package `solc` (the same compiler, built for node). package.json pins it and the Solidity
+library; npm puts both into a cache folder. Compiling again must give the committed artifact byte by
+byte.
 """
 
 from __future__ import annotations

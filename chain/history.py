@@ -1,4 +1,4 @@
-"""The arithmetic of the contract, as pure functions: commitments, cohorts, the running history head.
+"""The arithmetic of the contract, as pure functions: commitments, cohorts, the history head.
 
 It is specified in contracts/ITrainingLedger.sol; the contract computes the same on chain.
 """
@@ -114,7 +114,7 @@ def fold(head: bytes, event: Event) -> bytes:
 def commitment_of(
     chain_id: int, contract: Address, task: int, round: int, client: Address, opening: Reveal
 ) -> bytes:
-    """Return the commitment that `opening` opens, as the contract's `commitmentOf` does: 32 bytes."""
+    """Return the commitment to `opening` as the contract's `commitmentOf` does: 32 bytes."""
     types = ("uint256", "address", "uint256", "uint16", "address", REVEAL)
     return keccak(encode(types, (chain_id, contract, task, round, client, astuple(opening))))
 

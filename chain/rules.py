@@ -1,8 +1,8 @@
 """The rules of one task, in Python: an executable model of contracts/TrainingLedger.sol.
 
 The rules are documented in contracts/ITrainingLedger.sol. Here they stand in the contract's words
-and order, so that the two can be read side by side; `tests/contracts/test_model.py` drives both with
-the same calls. What the chain adds is an argument: who calls, when, and the seed of a cohort.
+and order, so that the two can be read side by side; `tests/contracts/test_model.py` drives both
+with the same calls. What the chain adds is an argument: who calls, when, and the seed of a cohort.
 """
 
 from __future__ import annotations

@@ -12,23 +12,31 @@ import {ITrainingLedger} from "./ITrainingLedger.sol";
 contract TrainingLedger is ITrainingLedger {
     // ---------------------------------------------------------------------------------------------- storage
 
-    /// @dev All that an act within a phase changes, in one slot.
+    /// @dev All that an act within a phase changes, in one slot. `votesMissing` counts down, in the Attest phase, the
+    /// votes that the pair attested first still needs.
     struct Progress {
         uint96 eligible;
         uint96 acted;
         uint32 deadline;
         uint16 round;
         Phase phase;
-        uint8 leadVotes;
+        uint8 votesMissing;
     }
 
-    /// @dev `leadPair` is the pair attested first in this phase, and `Progress.leadVotes` counts its votes; the rare
-    /// others are counted in `otherVotes`, by round, attempt and pair.
+    /// @dev The first slot is `progress`, the second holds the terms up to `absent`.
     /// `place` is a member's index plus one. `commitments` has one slot for each index; an old one cannot be opened,
     /// because a commitment binds its round, and only who committed in this attempt may reveal.
+    /// `leadPair` is the hash of the pair attested first in this phase; votes for the rare others are in `otherVotes`.
     struct Task {
         Progress progress;
-        Terms terms;
+        uint16 rounds;
+        uint24 commitWindow;
+        uint24 revealWindow;
+        uint24 attestWindow;
+        uint16 cohortFraction;
+        uint8 cohortFloor;
+        uint8 minUpdates;
+        uint16 quorum;
         uint8 memberCount;
         uint16 attempt;
         uint96 absent;
@@ -69,7 +77,7 @@ contract TrainingLedger is ITrainingLedger {
         task = ++taskCount;
         Task storage t = tasks[task];
         _enrol(t, members);
-        t.terms = terms;
+        _setTerms(t, terms);
         t.coordinator = msg.sender;
         t.manifestDigest = manifestDigest;
         t.genesisDigest = genesisDigest;
@@ -105,6 +113,17 @@ contract TrainingLedger is ITrainingLedger {
         if (value < low || value > high) revert TermsInvalid(field, value);
     }
 
+    function _setTerms(Task storage t, Terms calldata terms) private {
+        t.rounds = terms.rounds;
+        t.commitWindow = terms.commitWindow;
+        t.revealWindow = terms.revealWindow;
+        t.attestWindow = terms.attestWindow;
+        t.cohortFraction = terms.cohortFraction;
+        t.cohortFloor = terms.cohortFloor;
+        t.minUpdates = terms.minUpdates;
+        t.quorum = terms.quorum;
+    }
+
     function _enrol(Task storage t, address[] calldata members) private {
         address previous = address(0);
         for (uint256 i = 0; i < members.length; ++i) {
@@ -119,7 +138,9 @@ contract TrainingLedger is ITrainingLedger {
 
     /// @inheritdoc ITrainingLedger
     function commit(uint256 task, uint16 round, bytes32 commitment) external override {
-        (Task storage t, Progress memory p, uint256 index) = _requireTurn(task, round, Phase.Commit);
+        Task storage t = tasks[task];
+        Progress memory p = t.progress;
+        uint256 index = _requireTurn(task, t, p, round, Phase.Commit);
         if (commitment == 0) revert CommitmentMissing();
 
         t.commitments[index] = commitment;
@@ -133,7 +154,9 @@ contract TrainingLedger is ITrainingLedger {
 
     /// @inheritdoc ITrainingLedger
     function skip(uint256 task, uint16 round) external override {
-        (Task storage t, Progress memory p, uint256 index) = _requireTurn(task, round, Phase.Commit);
+        Task storage t = tasks[task];
+        Progress memory p = t.progress;
+        uint256 index = _requireTurn(task, t, p, round, Phase.Commit);
 
         emit RoundSkipped(task, round, msg.sender);
         t.historyHead =
@@ -144,7 +167,9 @@ contract TrainingLedger is ITrainingLedger {
 
     /// @inheritdoc ITrainingLedger
     function reveal(uint256 task, uint16 round, Reveal calldata opening) external override {
-        (Task storage t, Progress memory p, uint256 index) = _requireTurn(task, round, Phase.Reveal);
+        Task storage t = tasks[task];
+        Progress memory p = t.progress;
+        uint256 index = _requireTurn(task, t, p, round, Phase.Reveal);
         if (opening.numExamples == 0) revert ExamplesMissing();
         bytes32 expected = t.commitments[index];
         bytes32 actual = commitmentOf(task, round, msg.sender, opening);
@@ -163,7 +188,9 @@ contract TrainingLedger is ITrainingLedger {
         external
         override
     {
-        (Task storage t, Progress memory p, uint256 index) = _requireTurn(task, round, Phase.Attest);
+        Task storage t = tasks[task];
+        Progress memory p = t.progress;
+        uint256 index = _requireTurn(task, t, p, round, Phase.Attest);
         if (included & ~p.eligible != 0) revert IncludedInvalid(included, p.eligible);
 
         emit AggregateAttested(task, round, msg.sender, aggregateDigest, included);
@@ -177,20 +204,19 @@ contract TrainingLedger is ITrainingLedger {
                 included
             )
         );
+        bool agreed = _vote(t, p, keccak256(abi.encode(aggregateDigest, included)));
         p.acted |= _bit(index);
-        uint256 votes = _vote(t, p, keccak256(abi.encode(aggregateDigest, included)));
-        if (votes * BASIS_POINTS > _count(p.eligible) * t.terms.quorum) {
-            _finalise(task, t, p.round, aggregateDigest, included);
-        } else {
-            _settle(task, t, p);
-        }
+        if (agreed) _finalise(task, t, p.round, aggregateDigest, included);
+        else _settle(task, t, p);
     }
 
     /// @inheritdoc ITrainingLedger
     function rejoin(uint256 task) external override {
-        Task storage t = _requireTask(task);
+        Task storage t = tasks[task];
+        Phase phase = t.progress.phase;
+        _requireOpened(task, phase);
         uint96 bit = _bit(_requireMember(task, t));
-        _requireRunning(t.progress.phase);
+        _requireRunning(phase);
         if (t.absent & bit == 0) revert NotAbsent(msg.sender);
 
         t.absent &= ~bit;
@@ -199,14 +225,15 @@ contract TrainingLedger is ITrainingLedger {
     }
 
     /// @dev The checks that all acts of a round share, in this order; the model in Python has the same.
-    function _requireTurn(uint256 task, uint16 round, Phase phase)
-        private
-        view
-        returns (Task storage t, Progress memory p, uint256 index)
-    {
-        t = _requireTask(task);
+    function _requireTurn(
+        uint256 task,
+        Task storage t,
+        Progress memory p,
+        uint16 round,
+        Phase phase
+    ) private view returns (uint256 index) {
+        _requireOpened(task, p.phase);
         index = _requireMember(task, t);
-        p = t.progress;
         if (p.phase != phase) revert PhaseMismatch(phase, p.phase);
         if (p.round != round) revert RoundMismatch(round, p.round);
         if (block.timestamp > p.deadline) revert DeadlinePassed(p.deadline);
@@ -214,9 +241,8 @@ contract TrainingLedger is ITrainingLedger {
         if (p.acted & _bit(index) != 0) revert AlreadyActed(msg.sender);
     }
 
-    function _requireTask(uint256 task) private view returns (Task storage t) {
-        t = tasks[task];
-        if (t.progress.phase == Phase.None) revert TaskUnknown(task);
+    function _requireOpened(uint256 task, Phase phase) private pure {
+        if (phase == Phase.None) revert TaskUnknown(task);
     }
 
     function _requireMember(uint256 task, Task storage t) private view returns (uint256 index) {
@@ -229,18 +255,26 @@ contract TrainingLedger is ITrainingLedger {
         if (phase == Phase.Finished) revert PhaseMismatch(Phase.Commit, phase);
     }
 
-    function _vote(Task storage t, Progress memory p, bytes32 pair) private returns (uint256) {
-        if (p.leadVotes == 0) t.leadPair = pair;
-        if (t.leadPair == pair) return ++p.leadVotes;
-        return ++t.otherVotes[keccak256(abi.encode(p.round, t.attempt, pair))];
+    /// @dev Counts a vote and says whether its pair now has a quorum.
+    function _vote(Task storage t, Progress memory p, bytes32 pair) private returns (bool) {
+        if (p.acted == 0) t.leadPair = pair;
+        if (t.leadPair == pair) return --p.votesMissing == 0;
+        uint256 votes = ++t.otherVotes[keccak256(abi.encode(p.round, t.attempt, pair))];
+        return votes == _votesNeeded(t, p.eligible);
+    }
+
+    /// @dev More than the quorum's share; at most all, because a quorum is below 10 000.
+    function _votesNeeded(Task storage t, uint96 revealed) private view returns (uint8) {
+        return uint8(_count(revealed) * t.quorum / BASIS_POINTS + 1);
     }
 
     // ---------------------------------------------------------------------------------------------- moving on
 
     /// @inheritdoc ITrainingLedger
     function advance(uint256 task) external override {
-        Task storage t = _requireTask(task);
+        Task storage t = tasks[task];
         Progress memory p = t.progress;
+        _requireOpened(task, p.phase);
         _requireRunning(p.phase);
         if (block.timestamp <= p.deadline) revert DeadlineAhead(p.deadline);
 
@@ -254,19 +288,25 @@ contract TrainingLedger is ITrainingLedger {
 
     /// @dev After an act: the phase ends early once everyone who may act in it has.
     function _settle(uint256 task, Task storage t, Progress memory p) private {
-        if (p.acted != p.eligible) t.progress = p;
-        else if (p.eligible == 0) _finalise(task, t, p.round, t.parentDigest, 0); // all declined
-        else _close(task, t, p);
+        if (p.acted != p.eligible) {
+            t.progress.eligible = p.eligible;
+            t.progress.acted = p.acted;
+            t.progress.votesMissing = p.votesMissing;
+        } else if (p.eligible == 0) {
+            _finalise(task, t, p.round, t.parentDigest, 0); // all declined
+        } else {
+            _close(task, t, p);
+        }
     }
 
     function _close(uint256 task, Task storage t, Progress memory p) private {
-        if (p.phase == Phase.Attest || _count(p.acted) < t.terms.minUpdates) _abort(task, t, p);
+        if (p.phase == Phase.Attest || _count(p.acted) < t.minUpdates) _abort(task, t, p);
         else if (p.phase == Phase.Commit) _openReveal(task, t, p);
         else _openAttest(task, t, p);
     }
 
     function _openReveal(uint256 task, Task storage t, Progress memory p) private {
-        uint32 deadline = _deadline(t.terms.revealWindow);
+        uint32 deadline = _deadline(t.revealWindow);
         t.progress = Progress(p.acted, 0, deadline, p.round, Phase.Reveal, 0);
         emit RevealOpened(task, p.round, p.acted, deadline);
         t.historyHead = keccak256(
@@ -275,8 +315,9 @@ contract TrainingLedger is ITrainingLedger {
     }
 
     function _openAttest(uint256 task, Task storage t, Progress memory p) private {
-        uint32 deadline = _deadline(t.terms.attestWindow);
-        t.progress = Progress(p.acted, 0, deadline, p.round, Phase.Attest, 0);
+        uint32 deadline = _deadline(t.attestWindow);
+        uint8 votesNeeded = _votesNeeded(t, p.acted);
+        t.progress = Progress(p.acted, 0, deadline, p.round, Phase.Attest, votesNeeded);
         emit AttestOpened(task, p.round, p.acted, deadline);
         t.historyHead = keccak256(
             abi.encode(t.historyHead, AttestOpened.selector, p.round, p.acted, deadline)
@@ -304,7 +345,7 @@ contract TrainingLedger is ITrainingLedger {
         t.historyHead = keccak256(
             abi.encode(t.historyHead, RoundFinalised.selector, round, aggregateDigest, included)
         );
-        if (round < t.terms.rounds) _openRound(task, t, round + 1, 0);
+        if (round < t.rounds) _openRound(task, t, round + 1, 0);
         else _finish(task, t, round, aggregateDigest);
     }
 
@@ -321,7 +362,7 @@ contract TrainingLedger is ITrainingLedger {
             abi.encode(block.prevrandao, blockhash(block.number - 1), task, round, attempt)
         );
         uint96 cohort = _drawCohort(task, t, seed);
-        uint32 deadline = _deadline(t.terms.commitWindow);
+        uint32 deadline = _deadline(t.commitWindow);
         t.attempt = attempt;
         t.progress = Progress(cohort, 0, deadline, round, Phase.Commit, 0);
         emit RoundOpened(task, round, attempt, parentDigest, seed, cohort, deadline);
@@ -341,12 +382,12 @@ contract TrainingLedger is ITrainingLedger {
 
     function _drawCohort(uint256 task, Task storage t, bytes32 seed) private returns (uint96) {
         uint96 present = uint96((1 << t.memberCount) - 1) & ~t.absent; // memberCount <= 96
-        if (_count(present) < t.terms.cohortFloor) {
+        if (_count(present) < t.cohortFloor) {
             present |= t.absent;
             _forgive(task, t);
         }
-        uint256 size = _count(present) * t.terms.cohortFraction / BASIS_POINTS;
-        if (size < t.terms.cohortFloor) size = t.terms.cohortFloor;
+        uint256 size = _count(present) * t.cohortFraction / BASIS_POINTS;
+        if (size < t.cohortFloor) size = t.cohortFloor;
         return draw(seed, present, uint8(size)); // at most the number of members
     }
 
@@ -365,12 +406,22 @@ contract TrainingLedger is ITrainingLedger {
 
     /// @inheritdoc ITrainingLedger
     function taskState(uint256 task) external view override returns (TaskState memory state) {
-        Task storage t = _requireTask(task);
+        Task storage t = tasks[task];
         Progress memory p = t.progress;
+        _requireOpened(task, p.phase);
         state.coordinator = t.coordinator;
         state.manifestDigest = t.manifestDigest;
         state.genesisDigest = t.genesisDigest;
-        state.terms = t.terms;
+        state.terms = Terms(
+            t.rounds,
+            t.commitWindow,
+            t.revealWindow,
+            t.attestWindow,
+            t.cohortFraction,
+            t.cohortFloor,
+            t.minUpdates,
+            t.quorum
+        );
         state.memberCount = t.memberCount;
         state.phase = p.phase;
         state.round = p.round;
@@ -379,14 +430,18 @@ contract TrainingLedger is ITrainingLedger {
         state.eligible = p.eligible;
         state.acted = p.acted;
         state.absent = t.absent;
-        state.leadVotes = p.leadVotes;
+        if (p.phase == Phase.Attest) {
+            state.leadVotes = _votesNeeded(t, p.eligible) - p.votesMissing;
+        }
         state.parentDigest = t.parentDigest;
         state.historyHead = t.historyHead;
     }
 
     /// @inheritdoc ITrainingLedger
     function memberIndex(uint256 task, address member) external view override returns (uint8) {
-        uint256 place = _requireTask(task).place[member];
+        Task storage t = tasks[task];
+        _requireOpened(task, t.progress.phase);
+        uint256 place = t.place[member];
         if (place == 0) revert MemberUnknown(task, member);
         return uint8(place - 1); // below MAX_MEMBERS
     }
@@ -424,10 +479,14 @@ contract TrainingLedger is ITrainingLedger {
         return uint96(1 << index); // an index is below MAX_MEMBERS
     }
 
-    /// @dev Drops the lowest one in each step: as many steps as members, at most 96.
+    /// @dev Adds up neighbours: bits into pairs, pairs into nibbles, nibbles into bytes, bytes into the answer.
     function _count(uint96 bitmap) private pure returns (uint256 ones) {
-        for (; bitmap != 0; bitmap &= bitmap - 1) {
-            ++ones;
+        // Nothing overflows: each sum fits the bits it is kept in, and the last product is cut to 96 bits on purpose.
+        unchecked {
+            uint96 x = bitmap - ((bitmap >> 1) & 0x555555555555555555555555);
+            x = (x & 0x333333333333333333333333) + ((x >> 2) & 0x333333333333333333333333);
+            x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f0f0f0f0f;
+            return (x * 0x010101010101010101010101) >> 88;
         }
     }
 
