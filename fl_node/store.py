@@ -7,8 +7,10 @@ before it is hashed.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
+import stat
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,13 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from fl_node.encoding import digest_of
-from fl_node.errors import BlobMissing, BlobOversized, BlobTampered, StoreUnusable
+from fl_node.errors import BadData, BlobMissing, BlobOversized, BlobTampered, StoreUnusable
 from fl_node.tensors import Blob
 
 _FAILURES = (BaseError, OSError, ValueError, NotImplementedError)
 # Plain HTTP is for those who write it into a URL; what comes over it is checked all the same.
+_UNREADABLE = {errno.EACCES, errno.ELOOP, errno.ENOTDIR}
+"""What a member can do to its own blob in a shared folder; the folder itself is still in order."""
 _CLIENT: Any = {"connect_timeout": "5s", "timeout": "300s", "allow_http": True}
 _RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 
@@ -110,17 +114,13 @@ class Store:
         Raises:
             BlobMissing: It is not in the store.
             BlobOversized: It is longer than `max_bytes`.
-            BlobTampered: It does not hash to `digest`.
+            BlobTampered: It does not hash to `digest`, or what lies there is no file or may not be read.
             StoreUnusable: The store cannot be reached or read.
         """
         try:
             blob = self._map(digest, max_bytes) if self._folder else self._load(digest, max_bytes)
-        except FileNotFoundError as error:
-            if self._folder and not self._folder.is_dir():  # such as a disk that is not mounted
-                raise self._unusable("read", digest, error) from None
-            raise BlobMissing(f"blob {digest.hex()} is not in store {self}") from None
         except _FAILURES as error:
-            raise self._unusable("read", digest, error) from None
+            raise self._read_failure(digest, error) from None
         actual = digest_of(blob)
         if actual != digest:
             raise BlobTampered(f"blob {digest.hex()} in store {self} hashes to {actual.hex()}")
@@ -128,17 +128,33 @@ class Store:
 
     def _map(self, digest: bytes, max_bytes: int) -> memoryview:
         assert self._folder is not None
-        with (self._folder / key_of(digest)).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            _verify_size(digest, size, max_bytes)
-            if not size:  # which cannot be mapped
+        # Without waiting: opening a pipe that somebody put there would otherwise never return.
+        file = os.open(self._folder / key_of(digest), os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                raise BlobTampered(f"blob {digest.hex()} in store {self} is no file")
+            _verify_size(digest, status.st_size, max_bytes)
+            if not status.st_size:  # which cannot be mapped
                 return memoryview(b"")
-            return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
+            return memoryview(mmap.mmap(file, status.st_size, access=mmap.ACCESS_READ))
+        finally:
+            os.close(file)
 
     def _load(self, digest: bytes, max_bytes: int) -> memoryview:
         answer = obstore.get(self._backend, key_of(digest))
         _verify_size(digest, answer.meta["size"], max_bytes)
         return memoryview(answer.bytes())
+
+    def _read_failure(self, digest: bytes, error: Exception) -> BadData | StoreUnusable:
+        """Tell a fault of one blob, which its sender answers for, from one of the whole store."""
+        if self._folder and not os.access(self._folder, os.R_OK | os.X_OK):
+            return self._unusable("read", digest, error)  # such as a disk that is not mounted
+        if isinstance(error, FileNotFoundError):
+            return BlobMissing(f"blob {digest.hex()} is not in store {self}")
+        if self._folder and isinstance(error, OSError) and error.errno in _UNREADABLE:
+            return BlobTampered(f"blob {digest.hex()} in store {self}: {error.strerror}")
+        return self._unusable("read", digest, error)
 
     def _unusable(self, verb: str, digest: bytes, error: Exception) -> StoreUnusable:
         return StoreUnusable(f"store {self}: cannot {verb} {digest.hex()}: {_first_line(error)}")
