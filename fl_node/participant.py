@@ -7,7 +7,7 @@ node's state folder; the object itself holds nothing that could not be read agai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -16,6 +16,7 @@ from chain.errors import (
     ChainUnreachable,
     DeadlineAhead,
     DeadlinePassed,
+    HistoryInvalid,
     NotAbsent,
     NotEligible,
     PhaseMismatch,
@@ -23,14 +24,14 @@ from chain.errors import (
 )
 from chain.history import commitment_of
 from chain.ledger import Ledger
-from chain.types import Phase, Receipt, TaskState, UpdateRevealed
+from chain.types import Address, Phase, Receipt, TaskState, UpdateRevealed
 from fl_node.arrays import Arrays
 from fl_node.contribution import Place, contribute
 from fl_node.encoding import decode_model
 from fl_node.errors import BadData, Misuse, StoreUnusable
 from fl_node.learner import Learner, Progress, no_progress
 from fl_node.manifest import Manifest
-from fl_node.record import last_opening, reveals_of_current_attempt
+from fl_node.record import chosen, last_opening, reveals_of_current_attempt
 from fl_node.round import Aggregated, aggregate_round
 from fl_node.state import NodeState, Plan
 from fl_node.store import Store
@@ -141,6 +142,7 @@ class Participant:
             ChainUnreachable: No answer from the chain; call again later.
             StoreUnusable: The store cannot be reached; call again later.
             BadData: The round's parent model is missing from the store, or damaged; call again later.
+            HistoryInvalid: The ledger's log does not show what its state does; call again later.
         """
         state = self._ledger.task_state(self._task)
         action = next_action(state, self._index, self._ledger.now())
@@ -205,19 +207,31 @@ class Participant:
             self._manifest,
             schema_of(genesis),
             state.parent_digest,
-            self._reveals(),
+            self._reveals(state),
         )
 
-    def _reveals(self) -> list[UpdateRevealed]:
+    def _reveals(self, state: TaskState) -> list[UpdateRevealed]:
+        """The attempt's reveals, all of them: nodes that answer from a log behind their state are common."""
         entries = self._ledger.history(self._task, self._round_block)
+        reveals = reveals_of_current_attempt(entries)
+        shown = {revealed.client for revealed in reveals}
+        expected = set(chosen(self._manifest.addresses, state.eligible))
+        if shown != expected:
+            raise HistoryInvalid(
+                f"the log shows reveals of {_names(shown)}, the state of {_names(expected)}"
+            )
         self._round_block = entries[last_opening(entries)].block_number
-        return reveals_of_current_attempt(entries)
+        return reveals
 
     def _model(self, digest: bytes) -> Arrays:
         return decode_model(self._store.get(digest, self._manifest.limits.model_bytes))
 
 
-PASSING = (ChainUnreachable, StoreUnusable, BadData)
+def _names(members: Iterable[Address]) -> str:
+    return ", ".join(sorted(members)) or "nobody"
+
+
+PASSING = (ChainUnreachable, HistoryInvalid, StoreUnusable, BadData)
 """Troubles that may pass by themselves: somebody may be mending chain or store."""
 
 Notice = Callable[[Step | Exception], None]
@@ -241,7 +255,7 @@ def take_part(
         sleep: Waits; replaced in tests.
 
     Raises:
-        ChainUnreachable, StoreUnusable, BadData: The trouble did not pass in time.
+        ChainUnreachable, HistoryInvalid, StoreUnusable, BadData: The trouble did not pass in time.
         CallRejected: As `Participant.step`.
     """
     pause, waited = poll, 0.0
