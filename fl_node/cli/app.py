@@ -60,5 +60,6 @@ def run(command: Callable[[], object]) -> None:
 
 def _fail(message: str) -> NoReturn:
     console = Console(stderr=True, soft_wrap=True)
-    console.print(f"error: {message}", style="red", markup=False, highlight=False)
+    line = " ".join(message.split())
+    console.print(f"error: {line}", style="red", markup=False, highlight=False)
     sys.exit(FAILED)

@@ -147,8 +147,12 @@ def _status_json(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) ->
 
 def _members(ledger: Web3Ledger, task: int) -> tuple[Address, ...]:
     ledger.task_state(task)  # An unknown task is refused here, in one line.
-    events = (entry.event for entry in ledger.history(task))
-    return next(event.members for event in events if isinstance(event, TaskOpened))
+    for entry in ledger.history(task):
+        if isinstance(entry.event, TaskOpened):
+            return entry.event.members
+    raise Misuse(
+        f"the log of task {task} does not begin with its opening; is the deployment's block right?"
+    )
 
 
 def _address(text: str) -> Address:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from chain.deploy import read_deployment
@@ -115,7 +116,7 @@ class PeopleDisplay:
     def notice(self, what: Step | Exception) -> None:
         if isinstance(what, Exception):
             if str(what) != self._trouble:
-                self._console.print(f"[yellow]waiting: {what}[/]")
+                self._console.print(f"[yellow]waiting: {escape(str(what))}[/]")
             self._trouble = str(what)
             return
         self._trouble = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from chain.types import Address, Phase, TaskState, indices
@@ -59,7 +60,7 @@ def _update_line(one: AuditedRound) -> list[str]:
     return [
         f"{'[green]+[/]' if update.included else '[red]-[/]'} {short(update.client)} "
         f"{short(update.digest)} {update.num_examples}"
-        + (f" [red]{update.left_out_because}[/]" if update.left_out_because else "")
+        + (f" [red]{escape(update.left_out_because)}[/]" if update.left_out_because else "")
         for update in one.updates
     ]
 
@@ -77,9 +78,11 @@ def audit_table(report: AuditReport) -> Table:
             where = [
                 f"{name} {finding[name]}" for name in ("round", "client", "digest") if finding[name]
             ]
-            lines.append(f"  [red]{', '.join([*where, finding['message']])}[/]")
+            lines.append(f"  [red]{escape(', '.join([*where, finding['message']]))}[/]")
             lines += [
-                f"    {name}: {finding[name]}" for name in ("expected", "actual") if finding[name]
+                escape(f"    {name}: {finding[name]}")
+                for name in ("expected", "actual")
+                if finding[name]
             ]
         table.add_row(step, "\n".join(lines), f"[{_STATUS_STYLES[status]}]{status.value}[/]")
     return table

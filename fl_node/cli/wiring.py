@@ -47,23 +47,39 @@ def open_signer(keystore: Path | None, password_file: Path | None, chain_id: int
 
 
 def password(file: Path | None) -> str:
-    """The password of a keystore: from a file, the environment, or a prompt."""
-    if file is not None:
-        return file.read_text().rstrip("\n")
-    if PASSWORD_VARIABLE in os.environ:
-        return os.environ[PASSWORD_VARIABLE]
-    return str(typer.prompt("Password of the keystore", hide_input=True, err=True))
+    """The password of a keystore: from a file, the environment, or a prompt.
+
+    Raises:
+        Misuse: The file cannot be read, or nobody answers the prompt.
+    """
+    given = _given_password(file)
+    return _ask("Password of the keystore") if given is None else given
 
 
 def new_password(file: Path | None) -> str:
-    """The password for a new keystore, asked for twice at a prompt."""
-    if file is not None or PASSWORD_VARIABLE in os.environ:
-        return password(file)
-    return str(
-        typer.prompt(
-            "Password for the new keystore", hide_input=True, confirmation_prompt=True, err=True
-        )
-    )
+    """The password for a new keystore, as `password`, but asked for twice at a prompt."""
+    given = _given_password(file)
+    return _ask("Password for the new keystore", twice=True) if given is None else given
+
+
+def _given_password(file: Path | None) -> str | None:
+    if file is None:
+        return os.environ.get(PASSWORD_VARIABLE)
+    try:
+        return file.read_text().rstrip("\n")
+    except OSError as error:
+        raise Misuse(f"password file {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Misuse(f"password file {file}: not UTF-8 text") from None
+
+
+def _ask(question: str, twice: bool = False) -> str:
+    try:
+        return str(typer.prompt(question, hide_input=True, confirmation_prompt=twice, err=True))
+    except typer.Abort:
+        raise Misuse(
+            f"no password: give --password-file, set {PASSWORD_VARIABLE}, or answer the prompt"
+        ) from None
 
 
 def open_ledger(rpc_url: str, deployment: Path, signer: Signer | None = None) -> Web3Ledger:
@@ -113,7 +129,7 @@ def choose_data(data: str, partition: str, part: str) -> DataChoice:
         Misuse: It is not of that form.
     """
     index, _, parts = part.partition("/")
-    if not (index.isdigit() and parts.isdigit() and 1 <= int(index) <= int(parts)):
+    if not (index.isdecimal() and parts.isdecimal() and 1 <= int(index) <= int(parts)):
         raise Misuse(f"--part is {part!r}; allowed is I/N with I from 1 to N, such as 1/3")
     return DataChoice(data, partition, int(index) - 1, int(parts))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fl_node.audit.report import AuditedRound
 from fl_node.errors import Misuse
+from fl_node.manifest import parse_json
 
 
 class Workspace:
@@ -82,7 +82,7 @@ def read_reported(path: Path) -> list[tuple[int | None, int | None]]:
         Misuse: The file is not such a report.
     """
     try:
-        rounds = json.loads(path.read_bytes())["rounds"]
+        rounds = parse_json(path.read_text())["rounds"]
         return [(one["training_loss"], one["held_out_loss"]) for one in rounds]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Misuse(f"{path} is not a report: {error!r}") from None
