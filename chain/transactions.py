@@ -75,7 +75,8 @@ def _broadcast(w3: Web3, signer: Signer, transaction: TxParams) -> HexBytes:
     """Send under the account's next nonce, or the one after if another process took that."""
     for attempt in range(1, ATTEMPTS + 1):
         nonce = w3.eth.get_transaction_count(signer.address, "pending")
-        signed = signer.sign_transaction(_plain({**transaction, "nonce": nonce}))
+        numbered: dict[str, Any] = {**transaction, "nonce": nonce}
+        signed = signer.sign_transaction(numbered)
         try:
             return w3.eth.send_raw_transaction(signed.raw_transaction)
         except Web3RPCError as error:
@@ -88,10 +89,6 @@ def _broadcast(w3: Web3, signer: Signer, transaction: TxParams) -> HexBytes:
             if attempt == ATTEMPTS or not any(text in reason.lower() for text in _NONCE_TAKEN):
                 raise
     raise AssertionError("unreachable: the last attempt returns or raises")
-
-
-def _plain(transaction: TxParams) -> dict[str, Any]:
-    return dict(transaction)
 
 
 def _is_known(w3: Web3, transaction_hash: HexBytes) -> bool:
