@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from chain.deploy import read_deployment
-from chain.devnet import devnet_in_thread
 from fl_node.audit import audit as replay_history
 from fl_node.audit.report import AuditReport
 from fl_node.cli import options, wiring
@@ -47,6 +46,8 @@ def audit(
     """Replay a task's whole history from chain and store. Exits with 0 if clean, 1 with findings, 2 if impossible."""
     with ExitStack() as stack:
         if workspace is not None:
+            from chain.devnet import devnet_in_thread  # py-evm, which nothing else here needs
+
             place = Workspace(workspace)
             rpc_url = stack.enter_context(devnet_in_thread(place.existing_database()))
             deployment, store = place.deployment, str(place.store)

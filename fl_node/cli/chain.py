@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from chain import devnet as local_chain
 from chain.accounts import address_of, create_keystore, open_keystore, to_address
 from chain.connection import chain_id_at
 from chain.deploy import deploy as put_on_chain
@@ -39,9 +38,9 @@ def devnet(
         Path, typer.Option(help="The chain's file. Start again with the same file to go on.")
     ] = Path("chain.sqlite"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = (
-        local_chain.PORT
+        options.DEVNET_PORT
     ),
-    chain_id: Annotated[int, typer.Option(min=1, help="Chain id.")] = local_chain.CHAIN_ID,
+    chain_id: Annotated[int, typer.Option(min=1, help="Chain id.")] = options.DEVNET_CHAIN_ID,
     fund: Annotated[
         list[str] | None,
         typer.Option(help="Address that is given 1000 test ether; repeat for several."),
@@ -49,6 +48,8 @@ def devnet(
     engine: Annotated[Engine, typer.Option(help="anvil must be installed.")] = Engine.eth_tester,
 ) -> None:
     """Run the local test chain on 127.0.0.1 until it is stopped. Prints a line of JSON when it is ready."""
+    from chain import devnet as local_chain  # py-evm, which no other command needs to load
+
     funded = [_address(text) for text in fund or []]
     if engine is Engine.anvil:
         local_chain.serve_anvil(database, port=port, chain_id=chain_id)

@@ -15,7 +15,9 @@ RpcUrl = Annotated[
         help="JSON-RPC endpoint of the chain.",
     ),
 ]
-DEFAULT_RPC_URL = "http://127.0.0.1:8545"
+DEVNET_PORT = 8545
+DEVNET_CHAIN_ID = 31337
+DEFAULT_RPC_URL = f"http://127.0.0.1:{DEVNET_PORT}"
 
 DeploymentFile = Annotated[
     Path,

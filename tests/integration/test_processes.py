@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PARTITION, signers, tiny_manifest
+from running import PARTITION, signers, tiny_manifest
 from test_simulation import simulated
 
 from chain.accounts import address_of

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Running, learner_of, tiny_manifest
+from running import Running, learner_of, tiny_manifest
 
 from chain.types import RoundFinalised, RoundOpened
 from fl_node.cli.wiring import derive_genesis

@@ -1,0 +1,80 @@
+"""A real chain, a real store, and a real but very small GAN on the handwritten digits."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chain.accounts import Signer, address_of, dev_account
+from chain.deploy import Deployment
+from chain.types import Address
+from chain.web3_ledger import Web3Ledger
+from fl_node.cli.wiring import DataChoice, connect, make_learner
+from fl_node.learner import Learner
+from fl_node.manifest import Manifest, build_manifest
+from fl_node.participant import Action, Participant
+from fl_node.state import Membership, NodeState
+from fl_node.store import Store
+
+PARTITION = "dirichlet:0.5"
+
+
+def signers(count: int) -> list[Signer]:
+    """Accounts in ascending order of address: position = index on chain."""
+    made = (dev_account(7, index) for index in range(count))
+    return sorted(made, key=lambda signer: int(address_of(signer), 16))
+
+
+def tiny_manifest(count: int = 3, **changes: Any) -> Manifest:
+    """A GAN that trains in a moment."""
+    values: dict[str, Any] = {
+        "name": "tiny",
+        "seed": 3,
+        "members": [address_of(signer) for signer in signers(count)],
+        "data": {"channels": 1, "size": 32},
+        "learner": {"generator_width": 4, "discriminator_width": 4, "latent": 8, "batch": 8},
+        "strategy": {"share": ["generator.*"], "work": {"steps": 2}},
+        "rounds": {"count": 2},
+    }
+    return build_manifest({**values, **changes})
+
+
+def learner_of(manifest: Manifest, member: Address) -> Learner:
+    members = manifest.addresses
+    choice = DataChoice("digits", PARTITION, members.index(member), len(members))
+    return make_learner(manifest, choice, "cpu", 1)
+
+
+@dataclass
+class Running:
+    """A task on a served chain."""
+
+    folder: Path
+    rpc_url: str
+    deployment: Deployment
+    store: Store
+    manifest: Manifest
+    task: int
+
+    def ledger(self, signer: Signer | None = None) -> Web3Ledger:
+        return connect(self.rpc_url, self.deployment, signer)
+
+    @contextlib.contextmanager
+    def participant(self, signer: Signer) -> Iterator[Participant]:
+        ledger = self.ledger(signer)
+        membership = Membership(ledger.chain_id, ledger.contract, self.task, ledger.account)
+        learner = learner_of(self.manifest, ledger.account)
+        with NodeState(self.folder / "nodes" / ledger.account, membership) as state:
+            yield Participant(ledger, self.store, learner, self.task, self.manifest, state)
+
+    def run(self) -> bytes:
+        """Step every member's node in turn until the task is finished; the final digest."""
+        with contextlib.ExitStack() as stack:
+            members = signers(len(self.manifest.members))
+            nodes = [stack.enter_context(self.participant(signer)) for signer in members]
+            while {node.step().action for node in nodes} != {Action.FINISHED}:
+                pass
+        return self.ledger().task_state(self.task).parent_digest
