@@ -166,7 +166,7 @@ def _autocast(device: torch.device) -> torch.autocast:
 
 
 def _finite(sums: Tensor, step: int) -> Tensor:
-    total = sums.cpu()
+    total = sums.detach().to("cpu", copy=True)  # On the CPU itself, `sums` goes on changing.
     if not all(map(math.isfinite, total.tolist())):
         raise TrainingDiverged(
             f"the losses are no longer finite at step {step}; lower learning rates may help"
