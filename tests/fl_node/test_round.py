@@ -196,11 +196,17 @@ def test_updates_that_only_have_the_same_norm_both_count(scene):
     assert scene.aggregate().included == 0b11
 
 
-def test_a_store_that_fails_is_nobodys_fault(scene):
-    path = scene.reveal(scene.update(A))
-    path.unlink()
-    path.mkdir()
-    with pytest.raises(StoreUnusable):
+def test_a_store_that_fails_between_two_reads_is_nobodys_fault(scene, monkeypatch):
+    scene.reveal(scene.update(A))
+    read = Store.get
+
+    def fail_after_the_parent(store: Store, digest: bytes, max_bytes: int) -> memoryview:
+        if digest != scene.parent_digest:
+            raise StoreUnusable("unplugged")
+        return read(store, digest, max_bytes)
+
+    monkeypatch.setattr(Store, "get", fail_after_the_parent)
+    with pytest.raises(StoreUnusable, match="unplugged"):
         scene.aggregate()
 
 
