@@ -39,7 +39,8 @@ def prepare(device: torch.device, threads: int | None = None) -> None:
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(device.type == "cpu")
+    # As `use_deterministic_algorithms` does, which also spends seconds on importing the compiler.
+    torch.set_deterministic_debug_mode("error" if device.type == "cpu" else "default")
     torch.backends.cudnn.benchmark = device.type == "cuda"
 
 

@@ -63,9 +63,11 @@ def build(options: GanOptions) -> nn.ModuleDict:
 
     The weights are not yet meaningful; `fl_node.learning.genesis` and received models are what fills them.
     """
-    parts = {"generator": Generator(options), "discriminator": Discriminator(options)}
-    if options.ema_half_life:
-        parts["generator_ema"] = Generator(options).requires_grad_(False)
+    # Modules draw weights when they are made; these are replaced, and the process's random numbers stay as they were.
+    with torch.random.fork_rng(devices=[]):
+        parts = {"generator": Generator(options), "discriminator": Discriminator(options)}
+        if options.ema_half_life:
+            parts["generator_ema"] = Generator(options).requires_grad_(False)
     return nn.ModuleDict(parts)
 
 
