@@ -1,0 +1,58 @@
+"""Attacks and accidents that systems of this kind have fallen to, each tried on this one.
+
+ 1  a copier re-submits another's update and is credited like its author   test_copying
+ 2  a copier commits and reveals after the honest reveal                   test_copying
+ 3  one member drops out, and the round never ends                         test_stalling
+ 4  aggregators disagree, and nothing can end the round                    test_stalling
+ 5  somebody who is no member sends an update or votes                     test_strangers
+ 6  a stranger sets the genesis; a client publishes the model itself       test_strangers
+ 7  only the owner can move a phase on, and does not                       test_stalling, test_strangers
+ 8  a wrong aggregate stays final after a dispute; bonds stay locked       does not apply: nothing is staked, nobody is
+                                                                           slashed, no dispute follows a final round.
+                                                                           That there is no money: test_strangers. That
+                                                                           a wrong aggregate shows: test_lying
+ 9  slashing code that can never run                                       does not apply, for the same reason
+10  a NaN, or another name or shape, ends the run                          test_poisoned_updates
+11  an absurd number of examples takes the model over                      test_poisoned_updates
+12  replies in another order give another aggregate                        test_order
+13  loading another's file runs code                                       test_hostile_files
+14  keys are committed                                                     test_secrets
+15  the aggregate is not bound to its inputs                               test_lying
+
+What is not defended against, by design: a quorum of members who collude, and a member whose update keeps every rule
+and is harmful all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from doubles import Federation
+from hostile import HONEST, STRANGER, Contract, Stage, attackers_absence
+
+from chain.accounts import address_of
+from chain.deploy import deploy
+from chain.devnet import devnet_in_thread
+
+
+@pytest.fixture(scope="session")
+def contract(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contract]:
+    """The compiled contract on a local chain; each test opens tasks of its own."""
+    database = tmp_path_factory.mktemp("devnet") / "chain.sqlite"
+    funded = [address_of(signer) for signer in (*HONEST, STRANGER)]
+    with devnet_in_thread(database, fund=funded) as url:
+        yield Contract(url, deploy(url, STRANGER).address)
+
+
+@pytest.fixture
+def stage(contract: Contract) -> Stage:
+    """A task of three members on the contract."""
+    return Stage(contract)
+
+
+@pytest.fixture
+def undisturbed(federate) -> bytes:
+    """The model after a round in which the third member stays away: what no attack of its may change."""
+    federation: Federation = federate(name="undisturbed")
+    return attackers_absence(federation)

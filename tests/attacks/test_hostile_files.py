@@ -1,0 +1,196 @@
+"""Blobs that are no updates at all, and things in the store's folder that are no blobs."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from doubles import Federation
+from hostile import (
+    arrays_of,
+    audit_of,
+    commit_to,
+    goes_on,
+    header_of,
+    last_final,
+    reveal_as_attacker,
+    send,
+    step_honest,
+    verdict_on_attacker,
+)
+
+from fl_node.encoding import encode_update
+from fl_node.participant import Action
+from fl_node.store import key_of
+
+
+class Trap:
+    """Unpickling it creates the file `sprung`."""
+
+    sprung = Path("sprung")
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.sprung),)
+
+
+def good(federation: Federation) -> bytes:
+    return encode_update(header_of(federation), arrays_of(federation))
+
+
+def torch_like(payload: bytes) -> bytes:
+    """A zip of the form that `torch.save` writes, its pickle being `payload`."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", payload)
+        archive.writestr("archive/version", "3")
+    return file.getvalue()
+
+
+def zip_bomb() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("weights", bytes(10_000_000))
+    return file.getvalue()
+
+
+def npy_of_objects() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.array([Trap()], dtype=object), allow_pickle=True)
+    return file.getvalue()
+
+
+def with_header(text: bytes) -> bytes:
+    return len(text).to_bytes(8, "little") + text
+
+
+FILES: dict[str, Callable[[Federation], bytes]] = {
+    "pickle": lambda federation: pickle.dumps(Trap()),
+    "torch_checkpoint": lambda federation: torch_like(pickle.dumps(Trap())),
+    "npy_of_objects": lambda federation: npy_of_objects(),
+    "python_literal": lambda federation: b"{'w': __import__('os').mkdir('sprung')}",
+    "zip_bomb": lambda federation: zip_bomb(),
+    "nothing": lambda federation: b"",
+    "seven_bytes": lambda federation: b"\0" * 7,
+    "truncated": lambda federation: good(federation)[:-1],
+    "header_only": lambda federation: good(federation)[:-36],
+    "one_byte_more": lambda federation: good(federation) + b"\0",
+    "oversized": lambda federation: good(federation) + bytes(1 << 20),
+    "header_longer_than_file": lambda federation: (1 << 62).to_bytes(8, "little") + b"{}",
+    "header_of_brackets": lambda federation: with_header(b"[" * 300),
+    "header_of_no_json": lambda federation: with_header(b"\xff" * 64),
+    "header_with_huge_shape": lambda federation: with_header(
+        b'{"w":{"dtype":"F32","shape":[' + b"9" * 40 + b'],"data_offsets":[0,4]}}'
+    ),
+    "header_with_overlap": lambda federation: (
+        with_header(
+            b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+            b'"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+        )
+        + bytes(4)
+    ),
+    "padded_header": lambda federation: padded(good(federation)),
+}
+
+
+def padded(blob: bytes) -> bytes:
+    """The same content in another spelling: eight more blanks after the header."""
+    length = int.from_bytes(blob[:8], "little")
+    return (length + 8).to_bytes(8, "little") + blob[8 : 8 + length] + b" " * 8 + blob[8 + length :]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_send(
+    federation: Federation,
+    undisturbed: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """13. Nothing in it is run or believed; it is left out, and the round goes on without it."""
+    monkeypatch.chdir(tmp_path)
+    final = send(federation, FILES[name](federation))
+    assert not Trap.sprung.exists()
+    assert (final.included, final.aggregate_digest) == (0b011, undisturbed)
+    assert goes_on(federation)
+    report = audit_of(federation)
+    assert report.verdict == "clean"
+    assert verdict_on_attacker(report).left_out_because
+    assert not Trap.sprung.exists()
+
+
+def test_the_trap_would_have_sprung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """13. So that the test above means something."""
+    monkeypatch.chdir(tmp_path)
+    pickle.loads(pickle.dumps(Trap()))
+    assert Trap.sprung.exists()
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def link_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def link_to_nowhere(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def link_to_a_secret(path: Path) -> None:
+    secret = path.parent / "keystore.json"
+    secret.write_text("the member's own key")
+    path.symlink_to(secret)
+
+
+def link_to_endless_zeros(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def terabyte(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        folder,
+        pipe,
+        link_to_itself,
+        link_to_nowhere,
+        link_to_a_secret,
+        link_to_endless_zeros,
+        terabyte,
+    ],
+)
+@pytest.mark.timeout(20)
+def test_plant_in_the_stores_folder(
+    federation: Federation, undisturbed: bytes, plant: Callable[[Path], None]
+) -> None:
+    """13. Something else under the promised name keeps nobody waiting, and is the sender's own loss."""
+    digest = bytes([7]) * 32
+    opening = commit_to(federation, digest)
+    step_honest(federation, Action.COMMIT)
+    path = federation.folder / "store" / key_of(digest)
+    path.parent.mkdir()
+    plant(path)
+    reveal_as_attacker(federation, opening)
+    step_honest(federation, Action.REVEAL)
+    step_honest(federation, Action.ATTEST)
+    final = last_final(federation)
+    assert (final.included, final.aggregate_digest) == (0b011, undisturbed)
+    assert goes_on(federation)
+    report = audit_of(federation)
+    assert report.verdict == "clean"
+    assert "own key" not in str(verdict_on_attacker(report).left_out_because)
