@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -152,7 +152,7 @@ def _discriminator_objective(
     return loss, loss + options.penalty / 2 * penalty
 
 
-def _averager(model: nn.ModuleDict, options: GanOptions):
+def _averager(model: nn.ModuleDict, options: GanOptions) -> Callable[[], None]:
     if not options.ema_half_life:
         return lambda: None
     averages = list(module_tensors(model["generator_ema"]).values())
