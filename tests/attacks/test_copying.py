@@ -36,7 +36,7 @@ def stolen(federation: Federation) -> bytes:
 
 
 def test_copy_a_commitment(stage: Stage) -> None:
-    """1. The copier sends the very commitment of another; what opens it for the author does not open it for the copier."""
+    """1. What opens a commitment for its author does not open it for a copier."""
     stage.commit(0, 1)
     stage.members[2].commit(stage.task, 1, stage.commitment(0))
     stage.reveal(0)

@@ -63,7 +63,7 @@ def test_act_in_another_round_than_the_one_that_is_open(stage: Stage) -> None:
 
 
 def test_set_the_genesis_of_a_task_that_is_open(stage: Stage, contract: Contract) -> None:
-    """6. A genesis is fixed with its task: opening another task, with the same manifest, touches nothing of the first."""
+    """6. A genesis is fixed with its task: another task with the same manifest touches nothing of it."""
     before = stage.state
     opened = stage.stranger.open_task(
         MANIFEST, MODEL, [address_of(signer) for signer in HONEST], TERMS
@@ -84,7 +84,7 @@ def test_publish_the_model_alone(stage: Stage) -> None:
 
 
 def test_look_for_a_privilege() -> None:
-    """7. The ABI holds the calls of ITrainingLedger and nothing else: no owner, no pause, no upgrade, no way to rewrite."""
+    """7. The contract takes the calls of ITrainingLedger and no others: no owner, no pause, no upgrade."""
     changing = {
         item["name"]
         for item in load_artifact().abi
