@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from chain.compile import load_artifact
+from chain.deploy import Deployment
 from chain.history import ARGUMENTS
 from chain.types import Terms
 from fl_node.audit import STEPS, AuditReport, Finding, Status
@@ -168,6 +169,7 @@ class TestAudit:
             [field.name for field in fields(Finding)],
             [field.name for field in fields(AuditedRound)],
             [field.name for field in fields(AuditedUpdate)],
+            [field.name for field in fields(Deployment)],
             report_rounds([ROUND], {})[0],
             ["audit", "rounds", "seconds", "history_head", "final_digest", "workspace"],
         ],
