@@ -1,23 +1,23 @@
 """What can go wrong between Python and the ledger.
 
-    LedgerError
-    ├── LedgerUnusable          the caller, or the set-up, is at fault: nothing was sent
-    │   ├── ChainUnreachable      no answer at the endpoint
-    │   ├── ChainMismatch         another chain id than expected
-    │   ├── ContractMismatch      no code, or other code, at the address
-    │   ├── AccountUnusable       bad keystore or password, no funds
-    │   ├── DeploymentInvalid     a deployment.json that cannot be read
-    │   ├── DevnetUnusable        its database or port is taken, or its engine is not installed
-    │   └── CompilerUnusable      solc missing or failing
-    ├── CallRejected            the contract refused the call; one class for each error of ITrainingLedger
-    │   ├── TaskUnknown, TermsInvalid, MemberCountInvalid, ...
-    │   └── UnknownRejection      reverted without a reason this version knows
-    └── HistoryInvalid          the ledger's answers do not fit together
+LedgerError
+├── LedgerUnusable          the caller, or the set-up, is at fault: nothing was sent
+│   ├── ChainUnreachable      no answer at the endpoint
+│   ├── ChainMismatch         another chain id than expected
+│   ├── ContractMismatch      no code, or other code, at the address
+│   ├── AccountUnusable       bad keystore or password, no funds
+│   ├── DeploymentInvalid     a deployment.json that cannot be read
+│   ├── DevnetUnusable        its database or port is taken, or its engine is not installed
+│   └── CompilerUnusable      solc missing or failing
+├── CallRejected            the contract refused the call; one class for each error of ITrainingLedger
+│   ├── TaskUnknown, TermsInvalid, MemberCountInvalid, ...
+│   └── UnknownRejection      reverted without a reason this version knows
+└── HistoryInvalid          the ledger's answers do not fit together
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from chain.types import Address, Phase
 
@@ -62,12 +62,15 @@ class HistoryInvalid(LedgerError):
     """The ledger's answers do not fit together."""
 
 
+@dataclass(eq=True)
 class CallRejected(LedgerError):
     """The contract refused the call. Each subclass mirrors one error of ITrainingLedger, field for field."""
 
     def __str__(self) -> str:
-        fields = ", ".join(f"{name}={_readable(value)}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({fields})"
+        # Not `vars`: whoever passes an exception on may have noted something in it.
+        named = ((field.name, getattr(self, field.name)) for field in fields(self))
+        shown = ", ".join(f"{name}={_readable(value)}" for name, value in named)
+        return f"{type(self).__name__}({shown})"
 
 
 def _readable(value: object) -> str:

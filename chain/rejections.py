@@ -73,7 +73,7 @@ def _decode(data: bytes) -> CallRejected:
     if known is None:
         return UnknownRejection(f"an error that this version does not know: 0x{data.hex()}")
     error_class, types = known
-    values = zip(fields(error_class), types, decode(types, arguments), strict=True)  # type: ignore[arg-type]
+    values = zip(fields(error_class), types, decode(types, arguments), strict=True)
     return error_class(*(_field(field.type, kind, value) for field, kind, value in values))
 
 
