@@ -66,9 +66,13 @@ class NodeState:
         with _reported(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(folder)
-            self._claim(membership)
-            for unfinished in folder.glob("writing-*"):
-                shutil.rmtree(unfinished)
+            try:
+                self._claim(membership)
+                for unfinished in folder.glob("writing-*"):
+                    shutil.rmtree(unfinished)
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self) -> NodeState:
         return self
