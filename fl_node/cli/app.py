@@ -9,7 +9,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from chain.errors import LedgerError
+from chain.errors import CallRejected, LedgerError
 from fl_node.cli import audit, chain, demo, node, simulate, task
 from fl_node.errors import GanchorError
 
@@ -49,6 +49,8 @@ def run(command: Callable[[], object]) -> None:
     """
     try:
         command()
+    except CallRejected as rejection:
+        _fail(f"the contract refused: {rejection}")
     except (GanchorError, LedgerError) as error:
         _fail(str(error))
     except OSError as error:

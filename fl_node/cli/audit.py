@@ -59,7 +59,8 @@ def audit(
         console = Console()
         console.print(rounds_table(result.rounds))
         console.print(audit_table(result))
-        console.print(f"history head {result.history_head}")
+        if result.history_head:
+            console.print(f"history head {result.history_head}")
     if result.findings:
         raise typer.Exit(WITH_FINDINGS)
 
@@ -75,7 +76,9 @@ def run_audit(
 ) -> AuditReport:
     """Audit one task, with a progress bar on standard error."""
     deployed = read_deployment(deployment)
-    with Progress(console=Console(stderr=True), disable=quiet, transient=True) as bar:
+    console = Console(stderr=True)
+    hidden = quiet or not console.is_terminal  # A log wants no bar, and no blank line in its place.
+    with Progress(console=console, disable=hidden, transient=True) as bar:
         rounds = bar.add_task("auditing rounds", total=None)
         return replay_history(
             lambda: wiring.connect(rpc_url, deployed),

@@ -62,8 +62,8 @@ def node(
     membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
     choice = wiring.choose_data(data, partition, part)
     display = JsonDisplay() if as_json else PeopleDisplay()
-    display.started(ledger.account, task)
     with NodeState(state, membership) as folder, display:
+        display.started(ledger.account, task)
         learner = wiring.make_learner(manifest, choice, device, threads)
         participant = Participant(
             ledger, blobs, learner, task, manifest, folder, progress=display.progress

@@ -44,7 +44,8 @@ def simulate(
     store = open_store(out) if out else None
     console = Console(stderr=as_json)
     digests: list[str] = []
-    with Progress(console=Console(stderr=True), transient=True, disable=as_json) as bars:
+    shown = Console(stderr=True)
+    with Progress(console=shown, transient=True, disable=as_json or not shown.is_terminal) as bars:
         rounds_bar = bars.add_task("rounds", total=manifest.rounds.count)
         steps_bar = bars.add_task("training", total=None)
 

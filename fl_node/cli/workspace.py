@@ -84,5 +84,7 @@ def read_reported(path: Path) -> list[tuple[int | None, int | None]]:
     try:
         rounds = parse_json(path.read_text())["rounds"]
         return [(one["training_loss"], one["held_out_loss"]) for one in rounds]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Misuse(f"{path} is not a report: {error!r}") from None
+    except OSError as error:
+        raise Misuse(f"report {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise Misuse(f"{path} is not a report as `ganchor demo` writes it") from None
