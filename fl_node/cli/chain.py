@@ -17,7 +17,7 @@ from chain.accounts import address_of, create_keystore, open_keystore, to_addres
 from chain.connection import chain_id_at
 from chain.deploy import deploy as put_on_chain
 from chain.deploy import write_deployment
-from chain.types import Address, Phase, TaskOpened
+from chain.types import Address, Phase
 from chain.web3_ledger import Web3Ledger
 from fl_node.cli import options, wiring
 from fl_node.cli.tables import status_table
@@ -107,7 +107,7 @@ def status(
 ) -> None:
     """Show a task at a glance: phase, deadline, who has acted, history head."""
     ledger = wiring.open_ledger(rpc_url, deployment)
-    members = _members(ledger, task)
+    members = wiring.members_of(ledger, task)
     if as_json:
         typer.echo(json.dumps(_status_json(ledger, task, members)))
     elif watch:
@@ -144,16 +144,6 @@ def _status_json(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) ->
         "manifest_digest": state.manifest_digest.hex(),
         "history_head": state.history_head.hex(),
     }
-
-
-def _members(ledger: Web3Ledger, task: int) -> tuple[Address, ...]:
-    ledger.task_state(task)  # An unknown task is refused here, in one line.
-    for entry in ledger.history(task):
-        if isinstance(entry.event, TaskOpened):
-            return entry.event.members
-    raise Misuse(
-        f"the log of task {task} does not begin with its opening; is the deployment's block right?"
-    )
 
 
 def _address(text: str) -> Address:

@@ -13,6 +13,7 @@ import typer
 from chain.accounts import Signer, open_keystore, open_plain_key
 from chain.deploy import Deployment, read_deployment
 from chain.ledger import Ledger
+from chain.types import Address, TaskOpened
 from chain.web3_ledger import Web3Ledger
 from fl_node.errors import BadData, Misuse
 from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
@@ -103,13 +104,40 @@ def load_manifest(ledger: Ledger, store: Store, task: int) -> Manifest:
 
     Raises:
         TaskUnknown: No such task.
-        Misuse: The store does not have the manifest.
+        Misuse: The store does not have the manifest, or the coordinator opened the task with other terms or members.
     """
-    digest = ledger.task_state(task).manifest_digest
+    state = ledger.task_state(task)
     try:
-        return parse_manifest(bytes(store.get(digest, MAX_MANIFEST_BYTES)))
+        manifest = parse_manifest(bytes(store.get(state.manifest_digest, MAX_MANIFEST_BYTES)))
     except BadData as trouble:
         raise Misuse(f"the manifest of task {task}: {trouble}; is this the task's store?") from None
+    _verify_same(task, "members", members_of(ledger, task), manifest.addresses)
+    _verify_same(task, "terms", state.terms, manifest.terms())
+    return manifest
+
+
+def members_of(ledger: Ledger, task: int) -> tuple[Address, ...]:
+    """The task's members as it was opened, in ascending order of address.
+
+    Raises:
+        TaskUnknown: No such task.
+        Misuse: The log does not show the task's opening.
+    """
+    ledger.task_state(task)  # An unknown task has an empty log, too.
+    for entry in ledger.history(task):
+        if isinstance(entry.event, TaskOpened):
+            return entry.event.members
+    raise Misuse(
+        f"the log of task {task} does not begin with its opening; is the deployment's block right?"
+    )
+
+
+def _verify_same(task: int, what: str, on_chain: object, in_manifest: object) -> None:
+    if on_chain != in_manifest:
+        raise Misuse(
+            f"the {what} of task {task} on chain are not the manifest's: "
+            f"expected {in_manifest}, got {on_chain}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

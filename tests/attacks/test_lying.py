@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from doubles import MEMBERS, Federation
+from doubles import MEMBERS, Federation, small_genesis, small_manifest
 from hostile import (
     ATTACKER,
     HONEST_NODES,
@@ -24,8 +24,10 @@ from hostile import (
 
 from chain.errors import HistoryInvalid
 from chain.types import Entry, Phase, RoundOpened, UpdateRevealed
+from fl_node.audit import audit
+from fl_node.cli.wiring import load_manifest
 from fl_node.encoding import digest_of, encode_model, encode_update
-from fl_node.errors import BadData
+from fl_node.errors import BadData, Misuse
 from fl_node.participant import Action
 from fl_node.store import key_of
 
@@ -192,3 +194,45 @@ def test_alter_history_afterwards(federation: Federation) -> None:
     overwrite(federation, reveals[1].reveal.update_digest, b"another update")
     (finding,) = audit_of(federation).findings
     assert (finding.step, finding.client, finding.actual) == ("A5", MEMBERS[1], "tampered")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"members": [*MEMBERS[:2], "0x" + "00" * 19 + "44"]}, "members"),
+        ({"members": list(MEMBERS[:2])}, "members"),
+        ({"rounds": {"count": 3}}, "terms"),
+        ({"rounds": {"count": 2, "quorum": "0.6"}}, "terms"),
+    ],
+)
+def test_open_a_task_with_another_manifest_than_its_members_read(
+    federation: Federation, change: dict[str, Any], what: str
+) -> None:
+    """6. A coordinator that records one thing and shows another: a node stays away, and the audit says so too."""
+    shown = small_manifest(**change)
+    honest, genesis = federation.manifest, federation.store.put(encode_model(small_genesis()))
+    receipt = federation.ledger.open_task(
+        federation.store.put(shown.to_bytes()), genesis, honest.addresses, honest.terms()
+    )
+    task = receipt.entries[0].event.task
+    with pytest.raises(Misuse, match=f"the {what} of task {task} on chain are not the manifest's"):
+        load_manifest(federation.ledger, federation.store, task)
+    assert load_manifest(federation.ledger, federation.store, federation.task) == honest
+    report = audit(lambda: federation.ledger, federation.store, task)
+    assert [finding.step for finding in report.findings] == ["A4"]
+
+
+def test_plant_garbage_under_the_next_models_name(federation: Federation) -> None:
+    """15. Who may write to the store and can compute the aggregate may spoil its name; nobody attests to that."""
+    play_until_attest(federation)
+    elsewhere = federation.start(MEMBERS[2])
+    digest = elsewhere._aggregate(federation.ledger.task_state(federation.task)).digest
+    path = federation.folder / "store" / key_of(digest)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"garbage")
+    with pytest.raises(BadData, match=digest.hex()):
+        federation.start(MEMBERS[0]).step()
+    assert federation.ledger.task_state(federation.task).acted == 0
+    path.unlink()
+    step_honest(federation, Action.ATTEST)
+    assert last_final(federation).aggregate_digest == digest
