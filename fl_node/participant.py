@@ -7,7 +7,7 @@ node's state folder; the object itself holds nothing that could not be read agai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -24,18 +24,15 @@ from chain.errors import (
 )
 from chain.history import commitment_of
 from chain.ledger import Ledger
-from chain.types import Address, Phase, Receipt, TaskState, UpdateRevealed
-from fl_node.arrays import Arrays
+from chain.types import Phase, Receipt, TaskState
 from fl_node.contribution import Place, contribute
-from fl_node.encoding import decode_model
 from fl_node.errors import BadData, Misuse, StoreUnusable
 from fl_node.learner import Learner, Progress, no_progress
 from fl_node.manifest import Manifest
-from fl_node.record import chosen, last_opening, reveals_of_current_attempt
-from fl_node.round import Aggregated, aggregate_round
+from fl_node.record import attempts_of_current_round
+from fl_node.round import Aggregated, Model, aggregate_round, load_model
 from fl_node.state import NodeState, Plan
 from fl_node.store import Store
-from fl_node.tensors import schema_of
 
 OVERTAKEN = (
     AlreadyActed,
@@ -180,7 +177,7 @@ class Participant:
             self._manifest,
             place,
             self._learner,
-            self._model(state.parent_digest),
+            self._parent(state).arrays,
             self._state.private(state.round),
             self._progress,
         )
@@ -197,38 +194,19 @@ class Participant:
 
     def _attest(self, state: TaskState) -> Receipt:
         aggregated = self._aggregate(state)
-        self._store.put(aggregated.blob)
-        return self._ledger.attest(self._task, state.round, aggregated.digest, aggregated.included)
+        digest = self._store.put(aggregated.blob)
+        return self._ledger.attest(self._task, state.round, digest, aggregated.included)
 
     def _aggregate(self, state: TaskState) -> Aggregated:
-        genesis = self._model(state.genesis_digest)
+        entries = self._ledger.history(self._task, self._round_block)
+        attempts = attempts_of_current_round(entries)
+        self._round_block = attempts.opened_in
         return aggregate_round(
-            self._store,
-            self._manifest,
-            schema_of(genesis),
-            state.parent_digest,
-            self._reveals(state),
+            self._store, self._manifest, self._parent(state), attempts.reveals, attempts.abandoned
         )
 
-    def _reveals(self, state: TaskState) -> list[UpdateRevealed]:
-        """The attempt's reveals, all of them: nodes that answer from a log behind their state are common."""
-        entries = self._ledger.history(self._task, self._round_block)
-        reveals = reveals_of_current_attempt(entries)
-        shown = {revealed.client for revealed in reveals}
-        expected = set(chosen(self._manifest.addresses, state.eligible))
-        if shown != expected:
-            raise HistoryInvalid(
-                f"the log shows reveals of {_names(shown)}, the state of {_names(expected)}"
-            )
-        self._round_block = entries[last_opening(entries)].block_number
-        return reveals
-
-    def _model(self, digest: bytes) -> Arrays:
-        return decode_model(self._store.get(digest, self._manifest.limits.model_bytes))
-
-
-def _names(members: Iterable[Address]) -> str:
-    return ", ".join(sorted(members)) or "nobody"
+    def _parent(self, state: TaskState) -> Model:
+        return load_model(self._store, state.parent_digest, self._manifest.limits.model_bytes)
 
 
 PASSING = (ChainUnreachable, HistoryInvalid, StoreUnusable, BadData)

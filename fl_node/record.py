@@ -69,14 +69,32 @@ def chosen(members: Sequence[Address], bitmap: int) -> tuple[Address, ...]:
     return tuple(member for index, member in enumerate(members) if bitmap >> index & 1)
 
 
-def reveals_of_current_attempt(entries: Sequence[Entry]) -> list[UpdateRevealed]:
-    """The reveals since the last opening of a round, in the order of the log."""
-    opened = last_opening(entries)
-    events = [entry.event for entry in entries[opened:]]
-    return [event for event in events if isinstance(event, UpdateRevealed)]
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What the current round has seen so far.
+
+    Attributes:
+        reveals: Of the current attempt, in the order of the log.
+        abandoned: Of the attempts that were aborted before.
+        opened_in: Number of the block in which the round was first opened; 0 where the log has no opening.
+    """
+
+    reveals: tuple[UpdateRevealed, ...]
+    abandoned: tuple[UpdateRevealed, ...]
+    opened_in: int
 
 
-def last_opening(entries: Sequence[Entry]) -> int:
-    """The position of the entry that last opened a round; 0 where none did."""
-    positions = [at for at, entry in enumerate(entries) if isinstance(entry.event, RoundOpened)]
-    return positions[-1] if positions else 0
+def attempts_of_current_round(entries: Iterable[Entry]) -> Attempts:
+    """Read the current round out of a task's log, or out of its end from the round's first opening on."""
+    reveals: list[UpdateRevealed] = []
+    abandoned: list[UpdateRevealed] = []
+    opened_in = 0
+    for entry in entries:
+        match entry.event:
+            case RoundOpened(attempt=0):
+                reveals, abandoned, opened_in = [], [], entry.block_number
+            case RoundOpened():
+                abandoned, reveals = abandoned + reveals, []
+            case UpdateRevealed() as revealed:
+                reveals.append(revealed)
+    return Attempts(tuple(reveals), tuple(abandoned), opened_in)

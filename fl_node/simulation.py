@@ -13,13 +13,12 @@ from chain.history import draw
 from chain.types import BASIS_POINTS, Address, Reveal, UpdateRevealed, indices
 from fl_node.arrays import Arrays
 from fl_node.contribution import Contribution, Place, contribute
-from fl_node.encoding import decode_model, encode_model
+from fl_node.encoding import encode_model
 from fl_node.learner import Learner, Progress, no_progress
 from fl_node.manifest import Manifest
-from fl_node.round import Aggregated, aggregate_round
+from fl_node.round import Aggregated, aggregate_round, load_model
 from fl_node.seeds import derive_seed
 from fl_node.store import open_store
-from fl_node.tensors import schema_of
 
 TASK = 1
 """The task number in the headers of simulated updates. It is no input of the training."""
@@ -56,12 +55,11 @@ def simulate(
         progress_for: Told about the steps of each member's training.
     """
     store = open_store("memory://")
-    schema = schema_of(genesis)
     private: dict[Address, Arrays] = {}
     parent_digest = store.put(encode_model(genesis))
     for round in range(1, manifest.rounds.count + 1):
         seed = cohort_seeds[round - 1] if cohort_seeds else _cohort_seed(manifest, round)
-        parent = decode_model(store.get(parent_digest, manifest.limits.model_bytes))
+        parent = load_model(store, parent_digest, manifest.limits.model_bytes)
         reveals = []
         for client in cohort_of(manifest, seed):
             place = Place(TASK, round, client, parent_digest)
@@ -69,13 +67,13 @@ def simulate(
                 manifest,
                 place,
                 learners[client],
-                parent,
+                parent.arrays,
                 private.get(client),
                 progress_for(round, client),
             )
             private[client] = contribution.private
             reveals.append(_revealed(place, store.put(contribution.blob), contribution))
-        aggregated = aggregate_round(store, manifest, schema, parent_digest, reveals)
+        aggregated = aggregate_round(store, manifest, parent, reveals)
         parent_digest = store.put(aggregated.blob)
         yield SimulatedRound(round, tuple(reveals), aggregated)
 

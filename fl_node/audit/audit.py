@@ -10,7 +10,7 @@ from fl_node.arrays import Arrays
 from fl_node.audit.findings import Findings
 from fl_node.audit.ledger_steps import a1_contract, a2_log_complete, a3_rules_obeyed, a8_parents
 from fl_node.audit.report import AuditedRound, AuditedUpdate, AuditReport, weighted_loss
-from fl_node.audit.store_steps import a4_agreement, a5_to_a7_updates
+from fl_node.audit.store_steps import a4_agreement, a5_to_a7_round
 from fl_node.errors import AuditImpossible
 from fl_node.manifest import Manifest
 from fl_node.record import RecordedRound, chosen, final_rounds
@@ -66,11 +66,13 @@ def audit(
     a8_parents(findings, state, recorded)
     rounds: list[AuditedRound] = []
     blob_bytes = 0
+    parent = agreement.genesis if agreement else None
     for one in recorded:
         aggregated = None
-        if agreement:
-            aggregated = a5_to_a7_updates(findings, store, agreement, one)
-            blob_bytes += aggregated.blob_bytes if aggregated else 0
+        if agreement and parent:
+            checked = a5_to_a7_round(findings, store, agreement.manifest, parent, one)
+            aggregated, parent = checked.aggregated, checked.model
+            blob_bytes += aggregated.blob_bytes
         rounds.append(_audited(one, members, aggregated))
         progress(len(rounds), len(recorded))
     a9_metrics(findings, rounds, reported)

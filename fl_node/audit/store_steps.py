@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from chain.types import Address, TaskState
 from fl_node.arrays import Arrays
 from fl_node.audit.findings import Findings
 from fl_node.encoding import decode_model, digest_of, encode_model
-from fl_node.errors import BadData, BlobMissing, BlobTampered
+from fl_node.errors import BadData, BlobMissing, BlobOversized, BlobTampered
 from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from fl_node.record import RecordedRound, chosen
-from fl_node.round import Aggregated, aggregate_round
+from fl_node.round import Aggregated, Model, aggregate_round, load_model
 from fl_node.store import Store
-from fl_node.tensors import Schema, schema_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,18 @@ class Agreement:
     """What A4 establishes and the later steps build on."""
 
     manifest: Manifest
-    schema: Schema
+    genesis: Model
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A round after A5 to A7: what its updates come to, and the model that the next round starts from.
+
+    `model` is None where neither store nor computation give the recorded one.
+    """
+
+    aggregated: Aggregated
+    model: Model | None
 
 
 def a4_agreement(
@@ -38,7 +50,7 @@ def a4_agreement(
     try:
         manifest = parse_manifest(bytes(store.get(digest, MAX_MANIFEST_BYTES)))
         name, digest = "genesis", state.genesis_digest
-        genesis = decode_model(store.get(digest, manifest.limits.model_bytes))
+        genesis = load_model(store, digest, manifest.limits.model_bytes)
     except BadData as trouble:
         findings.add("A4", f"{name}: {trouble}", digest=digest.hex())
         return None
@@ -65,42 +77,23 @@ def a4_agreement(
                 expected=derived.hex(),
                 actual=state.genesis_digest.hex(),
             )
-    return Agreement(manifest, schema_of(genesis))
+    return Agreement(manifest, genesis)
 
 
-def a5_to_a7_updates(
-    findings: Findings, store: Store, agreement: Agreement, recorded: RecordedRound
-) -> Aggregated | None:
-    """Steps A5 to A7 of one round, in one pass over its blobs; None where its parent cannot be had."""
+def a5_to_a7_round(
+    findings: Findings, store: Store, manifest: Manifest, parent: Model, recorded: RecordedRound
+) -> Checked:
+    """Steps A5 to A7 of one round, in one pass over its blobs."""
     findings.reach("A5", "A6", "A7")
-    final, round, parent = recorded.finalised, recorded.opened.round, recorded.opened.parent_digest
-    try:
-        aggregated = aggregate_round(
-            store, agreement.manifest, agreement.schema, parent, recorded.reveals
-        )
-    except BadData as trouble:
-        findings.add("A7", f"the round's parent model: {trouble}", round=round, digest=parent.hex())
-        return None
-    spoilt = a5_blobs(findings, agreement.manifest, recorded, aggregated)
-    if aggregated.included != final.included and not spoilt:
-        findings.add(
-            "A6",
-            "the validity rules include other updates than the round did",
-            round=round,
-            expected=_names(agreement.manifest.addresses, aggregated.included),
-            actual=_names(agreement.manifest.addresses, final.included),
-        )
-    if aggregated.digest != final.aggregate_digest and not spoilt:
-        findings.add(
-            "A7",
-            "the aggregate, computed again, has another digest than was recorded",
-            round=round,
-            digest=final.aggregate_digest.hex(),
-            expected=aggregated.digest.hex(),
-            actual=final.aggregate_digest.hex(),
-        )
-    a7_stored_aggregate(findings, store, agreement.manifest, recorded)
-    return aggregated
+    aggregated = aggregate_round(store, manifest, parent, recorded.reveals, recorded.abandoned)
+    spoilt = a5_blobs(findings, manifest, recorded, aggregated)
+    if not spoilt:
+        a6_included(findings, manifest, recorded, aggregated)
+    return Checked(aggregated, a7_model(findings, store, manifest, recorded, aggregated, spoilt))
+
+
+SPOILT = (BlobMissing, BlobTampered, BlobOversized)
+"""What can have happened to a blob since its round."""
 
 
 def a5_blobs(
@@ -114,7 +107,7 @@ def a5_blobs(
     counted = chosen(manifest.addresses, recorded.finalised.included)
     for revealed in recorded.reveals:
         trouble = aggregated.left_out.get(revealed.client)
-        if revealed.client in counted and isinstance(trouble, BlobMissing | BlobTampered):
+        if revealed.client in counted and isinstance(trouble, SPOILT):
             spoilt = True
             findings.add(
                 "A5",
@@ -128,19 +121,55 @@ def a5_blobs(
     return spoilt
 
 
-def a7_stored_aggregate(
-    findings: Findings, store: Store, manifest: Manifest, recorded: RecordedRound
+def a6_included(
+    findings: Findings, manifest: Manifest, recorded: RecordedRound, aggregated: Aggregated
 ) -> None:
-    digest = recorded.finalised.aggregate_digest
+    """Compare the set of updates that the rules include with the recorded one."""
+    if aggregated.included != recorded.finalised.included:
+        findings.add(
+            "A6",
+            "by the rules and today's store, other updates count than the round included",
+            round=recorded.opened.round,
+            expected=_names(manifest.addresses, aggregated.included),
+            actual=_names(manifest.addresses, recorded.finalised.included),
+        )
+
+
+def a7_model(
+    findings: Findings,
+    store: Store,
+    manifest: Manifest,
+    recorded: RecordedRound,
+    aggregated: Aggregated,
+    spoilt: bool,
+) -> Model | None:
+    """Compare the aggregate, computed again, with the stored one, which must have the recorded digest."""
+    digest, round = recorded.finalised.aggregate_digest, recorded.opened.round
+    model: Model | None = None
     try:
-        store.get(digest, manifest.limits.model_bytes)
+        stored = store.get(digest, manifest.limits.model_bytes)
+        model = Model(digest, decode_model(stored))
+        same = _same_bytes(stored, aggregated.blob)
     except BadData as trouble:
+        findings.add("A7", f"the stored aggregate: {trouble}", round=round, digest=digest.hex())
+        same = aggregated.digest == digest
+        if same:
+            model = Model(digest, decode_model(aggregated.blob))
+    if not same and not spoilt:
         findings.add(
             "A7",
-            f"the stored aggregate: {trouble}",
-            round=recorded.opened.round,
+            "the aggregate, computed again, has another digest than was recorded",
+            round=round,
             digest=digest.hex(),
+            expected=aggregated.digest.hex(),
+            actual=digest.hex(),
         )
+    return model
+
+
+def _same_bytes(one: memoryview, other: bytes) -> bool:
+    """Equality of long buffers, which memoryview itself compares byte by byte."""
+    return np.array_equal(np.frombuffer(one, np.uint8), np.frombuffer(other, np.uint8))
 
 
 def _names(members: Sequence[Address], bitmap: int) -> str:

@@ -118,11 +118,14 @@ size = 32
 kind = "gan"
 generator_width = 32
 discriminator_width = 32
+generator_rate = 0.002
+discriminator_rate = 0.002
+ema_half_life = 30
 
 [strategy]
 preset = "fedavg"
 share = ["*"]
-work = {{ steps = 120 }}
+work = {{ steps = 100 }}
 
 [rounds]
 count = {rounds}

@@ -28,9 +28,8 @@ from chain.types import Reveal, UpdateRevealed
 from fl_node.aggregation import weighted_mean
 from fl_node.encoding import Update, UpdateHeader, encode_model, encode_update
 from fl_node.manifest import build_manifest
-from fl_node.round import aggregate_round
+from fl_node.round import aggregate_round, load_model
 from fl_node.store import open_store
-from fl_node.tensors import schema_of
 
 UPDATES = 10
 STORED_UPDATES = 50
@@ -121,9 +120,10 @@ def _growth_mb(folder: Path) -> float:
         UpdateRevealed(1, 1, client, Reveal(digest, 100 + number, 0, 0, bytes(32)))
         for number, (client, digest) in enumerate(zip(clients, digests, strict=True), 1)
     ]
-    schema = schema_of(dcgan_sized(0))
     idle = _memory_mb("VmRSS")
-    result = aggregate_round(open_store(folder), manifest, schema, parent_digest, reveals)
+    store = open_store(folder)
+    parent = load_model(store, parent_digest, manifest.limits.model_bytes)
+    result = aggregate_round(store, manifest, parent, reveals)
     assert not result.left_out, result.left_out
     return _memory_mb("VmHWM") - idle
 

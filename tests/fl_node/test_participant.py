@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from doubles import MEMBERS, Federation, small_manifest
 
 from chain.errors import ChainUnreachable
 from chain.types import Address, Phase, RoundAborted, RoundFinalised, TaskState, Terms
-from doubles import MEMBERS, Federation, small_manifest
 from fl_node.errors import Misuse, StoreUnusable
 from fl_node.participant import Action, Participant, next_action, take_part
 
@@ -57,9 +57,7 @@ class TestNextAction:
     def test_waits_when_it_is_not_in_the_cohort(self) -> None:
         assert next_action(state_at(Phase.COMMIT, eligible=0b101), 1, now=50) is Action.WAIT
 
-    @pytest.mark.parametrize(
-        ("now", "action"), [(100, Action.COMMIT), (101, Action.ADVANCE)]
-    )
+    @pytest.mark.parametrize(("now", "action"), [(100, Action.COMMIT), (101, Action.ADVANCE)])
     def test_ends_a_phase_only_after_its_deadline(self, now: int, action: Action) -> None:
         assert next_action(state_at(Phase.COMMIT), 1, now) is action
 

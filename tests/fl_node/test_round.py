@@ -20,9 +20,8 @@ from fl_node.errors import (
     StoreUnusable,
     UpdateInvalid,
 )
-from fl_node.round import Aggregated, aggregate_round
+from fl_node.round import Aggregated, aggregate_round, load_model
 from fl_node.store import Store, key_of, open_store
-from fl_node.tensors import schema_of
 
 MANIFEST = small_manifest()
 A, B, C = MANIFEST.addresses
@@ -35,6 +34,7 @@ class Scene:
 
     folder: Path
     reveals: list[UpdateRevealed] = field(default_factory=list)
+    abandoned: list[UpdateRevealed] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store: Store = open_store(self.folder)
@@ -55,9 +55,8 @@ class Scene:
         return self.reveal_blob(update.header.client, blob, update.header.num_examples)
 
     def aggregate(self) -> Aggregated:
-        return aggregate_round(
-            self.store, MANIFEST, schema_of(PARENT), self.parent_digest, self.reveals
-        )
+        parent = load_model(self.store, self.parent_digest, 1 << 20)
+        return aggregate_round(self.store, MANIFEST, parent, self.reveals, self.abandoned)
 
 
 @pytest.fixture
@@ -216,7 +215,29 @@ def test_a_parent_that_is_not_there_is_an_error(scene):
         scene.aggregate()
 
 
-def test_a_parent_with_other_tensors_is_an_error(scene):
-    scene.parent_digest = scene.store.put(encode_model({"w": PARENT["w"]}))
-    with pytest.raises(BlobMalformed, match="other tensors"):
-        scene.aggregate()
+def abort(scene: Scene) -> None:
+    scene.abandoned, scene.reveals = scene.reveals, []
+
+
+def test_an_update_sent_again_after_an_abort_counts(scene):
+    scene.reveal(scene.update(A))
+    abort(scene)
+    scene.reveal(scene.update(A))
+    assert scene.aggregate().included == 0b1
+
+
+def test_a_copy_of_what_an_aborted_attempt_disclosed_is_left_out(scene):
+    original = scene.update(A)
+    scene.reveal(original)
+    abort(scene)
+    scene.reveal(Update(replace(original.header, client=B), original.arrays))
+    scene.reveal(original)
+    result = scene.aggregate()
+    assert result.included == 0b1
+    assert "repeat" in str(result.left_out[B])
+
+
+def test_an_aborted_attempt_is_not_combined(scene):
+    scene.reveal(scene.update(A))
+    abort(scene)
+    assert scene.aggregate().digest == scene.parent_digest

@@ -34,8 +34,24 @@ def rule_broken(**given) -> str:
     return caught.value.rule
 
 
-def test_a_valid_update_passes_and_has_a_norm():
-    assert verify() == 2.0
+def test_a_valid_update_passes():
+    verify()
+
+
+@pytest.mark.parametrize("scale", [0.9, 0.999, 1.0])
+def test_a_norm_up_to_the_limit_passes(scale):
+    verify(arrays={name: (array * scale).astype(np.float32) for name, array in ARRAYS.items()})
+
+
+@pytest.mark.parametrize("element", [1e-30, 1e-23, 1e30])
+def test_limits_beyond_the_reach_of_float32_squares_are_exact(element):
+    arrays = ARRAYS | {"b": np.array([0, element, 0], np.float32)}
+    arrays = {name: array * (name == "b") for name, array in arrays.items()}
+    exact = Decimal(norm(arrays))
+    verify(arrays=arrays, limits=Limits.model_construct(update_norm=exact, examples=100))
+    below = Limits.model_construct(update_norm=exact * Decimal("0.999"), examples=100)
+    with pytest.raises(UpdateInvalid):
+        verify(arrays=arrays, limits=below)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 GANCHOR = [sys.executable, "-m", "fl_node.cli"]
 PATIENCE = 120.0
 MANIFEST = tiny_manifest(
-    rounds={"count": 4},
+    rounds={"count": 3},
     strategy={"share": ["generator.*"], "work": {"steps": 20}},
 )
 
@@ -52,7 +52,8 @@ class Site:
         )
         self.processes["chain"] = devnet
         assert devnet.stdout is not None
-        url = json.loads(devnet.stdout.readline())["url"]
+        with devnet.stdout as ready:
+            url = json.loads(ready.readline())["url"]
         self.port = int(url.rpartition(":")[2])
 
     @property
@@ -77,7 +78,7 @@ class Site:
                     *("--store", str(self.folder / "store")),
                     *("--state", str(self.folder / f"state-{index}")),
                     *("--partition", PARTITION, "--part", f"{index + 1}/3"),
-                    *("--poll", "0.05", "--patience", str(PATIENCE)),
+                    *("--poll", "0.2", "--patience", str(PATIENCE)),
                 ],
                 stdout=log,
                 stderr=log,
@@ -107,8 +108,6 @@ class Site:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             process.wait()
-            if process.stdout:
-                process.stdout.close()
 
 
 @pytest.fixture
@@ -135,7 +134,7 @@ def wait_for(condition: Any) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("event", ["started", "training", "commit", "reveal", "attest"])
+@pytest.mark.parametrize("event", ["training", "commit", "reveal"])
 def test_a_node_killed_at_any_point_ends_with_the_same_model(
     site: Site, undisturbed: bytes, event: str
 ) -> None:
@@ -152,7 +151,7 @@ def test_all_nodes_killed_again_and_again(site: Site, undisturbed: bytes) -> Non
     dice = random.Random(11)
     for index in range(3):
         site.start_node(index)
-    for _ in range(4):
+    for _ in range(3):
         victim = dice.randrange(3)
         seen = site.said(victim, "training")
         wait_for(
