@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from fl_node.encoding import digest_of
@@ -112,7 +112,7 @@ class Store:
             A read-only view: of the file itself, mapped into memory, or of the downloaded bytes.
 
         Raises:
-            BlobMissing: It is not in the store.
+            BlobMissing: It is not in the store, or the store forbids reading it.
             BlobOversized: It is longer than `max_bytes`.
             BlobTampered: It does not hash to `digest`, or what lies there is no file or may not be read.
             StoreUnusable: The store cannot be reached or read.
@@ -152,6 +152,9 @@ class Store:
             return self._unusable("read", digest, error)  # such as a disk that is not mounted
         if isinstance(error, FileNotFoundError):
             return BlobMissing(f"blob {digest.hex()} is not in store {self}")
+        if isinstance(error, PermissionDeniedError):
+            # S3 says so of an object that is not there, too, to those who may not list the bucket.
+            return BlobMissing(f"blob {digest.hex()} in store {self} is not there or not for us")
         if self._folder and isinstance(error, OSError) and error.errno in _UNREADABLE:
             return BlobTampered(f"blob {digest.hex()} in store {self}: {error.strerror}")
         return self._unusable("read", digest, error)
