@@ -11,7 +11,7 @@ from web3.exceptions import ContractLogicError, TimeExhausted, Web3Exception, We
 from web3.middleware import ExtraDataToPOAMiddleware
 from web3.providers.rpc.utils import ExceptionRetryConfiguration
 
-from chain.errors import ChainMismatch, ChainUnreachable, LedgerUnusable
+from chain.errors import ChainMismatch, ChainRefused, ChainUnreachable
 from chain.rejections import rejection_from
 
 REQUEST_SECONDS = 10.0
@@ -74,7 +74,7 @@ def chain_errors(endpoint: str) -> Iterator[None]:
     Raises:
         CallRejected: The contract reverted.
         ChainUnreachable: No answer, or one that is no JSON-RPC.
-        LedgerUnusable: The node refused for another reason, which the message gives.
+        ChainRefused: The node refused for another reason, which the message gives.
     """
     try:
         yield
@@ -83,7 +83,7 @@ def chain_errors(endpoint: str) -> Iterator[None]:
     except TimeExhausted as error:
         raise ChainUnreachable(f"{endpoint}: {error}") from None
     except Web3RPCError as error:
-        raise LedgerUnusable(f"{endpoint} refused: {rpc_message(error)}") from None
+        raise ChainRefused(f"{endpoint} refused: {rpc_message(error)}") from None
     except OSError as error:  # requests' errors among them
         raise ChainUnreachable(f"no chain answers at {endpoint}: {_root(error)}") from None
     except (Web3Exception, ValueError, KeyError, TypeError) as error:

@@ -43,7 +43,7 @@ def deploy(rpc_url: str, signer: Signer) -> Deployment:
     """Deploy the committed artifact, wait for its block, and compare the code on chain with it.
 
     Raises:
-        ChainUnreachable, AccountUnusable, LedgerUnusable, CallRejected: As `send`.
+        ChainUnreachable, AccountUnusable, ChainRefused, CallRejected: As `send`.
         ContractMismatch: The chain holds other code than was sent.
     """
     w3 = connect(rpc_url)

@@ -3,6 +3,7 @@
 LedgerError
 ├── LedgerUnusable          the caller, or the set-up, is at fault: nothing was sent
 │   ├── ChainUnreachable      no answer at the endpoint
+│   ├── ChainRefused          the node refused, for now
 │   ├── ChainMismatch         another chain id than expected
 │   ├── ContractMismatch      no code, or other code, at the address
 │   ├── AccountUnusable       bad keystore or password, no funds
@@ -32,6 +33,10 @@ class LedgerUnusable(LedgerError):
 
 class ChainUnreachable(LedgerUnusable):
     """No JSON-RPC answer at the endpoint."""
+
+
+class ChainRefused(LedgerUnusable):
+    """The node answered, and refused for a reason of its own, which may pass."""
 
 
 class ChainMismatch(LedgerUnusable):

@@ -32,7 +32,11 @@ class Ledger(Protocol):
         """Who calls."""
 
     def open_task(
-        self, manifest_digest: bytes, genesis_digest: bytes, members: Sequence[Address], terms: Terms
+        self,
+        manifest_digest: bytes,
+        genesis_digest: bytes,
+        members: Sequence[Address],
+        terms: Terms,
     ) -> Receipt:
         """Open a task and its first round; the receipt's first entry is the `TaskOpened` with its number."""
 
@@ -65,4 +69,3 @@ class Ledger(Protocol):
 
     def now(self) -> int:
         """The time that the chain would give to a call made now, in seconds since 1970."""
-

@@ -40,7 +40,7 @@ def send(
         CallRejected: The contract refused. Nothing was sent, or it reverted in its block.
         AccountUnusable: The signer cannot pay.
         ChainUnreachable: No answer, or no block within the time.
-        LedgerUnusable: The node refused for another reason.
+        ChainRefused: The node refused for another reason.
     """
     call: TxParams = {"from": signer.address, **message}
     with chain_errors(str(w3.provider)):

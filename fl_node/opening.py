@@ -8,6 +8,7 @@ from chain.ledger import Ledger
 from chain.types import TaskOpened
 from fl_node.arrays import Arrays
 from fl_node.encoding import encode_model
+from fl_node.errors import ManifestInvalid
 from fl_node.manifest import Manifest
 from fl_node.store import Store
 
@@ -33,9 +34,16 @@ def open_task(ledger: Ledger, store: Store, manifest: Manifest, genesis: Arrays)
         genesis: The shared tensors that round 1 starts from.
 
     Raises:
+        ManifestInvalid: The genesis is larger than `limits.model_bytes`.
         StoreUnusable, CallRejected, ChainUnreachable: As store and ledger do.
     """
-    genesis_digest = store.put(encode_model(genesis))
+    blob = encode_model(genesis)
+    if len(blob) > manifest.limits.model_bytes:
+        raise ManifestInvalid(
+            f"manifest: limits.model_bytes is {manifest.limits.model_bytes}, "
+            f"but the model has {len(blob)} bytes"
+        )
+    genesis_digest = store.put(blob)
     manifest_digest = store.put(manifest.to_bytes())
     receipt = ledger.open_task(
         manifest_digest, genesis_digest, manifest.addresses, manifest.terms()

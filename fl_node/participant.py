@@ -7,12 +7,13 @@ node's state folder; the object itself holds nothing that could not be read agai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from chain.errors import (
     AlreadyActed,
+    ChainRefused,
     ChainUnreachable,
     DeadlineAhead,
     DeadlinePassed,
@@ -24,12 +25,12 @@ from chain.errors import (
 )
 from chain.history import commitment_of
 from chain.ledger import Ledger
-from chain.types import Phase, Receipt, TaskState
+from chain.types import Address, Phase, Receipt, TaskState
 from fl_node.contribution import Place, contribute
-from fl_node.errors import BadData, Misuse, StoreUnusable
+from fl_node.errors import BadData, Misuse, StoreUnusable, TrainingDiverged
 from fl_node.learner import Learner, Progress, no_progress
 from fl_node.manifest import Manifest
-from fl_node.record import attempts_of_current_round
+from fl_node.record import Attempts, attempts_of_current_round, chosen
 from fl_node.round import Aggregated, Model, aggregate_round, load_model
 from fl_node.state import NodeState, Plan
 from fl_node.store import Store
@@ -50,6 +51,7 @@ class Action(Enum):
     """The one thing that is next for a member."""
 
     COMMIT = auto()
+    SKIP = auto()
     REVEAL = auto()
     ATTEST = auto()
     ADVANCE = auto()
@@ -144,14 +146,23 @@ class Participant:
         state = self._ledger.task_state(self._task)
         action = next_action(state, self._index, self._ledger.now())
         try:
-            return Step(action, state, self._carry_out(action, state))
+            return self._act(action, state)
         except OVERTAKEN:
             return Step(action, state, None)
+
+    def _act(self, action: Action, state: TaskState) -> Step:
+        try:
+            return Step(action, state, self._carry_out(action, state))
+        except TrainingDiverged:
+            # There is nothing to send; declining spares the others the wait.
+            return Step(Action.SKIP, state, self._carry_out(Action.SKIP, state))
 
     def _carry_out(self, action: Action, state: TaskState) -> Receipt | None:
         match action:
             case Action.COMMIT:
                 return self._commit(state)
+            case Action.SKIP:
+                return self._ledger.skip(self._task, state.round)
             case Action.REVEAL:
                 return self._reveal(state)
             case Action.ATTEST:
@@ -200,6 +211,7 @@ class Participant:
     def _aggregate(self, state: TaskState) -> Aggregated:
         entries = self._ledger.history(self._task, self._round_block)
         attempts = attempts_of_current_round(entries)
+        _verify_complete(attempts, chosen(self._manifest.addresses, state.eligible))
         self._round_block = attempts.opened_in
         return aggregate_round(
             self._store, self._manifest, self._parent(state), attempts.reveals, attempts.abandoned
@@ -209,7 +221,21 @@ class Participant:
         return load_model(self._store, state.parent_digest, self._manifest.limits.model_bytes)
 
 
-PASSING = (ChainUnreachable, HistoryInvalid, StoreUnusable, BadData)
+def _verify_complete(attempts: Attempts, revealers: Collection[Address]) -> None:
+    """Hold the log's reveals against the state's: endpoints whose log lags behind their state are common.
+
+    Raises:
+        HistoryInvalid: The two differ; who attested to what the log shows would stand alone.
+    """
+    shown = sorted(revealed.client for revealed in attempts.reveals)
+    if shown != sorted(revealers):
+        raise HistoryInvalid(
+            f"the log shows reveals of {', '.join(shown) or 'nobody'}, "
+            f"the state of {', '.join(revealers)}"
+        )
+
+
+PASSING = (ChainRefused, ChainUnreachable, HistoryInvalid, StoreUnusable, BadData)
 """Troubles that may pass by themselves: somebody may be mending chain or store."""
 
 Notice = Callable[[Step | Exception], None]

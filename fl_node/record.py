@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from chain.types import Address, Entry, RoundAborted, RoundFinalised, RoundOpened, UpdateRevealed
+from chain.types import (
+    Address,
+    Entry,
+    RoundAborted,
+    RoundFinalised,
+    RoundOpened,
+    TaskOpened,
+    UpdateRevealed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,12 @@ def final_rounds(entries: Iterable[Entry]) -> list[RecordedRound]:
                 )
                 opened, reveals, abandoned = None, [], []
     return rounds
+
+
+def members_of(entries: Iterable[Entry]) -> tuple[Address, ...]:
+    """The members that a task was opened with; none where the log lacks its opening."""
+    events = (entry.event for entry in entries)
+    return next((event.members for event in events if isinstance(event, TaskOpened)), ())
 
 
 def chosen(members: Sequence[Address], bitmap: int) -> tuple[Address, ...]:

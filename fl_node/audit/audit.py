@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from chain.ledger import Ledger
-from chain.types import Address, Entry, TaskOpened, TaskState
+from chain.types import Address, Entry, TaskState
 from fl_node.arrays import Arrays
 from fl_node.audit.findings import Findings
 from fl_node.audit.ledger_steps import a1_contract, a2_log_complete, a3_rules_obeyed, a8_parents
@@ -13,7 +13,7 @@ from fl_node.audit.report import AuditedRound, AuditedUpdate, AuditReport, weigh
 from fl_node.audit.store_steps import a4_agreement, a5_to_a7_round
 from fl_node.errors import AuditImpossible
 from fl_node.manifest import Manifest
-from fl_node.record import RecordedRound, chosen, final_rounds
+from fl_node.record import RecordedRound, chosen, final_rounds, members_of
 from fl_node.round import Aggregated
 from fl_node.store import Store
 
@@ -58,7 +58,7 @@ def audit(
     state, entries = _settled(ledger, task)
     a2_log_complete(findings, ledger, task, state, entries)
     a3_rules_obeyed(findings, ledger, task, entries)
-    members = _members(entries)
+    members = members_of(entries)
     agreement = a4_agreement(findings, store, state, members, derive_genesis)
     if agreement:
         members = agreement.manifest.addresses
@@ -124,11 +124,6 @@ def a9_metrics(
                 expected=str(ours),
                 actual=str(tuple(theirs)),
             )
-
-
-def _members(entries: Sequence[Entry]) -> tuple[Address, ...]:
-    opened = (entry.event for entry in entries)
-    return next((event.members for event in opened if isinstance(event, TaskOpened)), ())
 
 
 def _audited(

@@ -14,7 +14,7 @@ STEPS = {
     "A2": "the event log is complete: replaying it gives the history head",
     "A3": "every event obeys the protocol",
     "A4": "manifest and genesis are the blobs that were recorded",
-    "A5": "every revealed update is in the store and hashes right",
+    "A5": "every update that was included is in the store and hashes right",
     "A6": "the validity rules give exactly the recorded set of updates",
     "A7": "every aggregate, computed again, has the recorded digest",
     "A8": "each round starts from the last final model",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chain.types import Address, TaskState
+from fl_node.agreement import check_agreement
 from fl_node.arrays import Arrays
 from fl_node.audit.findings import Findings
 from fl_node.encoding import decode_model, digest_of, encode_model
@@ -54,19 +55,12 @@ def a4_agreement(
     except BadData as trouble:
         findings.add("A4", f"{name}: {trouble}", digest=digest.hex())
         return None
-    if manifest.terms() != state.terms:
+    for difference in check_agreement(manifest, state.terms, members):
         findings.add(
             "A4",
-            "the manifest's terms are not those on chain",
-            expected=str(manifest.terms()),
-            actual=str(state.terms),
-        )
-    if manifest.addresses != tuple(members):
-        findings.add(
-            "A4",
-            "the manifest's members are not those on chain",
-            expected=", ".join(manifest.addresses),
-            actual=", ".join(members),
+            f"the manifest's {difference.what} are not those on chain",
+            expected=difference.manifest,
+            actual=difference.chain,
         )
     if derive_genesis:
         derived = digest_of(encode_model(derive_genesis(manifest)))

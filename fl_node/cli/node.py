@@ -73,6 +73,7 @@ def node(
 
 _DONE = {
     Action.COMMIT: "committed",
+    Action.SKIP: "training diverged, declined",
     Action.REVEAL: "revealed",
     Action.ATTEST: "attested",
     Action.ADVANCE: "ended an overdue phase",

@@ -13,8 +13,10 @@ import typer
 from chain.accounts import Signer, open_keystore, open_plain_key
 from chain.deploy import Deployment, read_deployment
 from chain.ledger import Ledger
-from chain.types import Address, TaskOpened
+from chain.types import Address
 from chain.web3_ledger import Web3Ledger
+from fl_node import record
+from fl_node.agreement import check_agreement
 from fl_node.errors import BadData, Misuse
 from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from fl_node.seeds import derive_seed
@@ -111,8 +113,8 @@ def load_manifest(ledger: Ledger, store: Store, task: int) -> Manifest:
         manifest = parse_manifest(bytes(store.get(state.manifest_digest, MAX_MANIFEST_BYTES)))
     except BadData as trouble:
         raise Misuse(f"the manifest of task {task}: {trouble}; is this the task's store?") from None
-    _verify_same(task, "members", members_of(ledger, task), manifest.addresses)
-    _verify_same(task, "terms", state.terms, manifest.terms())
+    for difference in check_agreement(manifest, state.terms, members_of(ledger, task)):
+        raise Misuse(f"task {task} was not opened with its manifest: {difference}")
     return manifest
 
 
@@ -124,20 +126,12 @@ def members_of(ledger: Ledger, task: int) -> tuple[Address, ...]:
         Misuse: The log does not show the task's opening.
     """
     ledger.task_state(task)  # An unknown task has an empty log, too.
-    for entry in ledger.history(task):
-        if isinstance(entry.event, TaskOpened):
-            return entry.event.members
-    raise Misuse(
-        f"the log of task {task} does not begin with its opening; is the deployment's block right?"
-    )
-
-
-def _verify_same(task: int, what: str, on_chain: object, in_manifest: object) -> None:
-    if on_chain != in_manifest:
+    members = record.members_of(ledger.history(task))
+    if not members:
         raise Misuse(
-            f"the {what} of task {task} on chain are not the manifest's: "
-            f"expected {in_manifest}, got {on_chain}"
+            f"the log of task {task} does not begin with its opening; is the deployment's block right?"
         )
+    return members
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,6 @@ def _near_normal(shape: tuple[int, ...], seed: int) -> Array:
     generator for ever, which it does not promise for its normal numbers (NEP 19).
     """
     raw = np.random.PCG64(seed).random_raw(3 * int(np.prod(shape)))
-    sums = raw.view(np.uint16).reshape(-1, 12).sum(axis=1, dtype=np.int64)
+    sums = raw.astype("<u8").view("<u2").reshape(-1, 12).sum(axis=1, dtype=np.int64)
     # The mean of one is 65535/2; the variance of twelve, in units of 2**16, is 1.
     return ((sums - 12 * 65_535 // 2) * (WEIGHT_STD / 65_536)).astype(np.float32).reshape(shape)

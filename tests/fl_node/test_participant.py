@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from doubles import MEMBERS, Federation, small_manifest
+from doubles import MEMBERS, DriftingLearner, Federation, small_manifest
 
 from chain.errors import ChainUnreachable
 from chain.types import Address, Phase, RoundAborted, RoundFinalised, TaskState, Terms
-from fl_node.errors import Misuse, StoreUnusable
+from fl_node.errors import Misuse, StoreUnusable, TrainingDiverged
+from fl_node.learner import Trained
 from fl_node.participant import Action, Participant, next_action, take_part
 
 NOBODY = Address("0x" + "00" * 19 + "99")
@@ -253,3 +254,27 @@ def test_members_who_disagree_abort_the_round_and_it_is_reopened(federation: Fed
     assert any(isinstance(event, RoundAborted) for event in events)
     run(federation)
     assert [event.included for event in finalised(federation)] == [0b111, 0b111]
+
+
+class DivergingLearner(DriftingLearner):
+    """Never gets anywhere."""
+
+    def train(self, *arguments: Any) -> Trained:
+        raise TrainingDiverged("the losses are no longer finite")
+
+
+def test_a_member_whose_training_diverges_declines_and_nobody_waits(
+    federation: Federation,
+) -> None:
+    federation.learners[MEMBERS[0]] = DivergingLearner(1)
+    start = federation.clock.time
+    run(federation)
+    assert [event.included for event in finalised(federation)] == [0b110, 0b110]
+    assert federation.clock.time == start
+
+
+def test_a_round_that_all_decline_keeps_its_parent(federation: Federation) -> None:
+    for number, member in enumerate(MEMBERS):
+        federation.learners[member] = DivergingLearner(number)
+    genesis = federation.ledger.task_state(federation.task).genesis_digest
+    assert run(federation) == genesis
