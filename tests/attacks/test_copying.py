@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from doubles import Federation
+from doubles import MEMBERS, Federation
 from hostile import (
     ATTACKER,
     HONEST_NODES,
@@ -138,3 +138,26 @@ def test_send_the_update_of_an_earlier_round_again(federation: Federation) -> No
     report = audit_of(federation)
     assert report.verdict == "clean"
     assert str(verdict_on_attacker(report).left_out_because).startswith("round: ")
+
+
+def test_copy_what_an_aborted_attempt_made_public(federation: Federation) -> None:
+    """2. Reveals of an aborted attempt stay public: who commits to another's content in the next one is left out."""
+    nodes = [federation.start(member) for member in MEMBERS]
+    for _ in range(2):
+        for node in nodes:
+            node.step()
+    for number, member in enumerate(MEMBERS):
+        federation.ledger.acting_as(member).attest(federation.task, 1, bytes([number + 1] * 32), 1)
+    state = federation.ledger.task_state(federation.task)
+    assert (state.phase, state.round, state.attempt) == (Phase.COMMIT, 1, 1)
+    author = decode_update(stolen(federation))
+    copy = encode_update(replace(author.header, client=ATTACKER), author.arrays)
+    opening = commit_to(federation, digest_of(copy), author.header.num_examples)
+    federation.store.put(copy)
+    reveal_as_attacker(federation, opening)
+    step_honest(federation, Action.REVEAL)
+    step_honest(federation, Action.ATTEST)
+    assert last_final(federation).included == 0b011
+    report = audit_of(federation)
+    assert report.verdict == "clean"
+    assert str(verdict_on_attacker(report).left_out_because).startswith("repeat: ")

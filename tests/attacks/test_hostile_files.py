@@ -5,14 +5,19 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from doubles import Federation
 from hostile import (
+    ATTACKER,
     arrays_of,
     audit_of,
     commit_to,
@@ -25,9 +30,12 @@ from hostile import (
     verdict_on_attacker,
 )
 
-from fl_node.encoding import encode_update
+from fl_node.encoding import digest_of, encode_update
+from fl_node.errors import BlobMissing
 from fl_node.participant import Action
-from fl_node.store import key_of
+from fl_node.record import attempts_of_current_round
+from fl_node.round import aggregate_round, load_model
+from fl_node.store import key_of, open_store
 
 
 class Trap:
@@ -194,3 +202,42 @@ def test_plant_in_the_stores_folder(
     report = audit_of(federation)
     assert report.verdict == "clean"
     assert "own key" not in str(verdict_on_attacker(report).left_out_because)
+
+
+def test_forbid_reading_a_blob(federation: Federation) -> None:
+    """3. A blob that its sender alone may read is as good as none; it is not taken for a store that is away."""
+    opening = commit_to(federation, digest_of(good(federation)))
+    federation.store.put(good(federation))
+    step_honest(federation, Action.COMMIT)
+    reveal_as_attacker(federation, opening)
+    step_honest(federation, Action.REVEAL)
+    state = federation.ledger.task_state(federation.task)
+    reveals = attempts_of_current_round(federation.ledger.history(federation.task)).reveals
+    with web_store(federation.folder / "store", forbidden=opening.update_digest) as url:
+        store = open_store(url)
+        parent = load_model(store, state.parent_digest, 1 << 20)
+        aggregated = aggregate_round(store, federation.manifest, parent, reveals)
+    assert aggregated.included == 0b011
+    assert isinstance(aggregated.left_out[ATTACKER], BlobMissing)
+
+
+@contextmanager
+def web_store(folder: Path, forbidden: bytes) -> Iterator[str]:
+    """The store's folder behind a web server that forbids one blob."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.endswith(forbidden.hex()):
+                self.send_error(403)
+            else:
+                super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
