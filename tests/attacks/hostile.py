@@ -88,12 +88,14 @@ class Stage:
             self.members[member].commit(self.task, self.state.round, self.commitment(member))
 
     def reveal(self, *members: int) -> None:
+        round = self.state.round
         for member in members:
-            self.members[member].reveal(self.task, self.state.round, self.opening(member))
+            self.members[member].reveal(self.task, round, self.opening(member))
 
     def attest(self, *members: int, digest: bytes = MODEL, included: int = 0b111) -> None:
+        round = self.state.round
         for member in members:
-            self.members[member].attest(self.task, self.state.round, digest, included)
+            self.members[member].attest(self.task, round, digest, included)
 
     def let_deadline_pass(self) -> None:
         self.contract.travel(self.state.deadline - self.stranger.now() + 1)
