@@ -39,23 +39,23 @@ def key_of(digest: bytes) -> str:
     return f"{name[:2]}/{name}"
 
 
-def open_store(where: str | Path) -> Store:
+def open_store(where: str | Path, must_exist: bool = False) -> Store:
     """Open a store.
 
     Args:
-        where: A folder (made if it is not there), or a URL: file://, memory://, s3://bucket/prefix,
+        where: A folder (made if it is not there, unless it must exist), or a URL: file://, memory://, s3://bucket/prefix,
             gs://bucket/prefix, az://account/container/prefix, or http(s)://host/prefix. Credentials
             and endpoints come from each service's environment variables, such as AWS_ENDPOINT_URL.
 
     Raises:
-        StoreUnusable: Not a folder or URL of these kinds, or the folder cannot be made.
+        StoreUnusable: Not a folder or URL of these kinds, or the folder cannot be made, or is not there.
     """
     scheme = str(where).partition("://")[0] if "://" in str(where) else None
     try:
         if scheme is None:
-            return _open_folder(Path(where))
+            return _open_folder(Path(where), must_exist)
         if scheme == "file":
-            return _open_folder(Path(url2pathname(urlsplit(str(where)).path)))
+            return _open_folder(Path(url2pathname(urlsplit(str(where)).path)), must_exist)
         if scheme == "memory":
             return Store(from_url("memory://"), "memory://")
         backend = from_url(str(where), client_options=_CLIENT, retry_config=_RETRIES)
@@ -64,7 +64,9 @@ def open_store(where: str | Path) -> Store:
         raise StoreUnusable(f"store {where}: {_first_line(error)}") from None
 
 
-def _open_folder(folder: Path) -> Store:
+def _open_folder(folder: Path, must_exist: bool) -> Store:
+    if must_exist and not folder.is_dir():
+        raise StoreUnusable(f"store {folder}: there is no such folder")
     return Store(LocalStore(prefix=folder, mkdir=True), str(folder), folder)
 
 
@@ -82,11 +84,10 @@ class Store:
     def put(self, blob: Blob) -> bytes:
         """Store a blob, whole or not at all, and return its digest.
 
-        A blob that is there already is read and checked, and never written over: where it has been
-        altered, that is evidence, and for a person to look at.
+        What is there already is read and checked, and written over only if it is not this blob: the
+        name says what belongs there, and garbage under it would keep everybody from going on.
 
         Raises:
-            BlobTampered, BlobOversized: Other bytes are stored under this digest.
             StoreUnusable: The store cannot be reached or written, or the disk is full.
         """
         digest = digest_of(blob)
@@ -96,7 +97,7 @@ class Store:
                 self._backend, key_of(digest), memoryview(blob), mode="create", use_multipart=False
             )
         except AlreadyExistsError:
-            self.get(digest, len(blob))
+            self._mend(digest, blob)
         except _FAILURES as error:
             raise self._unusable("write", digest, error) from None
         return digest
@@ -125,6 +126,15 @@ class Store:
         if actual != digest:
             raise BlobTampered(f"blob {digest.hex()} in store {self} hashes to {actual.hex()}")
         return blob
+
+    def _mend(self, digest: bytes, blob: Blob) -> None:
+        try:
+            self.get(digest, len(blob))
+        except BadData:
+            try:
+                obstore.put(self._backend, key_of(digest), memoryview(blob), use_multipart=False)
+            except _FAILURES as error:
+                raise self._unusable("write", digest, error) from None
 
     def _map(self, digest: bytes, max_bytes: int) -> memoryview:
         assert self._folder is not None

@@ -82,7 +82,7 @@ def run_audit(
         rounds = bar.add_task("auditing rounds", total=None)
         return replay_history(
             lambda: wiring.connect(rpc_url, deployed),
-            open_store(store),
+            open_store(store, must_exist=True),
             task,
             derive_genesis=wiring.derive_genesis if derive_genesis else None,
             reported=read_reported(report) if report else None,

@@ -125,7 +125,7 @@ ema_half_life = 30
 [strategy]
 preset = "fedavg"
 share = ["*"]
-work = {{ steps = 100 }}
+work = {{ steps = 140 }}
 
 [rounds]
 count = {rounds}
@@ -178,8 +178,7 @@ def draw_samples(place: Workspace, manifest: Manifest, report: AuditReport) -> N
 def describe(place: Workspace, summary: dict[str, Any], console: Console) -> None:
     """Say where everything is and how to go on."""
     console.print(
-        f"audit [bold]{summary['audit']}[/] after {summary['seconds']} s; "
-        f"history head {summary['history_head']}"
+        f"audit {summary['audit']} after {summary['seconds']} s\nhistory head {summary['history_head']}"
     )
     for what, path in (
         ("pictures", place.samples),
@@ -189,5 +188,7 @@ def describe(place: Workspace, summary: dict[str, Any], console: Console) -> Non
         ("report", place.report),
         ("audit", place.audit),
     ):
-        console.print(f"  {what:18} {path}", soft_wrap=True)
-    console.print(f"audit it again: ganchor audit --workspace {place.folder}", soft_wrap=True)
+        console.print(f"  {what:18} {path}", soft_wrap=True, markup=False)
+    console.print(
+        f"audit it again: ganchor audit --workspace {place.folder}", soft_wrap=True, markup=False
+    )

@@ -55,7 +55,7 @@ def node(
     deployed = read_deployment(deployment)
     signer = wiring.open_signer(keystore, password_file, deployed.chain_id)
     ledger = wiring.connect(rpc_url, deployed, signer)
-    blobs = open_store(store)
+    blobs = open_store(store, must_exist=True)
     manifest = wiring.load_manifest(ledger, blobs, task)
     if ledger.account not in manifest.addresses:
         raise Misuse(f"{ledger.account} is not a member of task {task}")
@@ -65,6 +65,7 @@ def node(
     with NodeState(state, membership) as folder, display:
         display.started(ledger.account, task)
         learner = wiring.make_learner(manifest, choice, device, threads)
+        wiring.verify_genesis(manifest, ledger.task_state(task).genesis_digest)
         participant = Participant(
             ledger, blobs, learner, task, manifest, folder, progress=display.progress
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,10 +16,10 @@ _STATUS_STYLES = {Status.CLEAN: "green", Status.FINDINGS: "red", Status.NOT_REAC
 
 
 def short(text: str) -> str:
-    """A digest or address, cut for the eye: its first 6 and last 4 digits."""
+    """A digest or address, cut for the eye: its first 6 digits."""
     digits = text.removeprefix("0x")
     prefix = text[: len(text) - len(digits)]
-    return f"{prefix}{digits[:6]}…{digits[-4:]}" if len(digits) > 12 else text
+    return f"{prefix}{digits[:6]}…" if len(digits) > 12 else text
 
 
 def loss(millionths: int | None) -> str:
@@ -33,15 +34,15 @@ def rounds_table(rounds: Sequence[AuditedRound], gas: Mapping[int, int] | None =
         rounds: From an audit.
         gas: Gas of all transactions of a round, by its number; no column where absent.
     """
-    table = Table(title="Rounds on chain", title_justify="left")
+    table = Table(title="Rounds on chain, with mean losses", title_justify="left", box=box.SIMPLE)
     table.add_column("round", justify="right")
     table.add_column("aggregate")
-    table.add_column("updates: client, digest, examples")
-    table.add_column("training\nloss", justify="right")
-    table.add_column("held-out\nloss", justify="right")
+    table.add_column("client, update, examples")
+    table.add_column("training", justify="right")
+    table.add_column("held out", justify="right")
     if gas is not None:
         table.add_column("gas", justify="right")
-    table.add_column("seconds", justify="right")
+    table.add_column("s", justify="right")
     for one in rounds:
         cells = [
             str(one.round),
@@ -67,7 +68,11 @@ def _update_line(one: AuditedRound) -> list[str]:
 
 def audit_table(report: AuditReport) -> Table:
     """The numbered steps, how each ended, and its findings."""
-    table = Table(title=f"Audit of task {report.task}: {report.verdict}", title_justify="left")
+    table = Table(
+        title=f"Audit of task {report.task}: {report.verdict}",
+        title_justify="left",
+        box=box.SIMPLE,
+    )
     table.add_column("step")
     table.add_column("what")
     table.add_column("status")

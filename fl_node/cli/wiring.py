@@ -17,6 +17,7 @@ from chain.types import Address
 from chain.web3_ledger import Web3Ledger
 from fl_node import record
 from fl_node.agreement import check_agreement
+from fl_node.encoding import digest_of, encode_model
 from fl_node.errors import BadData, Misuse
 from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from fl_node.seeds import derive_seed
@@ -162,6 +163,20 @@ def derive_genesis(manifest: Manifest) -> Arrays:
 
     model = learning.genesis(learning.gan_options(manifest), manifest.seed)
     return learning.shared_part(model, manifest.strategy.share)
+
+
+def verify_genesis(manifest: Manifest, recorded: bytes) -> None:
+    """Derive the genesis again, so that nobody trains from a model that somebody else slipped in.
+
+    Raises:
+        Misuse: The task was opened with another genesis than its seed gives.
+    """
+    derived = digest_of(encode_model(derive_genesis(manifest)))
+    if derived != recorded:
+        raise Misuse(
+            f"the task's genesis does not follow from its manifest's seed: "
+            f"expected {derived.hex()}, got {recorded.hex()}"
+        )
 
 
 def make_learner(

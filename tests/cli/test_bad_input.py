@@ -62,6 +62,7 @@ class TestChain:
         self, ganchor: Ganchor, live: Live, member: None, manifest: Path, command: str
     ) -> None:
         words: list[object] = [*command.split(), *([manifest] if "task" in command else [])]
+        Path("store").mkdir()
         nowhere = ["--deployment", live.place.deployment, "--rpc-url", "http://127.0.0.1:9"]
         assert_refused(ganchor(*words, *nowhere), "http://127.0.0.1:9", "refused")
 
@@ -286,8 +287,17 @@ class TestNode:
         assert_refused(outcome, "state")
 
     def test_another_tasks_store(self, ganchor: Ganchor, live: Live, member: None) -> None:
+        Path("empty").mkdir()
         outcome = ganchor("node", "--task", live.open, *live.chain_options, "--store", "empty")
         assert_refused(outcome, f"the manifest of task {live.open}", "is this the task's store?")
+
+    @pytest.mark.parametrize("command", ["node", "audit"])
+    def test_a_store_that_is_not_there(
+        self, ganchor: Ganchor, live: Live, member: None, command: str
+    ) -> None:
+        outcome = ganchor(command, *live.chain_options, "--store", "nowhere")
+        assert_refused(outcome, "store nowhere: there is no such folder")
+        assert not Path("nowhere").exists()
 
     @pytest.mark.parametrize("store", ["ftp://host/x", "s3://", "file/store"])
     @pytest.mark.parametrize("command", ["node", "audit"])

@@ -79,16 +79,30 @@ def test_a_bound_is_checked_before_anything_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [BLOB[:-1], BLOB[:-1] + b"!", b""])
-def test_an_altered_blob_is_neither_read_nor_written_over(tmp_path, damage):
+def test_an_altered_blob_is_not_read_and_is_mended_by_whoever_has_the_right_one(tmp_path, damage):
     store = open_store(tmp_path)
     store.put(BLOB)
     path = tmp_path / key_of(DIGEST)
     path.write_bytes(damage)
     with pytest.raises(BlobTampered, match=DIGEST.hex()):
         store.get(DIGEST, len(BLOB))
-    with pytest.raises(BlobTampered):
-        store.put(BLOB)
-    assert path.read_bytes() == damage
+    assert store.put(BLOB) == DIGEST
+    assert path.read_bytes() == BLOB
+
+
+def test_a_blob_that_is_there_is_not_written_again(tmp_path):
+    store = open_store(tmp_path)
+    store.put(BLOB)
+    before = (tmp_path / key_of(DIGEST)).stat()
+    store.put(BLOB)
+    after = (tmp_path / key_of(DIGEST)).stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def test_a_folder_that_must_exist(tmp_path):
+    with pytest.raises(StoreUnusable, match="no such folder"):
+        open_store(tmp_path / "nowhere", must_exist=True)
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_folder_holds_plain_files_by_name(tmp_path):
@@ -222,8 +236,8 @@ def test_a_bucket_is_the_same_store(monkeypatch):
         with pytest.raises(BlobMissing):
             store.get(bytes(32), 1)
         client.put_object(Bucket="weights", Key=f"task/{key_of(DIGEST)}", Body=b"other")
-        with pytest.raises(BlobTampered):
-            store.put(BLOB)
+        assert store.put(BLOB) == DIGEST
+        assert store.get(DIGEST, len(BLOB)) == BLOB
         with pytest.raises(StoreUnusable):
             open_store("s3://no-such-bucket/task").put(BLOB)
     finally:
