@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, fields
+from functools import cache
 from typing import Any, get_args
 
 from eth_abi.abi import encode
@@ -60,6 +61,7 @@ EVENTS: dict[str, type[Event]] = {event_type.__name__: event_type for event_type
 """The events by their names in the ABI."""
 
 
+@cache
 def topic0(event_type: type[Event]) -> bytes:
     """Return the keccak256 of the event's signature: 32 bytes."""
     return keccak(text=f"{event_type.__name__}({','.join(ARGUMENTS[event_type])})")

@@ -65,7 +65,7 @@ def audit(
     recorded = final_rounds(entries)
     a8_parents(findings, state, recorded)
     rounds: list[AuditedRound] = []
-    blob_bytes = 0
+    blob_bytes = agreement.blob_bytes if agreement else 0
     parent = agreement.genesis if agreement else None
     for one in recorded:
         aggregated = None

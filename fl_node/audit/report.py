@@ -89,7 +89,7 @@ class AuditReport:
         statuses: Of every step.
         findings: In the order of the steps and rounds in which they were found.
         chain_id, contract, history_head, final_digest: Whose history it is; None where A1 ended the audit. Hex.
-        blob_bytes: Bytes of updates that were read and checked.
+        blob_bytes: Of the manifest and all models and updates that were read, hashed and checked.
         rounds: The final rounds, as recorded.
     """
 

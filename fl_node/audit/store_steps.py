@@ -17,6 +17,7 @@ from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from fl_node.record import RecordedRound, chosen
 from fl_node.round import Aggregated, Model, aggregate_round, load_model
 from fl_node.store import Store
+from fl_node.tensors import schema_of, size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Agreement:
 
     manifest: Manifest
     genesis: Model
+    blob_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ def a4_agreement(
                 expected=derived.hex(),
                 actual=state.genesis_digest.hex(),
             )
-    return Agreement(manifest, genesis)
+    blob_bytes = len(manifest.to_bytes()) + size_of(schema_of(genesis.arrays))
+    return Agreement(manifest, genesis, blob_bytes)
 
 
 def a5_to_a7_round(
@@ -162,8 +165,13 @@ def a7_model(
 
 
 def _same_bytes(one: memoryview, other: bytes) -> bool:
-    """Equality of long buffers, which memoryview itself compares byte by byte."""
-    return np.array_equal(np.frombuffer(one, np.uint8), np.frombuffer(other, np.uint8))
+    """Equality of long buffers, eight bytes at a time; memoryview itself compares them one by one."""
+    words = len(one) // 8
+    return (
+        len(one) == len(other)
+        and np.array_equal(np.frombuffer(one, "u8", words), np.frombuffer(other, "u8", words))
+        and one[8 * words :] == other[8 * words :]
+    )
 
 
 def _names(members: Sequence[Address], bitmap: int) -> str:
