@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import statistics
 import subprocess
@@ -26,7 +27,7 @@ from workload import dcgan_sized
 from chain.accounts import to_address
 from chain.types import Reveal, UpdateRevealed
 from fl_node.aggregation import weighted_mean
-from fl_node.encoding import Update, UpdateHeader, encode_model, encode_update
+from fl_node.encoding import Update, UpdateHeader, decode_update, encode_model, encode_update
 from fl_node.manifest import build_manifest
 from fl_node.round import aggregate_round, load_model
 from fl_node.store import open_store
@@ -49,25 +50,82 @@ def main() -> None:
         "what", "figure", title=f"Combining updates of 3.58M float32, {UPDATES} at a time"
     )
     for name, value in result.items():
-        table.add_row(name, str(value))
-    Console().print(table)
+        table.add_row(name.replace("_", " "), "-" if value is None else str(value))
+    Console(stderr=options.json).print(table)
     if options.json:
         print(json.dumps(result))
 
 
 def _speeds(repeats: int) -> dict[str, float | None]:
-    """Gigabytes of update per second, and how many times Flower's."""
+    """Gigabytes of update a second: the rule alone; and from blobs to blob, beside Flower's ways to do that."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     parent = dcgan_sized(0)
     updates = [_update(client, bytes(32)) for client in range(1, UPDATES + 1)]
-    size = sum(array.nbytes for one in updates for array in one.arrays.values())
-    ours = _seconds(lambda: weighted_mean(parent, updates), repeats)
-    theirs = _flower_seconds(updates, repeats)
-    return {
-        "gigabytes_per_second": round(size / ours / 1e9, 2),
-        "over_flower": round(theirs / ours, 2) if theirs else None,
+    blobs = [encode_update(one.header, one.arrays) for one in updates]
+    size = sum(array.nbytes for one in updates for array in one.arrays.values()) / 1e9
+    rule = _seconds(lambda: weighted_mean(parent, updates), repeats)
+    ours = _seconds(lambda: encode_model(weighted_mean(parent, map(decode_update, blobs))), repeats)
+    flower = {
+        name: _seconds(call, repeats) if call else None for name, call in _flower(updates).items()
     }
+    fedavg = flower["flower_fedavg"]
+    return {
+        "gigabytes_per_second": round(size / rule, 2),
+        "blobs_to_blob": round(size / ours, 2),
+        **{name: round(size / taken, 2) if taken else None for name, taken in flower.items()},
+        "over_flower": round(fedavg / ours, 2) if fedavg else None,
+    }
+
+
+def _flower(updates: list[Update]) -> dict[str, Callable[[], object] | None]:
+    """Flower's FedAvg over the same updates, from serialised replies to a serialised model.
+
+    Three of its code paths: the strategy as it comes, the same without its in-place shortcut, and the newer message
+    API. None for each where Flower is not installed.
+    """
+    names = ("flower_fedavg", "flower_fedavg_not_inplace", "flower_message_api")
+    try:
+        from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
+        from flwr.common import Code, FitRes, Status, ndarrays_to_parameters
+        from flwr.server.strategy import FedAvg
+        from flwr.serverapp.strategy.strategy_utils import aggregate_arrayrecords
+    except ImportError:
+        return dict.fromkeys(names)
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    ok = Status(Code.OK, "")
+    replies = [
+        (
+            None,
+            FitRes(
+                ok,
+                ndarrays_to_parameters(list(one.arrays.values())),
+                one.header.num_examples,
+                {},
+            ),
+        )
+        for one in updates
+    ]
+    records = [
+        RecordDict(
+            {
+                "arrays": ArrayRecord({name: Array(array) for name, array in one.arrays.items()}),
+                "metrics": MetricRecord({"num-examples": one.header.num_examples}),
+            }
+        )
+        for one in updates
+    ]
+    return dict(
+        zip(
+            names,
+            (
+                lambda: FedAvg().aggregate_fit(1, replies, []),
+                lambda: FedAvg(inplace=False).aggregate_fit(1, replies, []),
+                lambda: aggregate_arrayrecords(records, "num-examples"),
+            ),
+            strict=True,
+        )
+    )
 
 
 def _update(client: int, parent_digest: bytes) -> Update:
@@ -84,16 +142,6 @@ def _seconds(call: Callable[[], object], repeats: int) -> float:
         call()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
-
-
-def _flower_seconds(updates: list[Update], repeats: int) -> float | None:
-    """The same for Flower's FedAvg; None where Flower is not installed."""
-    try:
-        from flwr.server.strategy.aggregate import aggregate
-    except ImportError:
-        return None
-    results = [(list(one.arrays.values()), one.header.num_examples) for one in updates]
-    return _seconds(lambda: aggregate(results), repeats)
 
 
 def _rss_growth_mb() -> float:
