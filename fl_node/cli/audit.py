@@ -15,7 +15,7 @@ from chain.deploy import read_deployment
 from fl_node.audit import audit as replay_history
 from fl_node.audit.report import AuditReport
 from fl_node.cli import options, wiring
-from fl_node.cli.tables import audit_table, rounds_table
+from fl_node.cli.tables import print_audit, rounds_table
 from fl_node.cli.workspace import Workspace, read_reported
 from fl_node.store import open_store
 
@@ -58,7 +58,7 @@ def audit(
     else:
         console = Console()
         console.print(rounds_table(result.rounds))
-        console.print(audit_table(result))
+        print_audit(console, result)
         if result.history_head:
             console.print(f"history head {result.history_head}")
     if result.findings:

@@ -22,7 +22,7 @@ from fl_node.audit import AuditReport
 from fl_node.cli import options, wiring
 from fl_node.cli.audit import run_audit
 from fl_node.cli.processes import running_chain, running_nodes
-from fl_node.cli.tables import audit_table, rounds_table
+from fl_node.cli.tables import print_audit, rounds_table
 from fl_node.cli.watching import watch
 from fl_node.cli.workspace import Workspace, free_workspace, report_rounds
 from fl_node.encoding import decode_model
@@ -87,7 +87,7 @@ def demo(
         json.dumps({**summary, "rounds": report_rounds(report.rounds, gas)}, indent=1) + "\n"
     )
     console.print(rounds_table(report.rounds, gas))
-    console.print(audit_table(report))
+    print_audit(console, report)
     describe(place, summary, console)
     if as_json:
         typer.echo(json.dumps(summary))

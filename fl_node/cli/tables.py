@@ -1,4 +1,4 @@
-"""What people see: tables and short texts. Functions from values to rich renderables."""
+"""What people see: tables and short texts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from chain.types import Address, Phase, TaskState, indices
-from fl_node.audit.report import AuditedRound, AuditReport, Status
+from fl_node.audit.report import STEPS, AuditedRound, AuditReport, Finding, Status
 
 _STATUS_STYLES = {Status.CLEAN: "green", Status.FINDINGS: "red", Status.NOT_REACHED: "yellow"}
 
@@ -34,10 +35,15 @@ def rounds_table(rounds: Sequence[AuditedRound], gas: Mapping[int, int] | None =
         rounds: From an audit.
         gas: Gas of all transactions of a round, by its number; no column where absent.
     """
-    table = Table(title="Rounds on chain, with mean losses", title_justify="left", box=box.SIMPLE)
+    table = Table(
+        title="Rounds on chain, with mean losses",
+        title_justify="left",
+        box=box.SIMPLE,
+        pad_edge=False,
+    )
     table.add_column("round", justify="right")
-    table.add_column("aggregate")
-    table.add_column("client, update, examples")
+    table.add_column("model")
+    table.add_column("client, update, examples", no_wrap=True)
     table.add_column("training", justify="right")
     table.add_column("held out", justify="right")
     if gas is not None:
@@ -66,31 +72,36 @@ def _update_line(one: AuditedRound) -> list[str]:
     ]
 
 
-def audit_table(report: AuditReport) -> Table:
-    """The numbered steps, how each ended, and its findings."""
+def print_audit(console: Console, report: AuditReport) -> None:
+    """The numbered steps and how each ended, then every finding with its digests in full."""
     table = Table(
         title=f"Audit of task {report.task}: {report.verdict}",
         title_justify="left",
         box=box.SIMPLE,
+        pad_edge=False,
     )
     table.add_column("step")
     table.add_column("what")
     table.add_column("status")
-    for step, values in report.to_json()["steps"].items():
-        status = Status(values["status"])
-        lines = [values["title"]]
-        for finding in values["findings"]:
-            where = [
-                f"{name} {finding[name]}" for name in ("round", "client", "digest") if finding[name]
-            ]
-            lines.append(f"  [red]{escape(', '.join([*where, finding['message']]))}[/]")
-            lines += [
-                escape(f"    {name}: {finding[name]}")
-                for name in ("expected", "actual")
-                if finding[name]
-            ]
-        table.add_row(step, "\n".join(lines), f"[{_STATUS_STYLES[status]}]{status.value}[/]")
-    return table
+    for step, status in report.statuses.items():
+        table.add_row(step, STEPS[step], f"[{_STATUS_STYLES[status]}]{status.value}[/]")
+    console.print(table)
+    for finding in report.findings:
+        console.print(_finding_text(finding), soft_wrap=True, style="red", markup=False)
+
+
+def _finding_text(finding: Finding) -> str:
+    named = [
+        f"{name} {value}"
+        for name in ("round", "client", "digest")
+        if (value := getattr(finding, name)) is not None
+    ]
+    lines = [f"{finding.step}: {', '.join([*named, finding.message])}"]
+    if finding.expected is not None:
+        lines.append(f"    expected {finding.expected}")
+    if finding.actual is not None:
+        lines.append(f"    found    {finding.actual}")
+    return "\n".join(lines)
 
 
 def status_table(

@@ -20,7 +20,7 @@ from hostile import (
 from rich.console import Console
 
 from chain.types import Address
-from fl_node.cli.tables import audit_table, rounds_table
+from fl_node.cli.tables import print_audit, rounds_table
 from fl_node.encoding import encode_update
 from fl_node.tensors import encode_tensors
 
@@ -150,7 +150,7 @@ def test_write_markup_into_the_auditors_table(federation: Federation) -> None:
     console = Console(width=400)
     with console.capture() as captured:
         console.print(rounds_table(report.rounds))
-        console.print(audit_table(report))
+        print_audit(console, report)
     assert "[/red][b]clean" in captured.get()
 
 
