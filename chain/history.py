@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, fields
-from functools import cache
 from typing import Any, get_args
 
 from eth_abi.abi import encode
@@ -61,13 +60,15 @@ EVENTS: dict[str, type[Event]] = {event_type.__name__: event_type for event_type
 """The events by their names in the ABI."""
 
 
-@cache
 def topic0(event_type: type[Event]) -> bytes:
     """Return the keccak256 of the event's signature: 32 bytes."""
     return keccak(text=f"{event_type.__name__}({','.join(ARGUMENTS[event_type])})")
 
 
-TOPICS: dict[bytes, type[Event]] = {topic0(event_type): event_type for event_type in ARGUMENTS}
+SELECTORS: dict[type[Event], bytes] = {event_type: topic0(event_type) for event_type in ARGUMENTS}
+"""The first topic of each event's logs."""
+
+TOPICS: dict[bytes, type[Event]] = {topic: event_type for event_type, topic in SELECTORS.items()}
 """The events by the first topic of their logs."""
 
 
@@ -110,7 +111,7 @@ def fold(head: bytes, event: Event) -> bytes:
         event: What was recorded. Its task is not folded in, because the first head binds it.
     """
     types = ("bytes32", "bytes32", *ARGUMENTS[type(event)][1:])
-    return keccak(encode(types, (head, topic0(type(event)), *astuple(event)[1:])))
+    return keccak(encode(types, (head, SELECTORS[type(event)], *astuple(event)[1:])))
 
 
 def commitment_of(
