@@ -97,12 +97,14 @@ def fill_adam(optimiser: Optimizer, module: nn.Module, prefix: str, arrays: Arra
     } | {f"{prefix}.step"}
     if not wanted <= arrays.keys():
         raise Misuse(f"the optimiser's state lacks {min(wanted - arrays.keys())!r}")
-    state = {}
+    state: dict[int, dict[str, Tensor]] = {}
     for index, (name, parameter) in enumerate(module.named_parameters()):
         state[index] = {"step": torch.tensor(float(arrays[f"{prefix}.step"][0]))}
         for moment in ("exp_avg", "exp_avg_sq"):
             stored = f"{prefix}.{moment}.{name}"
-            state[index][moment] = _checked(stored, arrays[stored], parameter)
+            # Laid out as its parameter: a fused Adam walks through the memory of both side by side.
+            like = torch.empty_like(parameter, requires_grad=False)
+            state[index][moment] = like.copy_(_checked(stored, arrays[stored], parameter))
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
 
 

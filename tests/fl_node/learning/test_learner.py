@@ -1,5 +1,6 @@
 """A round of training as a pure function: same input, same bytes; stopping between rounds changes nothing."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from fl_node.errors import DataUnusable, DeviceUnusable, ManifestInvalid, Misuse, TrainingDiverged
 from fl_node.learning import GanOptions, Images, genesis, make_learner, shared_part
+from fl_node.learning.tensors import adam_arrays, fill_adam, fill_module, module_arrays
 from fl_node.tensors import decode_tensors, encode_tensors
 
 OPTIONS = GanOptions(
@@ -61,6 +63,29 @@ def test_a_restart_from_stored_state_equals_going_on(share):
     restarted = learner(options).train(first.shared, stored, 2)
     assert_same_bytes(going_on.shared, restarted.shared)
     assert_same_bytes(going_on.private, restarted.private)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_an_adam_filled_from_stored_state_steps_as_if_it_had_gone_on(layout):
+    """Also in the memory layout that GPUs get, where stored state, in C order, is laid out otherwise."""
+    convolution = torch.nn.Conv2d(8, 8, 4, bias=False).to(memory_format=layout)
+    restarted = copy.deepcopy(convolution)
+    adam, other = (
+        torch.optim.Adam(module.parameters(), 0.01, fused=True)
+        for module in (convolution, restarted)
+    )
+    gradient = torch.randn(8, 8, 4, 4, generator=torch.Generator().manual_seed(0))
+
+    def step(module, optimiser):
+        module.weight.grad = gradient.contiguous(memory_format=layout)
+        optimiser.step()
+
+    step(convolution, adam)
+    fill_module(restarted, module_arrays(convolution))
+    fill_adam(other, restarted, "adam", adam_arrays(adam, convolution, "adam"))
+    step(convolution, adam)
+    step(restarted, other)
+    assert torch.equal(convolution.weight, restarted.weight)
 
 
 def test_the_optimisers_state_counts():
