@@ -6,14 +6,15 @@ the block's time of one call can be had exactly; over JSON-RPC a refused call ha
 
 from __future__ import annotations
 
-from ast import literal_eval
 from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
+from eth.exceptions import Revert
+from eth.vm.spoof import SpoofTransaction
 from eth_abi.abi import decode
 from eth_tester import EthereumTester, PyEVMBackend
-from eth_tester.exceptions import TransactionFailed
+from eth_utils.abi import collapse_if_tuple
 from web3 import EthereumTesterProvider, Web3
 
 from chain.compile import load_artifact
@@ -26,6 +27,11 @@ INDEXED = {
     item["name"]: [argument["indexed"] for argument in item["inputs"]]
     for item in load_artifact().abi
     if item["type"] == "event"
+}
+OUTPUTS = {
+    item["name"]: [collapse_if_tuple(value) for value in item["outputs"]]
+    for item in load_artifact().abi
+    if item["type"] == "function"
 }
 
 
@@ -69,19 +75,24 @@ class EvmChain:
             k for i, k in enumerate(self._keys) if sender in (i, k.public_key.to_checksum_address())
         )
         sent_at = self.time
-        unsigned = self.evm.create_unsigned_transaction(
-            nonce=self.evm.get_vm().state.get_nonce(key.public_key.to_canonical_address()),
-            gas_price=10**10,
-            gas=GAS,
-            to=to,
-            value=0,
-            data=bytes.fromhex(data[2:]),
-        )
+        nonce = self.evm.get_vm().state.get_nonce(key.public_key.to_canonical_address())
+        unsigned = self._unsigned(nonce, data, to)
         _, receipt, computation = self.evm.apply_transaction(unsigned.as_signed_transaction(key))
         self.tester.backend.mine_blocks()
         # py-evm dates the next block by the machine's clock; here time stands still unless told.
         self.evm.header = self.evm.header.copy(timestamp=sent_at + 1)
         return receipt, computation, sent_at
+
+    def ask(self, data: str, to: bytes) -> bytes:
+        """Run one call on the state after the latest block, and forget it; py-evm's `Revert` if it reverts."""
+        question = SpoofTransaction(self._unsigned(0, data, to), from_=bytes(20))
+        output: bytes = self.evm.get_transaction_result(question, self.evm.header)
+        return output
+
+    def _unsigned(self, nonce: int, data: str, to: bytes) -> Any:
+        return self.evm.create_unsigned_transaction(
+            nonce=nonce, gas_price=10**10, gas=GAS, to=to, value=0, data=bytes.fromhex(data[2:])
+        )
 
 
 class EvmLedger:
@@ -130,21 +141,23 @@ class EvmLedger:
         return self._send("rejoin", task)
 
     def task_count(self) -> int:
-        return int(self.chain.contract.functions.taskCount().call())
+        return int(self.view("taskCount"))
 
     def task_state(self, task: int) -> TaskState:
-        values = list(self.view("taskState", task))
-        values[3], values[5] = Terms(*values[3]), Phase(values[5])
-        return TaskState(*values)
+        coordinator, manifest, genesis, terms, members, phase, *rest = self.view("taskState", task)
+        coordinator = Web3.to_checksum_address(coordinator)
+        return TaskState(
+            coordinator, manifest, genesis, Terms(*terms), members, Phase(phase), *rest
+        )
 
     def view(self, name: str, *arguments: Any) -> Any:
         """What a view of the contract answers."""
+        data = self.chain.contract.encode_abi(name, list(arguments))
         try:
-            return self.chain.contract.functions[name](*arguments).call()
-        except TransactionFailed as error:
-            raise rejection_from(
-                literal_eval(str(error).removeprefix("execution reverted: "))
-            ) from None
+            answer = self.chain.ask(data, bytes_of(self.contract))
+        except Revert as error:
+            raise rejection_from(error.args[0]) from None
+        return decode(OUTPUTS[name], answer)[0]
 
     def now(self) -> int:
         return self.chain.time

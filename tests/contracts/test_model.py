@@ -167,7 +167,7 @@ def outcome(call: Callable[[Ledger], object], ledger: Ledger) -> object:
         return error
 
 
-@pytest.mark.parametrize("examples", [4, pytest.param(60, marks=SLOW)])
+@pytest.mark.parametrize("examples", [4, pytest.param(100, marks=SLOW)])
 def test_contract_and_model_agree(deployed: EvmChain, examples: int) -> None:
     ContractAndModel.deployed = deployed
     run_state_machine_as_test(
