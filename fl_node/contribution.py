@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from chain.types import Address
 from fl_node.arrays import Arrays
 from fl_node.encoding import UpdateHeader, difference, encode_update
+from fl_node.errors import TrainingDiverged
 from fl_node.learner import Learner, Progress, no_progress
 from fl_node.manifest import Manifest
 from fl_node.seeds import derive_seed
 
 MILLIONTHS = 1_000_000
+MAX_LOSS = ((1 << 63) - 1) // MILLIONTHS
+"""Either side of 0; in millionths, what is beyond does not fit into a reveal's int64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,9 @@ def contribute(
         parent: The round's parent model.
         private: What the member kept from the last round it trained in; None before its first.
         progress: Told about the steps.
+
+    Raises:
+        TrainingDiverged: As the learner does; or a loss is beyond `MAX_LOSS`, or not a number.
     """
     seed = derive_seed(manifest.seed, "train", place.round, place.client)
     trained = learner.train(parent, private, seed, progress)
@@ -76,7 +82,13 @@ def contribute(
     return Contribution(
         blob=encode_update(header, difference(trained.shared, parent)),
         num_examples=trained.num_examples,
-        training_loss=round(trained.training_loss * MILLIONTHS),
-        held_out_loss=round(trained.held_out_loss * MILLIONTHS),
+        training_loss=_millionths("training", trained.training_loss),
+        held_out_loss=_millionths("held-out", trained.held_out_loss),
         private=trained.private,
     )
+
+
+def _millionths(which: str, loss: float) -> int:
+    if not abs(loss) <= MAX_LOSS:  # so that NaN is caught, too
+        raise TrainingDiverged(f"the {which} loss is {loss}; at most {MAX_LOSS} can be revealed")
+    return round(loss * MILLIONTHS)

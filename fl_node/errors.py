@@ -8,7 +8,7 @@ GanchorError
 │   ├── DeviceUnusable        no such device here
 │   ├── StateUnusable         the node's own state folder is damaged or in use
 │   └── AuditImpossible       the audit could not be carried out
-├── TrainingDiverged        losses are no longer finite: the member has nothing to send
+├── TrainingDiverged        losses or weights are no longer finite: the member has nothing to send
 └── BadData                 somebody else's bytes are wrong: leave them out, record it, go on
     ├── BlobMissing           the store does not have the digest
     ├── BlobTampered          the bytes do not hash to their name
@@ -53,7 +53,7 @@ class AuditImpossible(Misuse):
 
 
 class TrainingDiverged(GanchorError):
-    """The losses are no longer finite, so that the member has nothing to send."""
+    """Losses or weights are no longer finite, so that the member has nothing to send."""
 
 
 class BadData(GanchorError):

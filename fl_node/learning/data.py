@@ -73,7 +73,8 @@ def split_held_out(
         seed: The manifest's, so that the same samples stay held out in every round.
 
     Returns:
-        Ascending indices of the held-out samples, and of the others.
+        Indices of the held-out samples, in random order, so that the first of them stand for all, whatever the order
+        of the data; and of the others, ascending.
 
     Raises:
         DataUnusable: Fewer than 4 samples.
@@ -82,7 +83,7 @@ def split_held_out(
         raise DataUnusable(f"{count} pictures; at least {MIN_IMAGES} are needed")
     chosen = min(max(2, round(count * held_out)), count - 2)
     order = np.random.default_rng(derive_seed(seed, "held-out")).permutation(count)
-    return np.sort(order[:chosen]), np.sort(order[chosen:])
+    return order[:chosen], np.sort(order[chosen:])
 
 
 def verify_images(images: Images, options: GanOptions) -> None:

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from fl_node.arrays import Array, Arrays
+from fl_node.errors import TrainingDiverged
 from fl_node.learner import Progress, Trained, no_progress
 from fl_node.learning.data import Images, split_held_out, verify_images
 from fl_node.learning.device import choose_device, prepare
-from fl_node.learning.evaluation import SAMPLES, held_out_loss
+from fl_node.learning.evaluation import MAX_REAL, SAMPLES, held_out_loss
 from fl_node.learning.genesis import genesis, tensor_shapes
 from fl_node.learning.models import build
 from fl_node.learning.options import GanOptions
@@ -83,7 +84,8 @@ class DcganLearner:
         held_out, kept = split_held_out(len(images.pixels_NCHW), options.held_out, seed)
         self._options, self._seed, self._device = options, seed, device
         self._pixels_NCHW = self._on_device(images.pixels_NCHW[kept])
-        self._held_out_NCHW = to_pictures(self._on_device(images.pixels_NCHW[held_out]))
+        measured = images.pixels_NCHW[held_out[:MAX_REAL]]
+        self._held_out_NCHW = to_pictures(self._on_device(measured))
         self._shared = shared_names(tensor_shapes(options), options.share)
 
     def train(
@@ -100,7 +102,7 @@ class DcganLearner:
         average, where the model has one) from fixed z: adversarial losses say little about the pictures, and this does.
 
         Raises:
-            TrainingDiverged: A loss is no longer finite.
+            TrainingDiverged: A loss, a weight or an optimiser's moment is no longer finite.
             Misuse: `shared` or `private` are not of this model.
         """
         training = self._resume(shared, private)
@@ -109,10 +111,11 @@ class DcganLearner:
         training_loss = train_steps(
             training, self._options, self._pixels_NCHW, steps, seed, progress
         )
-        model = module_arrays(training.model)
+        arrays = module_arrays(training.model) | _optimiser_arrays(training)
+        _verify_finite(arrays)
         return Trained(
-            shared={name: model.pop(name) for name in self._shared},
-            private=model | _optimiser_arrays(training),
+            shared={name: arrays.pop(name) for name in self._shared},
+            private=arrays,
             num_examples=len(self._pixels_NCHW),
             training_loss=training_loss,
             held_out_loss=received_loss,
@@ -120,7 +123,7 @@ class DcganLearner:
 
     def _resume(self, shared: Arrays, private: Arrays | None) -> Training:
         """The model as received, completed by what the member kept, or by the genesis in its first round."""
-        kept = private or self._unshared_genesis()
+        kept = self._unshared_genesis() if private is None else private
         model = build(self._options)
         unshared = {name: kept[name] for name in kept if not name.startswith(_ADAMS)}
         fill_module(model, {**unshared, **shared})
@@ -144,6 +147,17 @@ class DcganLearner:
 
     def _on_device(self, pixels_NCHW: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(pixels_NCHW)).to(self._device)
+
+
+def _verify_finite(arrays: Arrays) -> None:
+    """The losses do not show what the last step did, nor a penalty; and what is kept is kept for every round to come.
+
+    Raises:
+        TrainingDiverged: An element of an array is not finite.
+    """
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise TrainingDiverged(f"{name} is no longer finite; lower learning rates may help")
 
 
 def _optimiser_arrays(training: Training) -> dict[str, Array]:

@@ -147,6 +147,12 @@ def test_held_out_samples_are_never_trained_on(count, share, seed):
     assert abs(len(held_out) - count * share) <= 2
 
 
+def test_the_first_held_out_samples_stand_for_all_of_them():
+    """Folders come sorted by class, and only the first so many held-out pictures are measured on."""
+    held_out, _ = split_held_out(10_000, 0.5, 1)
+    assert abs(held_out[:1000].mean() - 5_000) < 500
+
+
 def test_too_few_pictures_to_hold_any_out_are_refused():
     with pytest.raises(DataUnusable, match="3 pictures; at least 4"):
         split_held_out(data_module.MIN_IMAGES - 1, 0.1, 0)

@@ -157,6 +157,19 @@ def test_progress_goes_up_to_the_last_step():
     assert all(losses.keys() == {"discriminator", "generator"} for _, _, losses in seen)
 
 
+def test_reported_losses_are_means_since_the_last_report():
+    """Their weighted mean is the round's: each report speaks for its own stretch of steps, and none twice."""
+    reports = []
+    options = replace(OPTIONS, steps=45)
+    trained = learner(options).train(shared(), None, 1, lambda *report: reports.append(report))
+    steps = [step for step, _, _ in reports]
+    assert (len(steps), steps[-1]) == (23, 45)
+    stretches = np.diff([0, *steps])
+    sums = [losses["discriminator"] + losses["generator"] for _, _, losses in reports]
+    assert all(value > 0.1 for value in sums)
+    assert np.average(sums, weights=stretches) == pytest.approx(trained.training_loss, rel=1e-5)
+
+
 def test_the_global_random_state_is_neither_read_nor_changed():
     torch.manual_seed(0)
     before = torch.get_rng_state()
@@ -170,6 +183,13 @@ def test_a_training_that_diverges_says_so():
     options = replace(OPTIONS, generator_rate=1e30, discriminator_rate=1e30, norm="none")
     with pytest.raises(TrainingDiverged, match="no longer finite at step"):
         learner(replace(options, steps=20)).train(shared(options), None, 1)
+
+
+def test_a_last_step_that_goes_to_infinity_is_not_kept():
+    """The loss of that step was finite; what it made of the weights would be private state for ever."""
+    options = replace(OPTIONS, steps=1, generator_rate=1e39)
+    with pytest.raises(TrainingDiverged, match=r"generator.* is no longer finite"):
+        learner(options).train(shared(), None, 1)
 
 
 def test_a_model_that_is_not_the_manifests_is_refused():
