@@ -95,6 +95,7 @@ class PeopleDisplay:
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
+            disable=not self._console.is_terminal,
         )
         self._training = self._bar.add_task("training", total=None, visible=False, losses="")
         self._trouble = ""

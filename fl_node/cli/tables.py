@@ -109,7 +109,9 @@ def status_table(
 ) -> Table:
     """The task at a glance: phase, deadline, who has acted, history head."""
     left = state.deadline - (int(time.time()) if now is None else now)
-    table = Table(title=f"Task {task}", title_justify="left", show_header=False)
+    table = Table(title=f"Task {task}", title_justify="left", show_header=False, box=box.SIMPLE)
+    table.add_column()
+    table.add_column(overflow="fold")
     table.add_row("phase", state.phase.name.lower())
     table.add_row("round", f"{state.round} of {state.terms.rounds}, attempt {state.attempt + 1}")
     if state.phase is not Phase.FINISHED:
