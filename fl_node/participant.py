@@ -197,9 +197,7 @@ class Participant:
     def _reveal(self, state: TaskState) -> Receipt | None:
         plan = self._state.plan(state.round, state.parent_digest)
         if plan is None:
-            return (
-                None  # Committed from another state folder, which is lost: the deadline will pass.
-            )
+            return None  # committed from a state folder that is lost; the deadline will pass
         self._store.put(self._state.update(plan))
         return self._ledger.reveal(self._task, state.round, plan.opening)
 
@@ -211,8 +209,9 @@ class Participant:
     def _aggregate(self, state: TaskState) -> Aggregated:
         entries = self._ledger.history(self._task, self._round_block)
         attempts = attempts_of_current_round(entries)
-        _verify_complete(attempts, chosen(self._manifest.addresses, state.eligible))
+        # Where the opening is not in what was read, the chain was reorganised: read all of it next time.
         self._round_block = attempts.opened_in
+        _verify_complete(attempts, chosen(self._manifest.addresses, state.eligible))
         return aggregate_round(
             self._store, self._manifest, self._parent(state), attempts.reveals, attempts.abandoned
         )
@@ -225,8 +224,11 @@ def _verify_complete(attempts: Attempts, revealers: Collection[Address]) -> None
     """Hold the log's reveals against the state's: endpoints whose log lags behind their state are common.
 
     Raises:
-        HistoryInvalid: The two differ; who attested to what the log shows would stand alone.
+        HistoryInvalid: The two differ, or the log lacks the round's opening and what may have been revealed after it;
+            who attested to what the log shows would stand alone.
     """
+    if not attempts.opened_in:
+        raise HistoryInvalid("the log does not show the opening of the round")
     shown = sorted(revealed.client for revealed in attempts.reveals)
     if shown != sorted(revealers):
         raise HistoryInvalid(

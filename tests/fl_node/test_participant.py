@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from doubles import MEMBERS, DriftingLearner, Federation, small_manifest
 
-from chain.errors import ChainUnreachable
-from chain.types import Address, Phase, RoundAborted, RoundFinalised, TaskState, Terms
+from chain.errors import ChainUnreachable, HistoryInvalid
+from chain.types import Address, Entry, Phase, RoundAborted, RoundFinalised, TaskState, Terms
 from fl_node.errors import Misuse, StoreUnusable, TrainingDiverged
 from fl_node.learner import Trained
 from fl_node.participant import Action, Participant, next_action, take_part
@@ -238,6 +238,39 @@ class Flaky:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
+
+
+class Reorganised:
+    """A ledger that once had higher blocks: what it shows later lies below what a node remembers."""
+
+    def __init__(self, target: Any) -> None:
+        self._target, self.ahead = target, 1_000
+
+    def history(self, task: int, from_block: int = 0) -> list[Entry]:
+        entries = (
+            replace(entry, block_number=entry.block_number + self.ahead)
+            for entry in self._target.history(task)
+        )
+        return [entry for entry in entries if entry.block_number >= from_block]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+
+def test_a_node_reads_the_log_again_after_a_reorganisation(federation: Federation) -> None:
+    ledger = Reorganised(federation.ledger.acting_as(MEMBERS[0]))
+    nodes = [federation.start(MEMBERS[0], ledger), *map(federation.start, MEMBERS[1:])]
+    troubles = []
+    for _ in range(50):
+        for node in nodes:
+            try:
+                node.step()
+            except HistoryInvalid as trouble:
+                troubles.append(str(trouble))
+        if ledger.task_state(federation.task).round == 2:
+            ledger.ahead = 0
+    assert ledger.task_state(federation.task).phase is Phase.FINISHED
+    assert troubles == ["the log does not show the opening of the round"]
 
 
 def test_members_who_disagree_abort_the_round_and_it_is_reopened(federation: Federation) -> None:
