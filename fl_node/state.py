@@ -64,7 +64,8 @@ class NodeState:
     def __init__(self, folder: Path, membership: Membership) -> None:
         self._folder = folder
         with _reported(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            # For its owner alone: unshared weights, and until the reveal the update and its salt, are nobody else's.
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _lock(folder)
             try:
                 self._claim(membership)
@@ -137,6 +138,7 @@ class NodeState:
         writing.mkdir()
         for name, content in files.items():
             _write_file(writing / name, content)
+        _sync_folder(writing)
         if self._round(round).exists():
             shutil.rmtree(self._round(round))
         writing.rename(self._round(round))
@@ -146,9 +148,8 @@ class NodeState:
         return self._folder / f"round-{round:05}"
 
     def _rounds(self) -> list[int]:
-        return sorted(
-            int(path.name.removeprefix("round-")) for path in self._folder.glob("round-*")
-        )
+        complete = self._folder.glob("round-" + 5 * "[0-9]")
+        return sorted(int(path.name.removeprefix("round-")) for path in complete)
 
     def _claim(self, membership: Membership) -> None:
         path = self._folder / "membership.json"
