@@ -54,10 +54,11 @@ def simulate(
             where absent. They matter only when `cohort_fraction` leaves members out.
         progress_for: Told about the steps of each member's training.
     """
-    store = open_store("memory://")
     private: dict[Address, Arrays] = {}
-    parent_digest = store.put(encode_model(genesis))
+    blob = encode_model(genesis)
     for round in range(1, manifest.rounds.count + 1):
+        store = open_store("memory://")  # a fresh one each round, so that memory does not fill up
+        parent_digest = store.put(blob)
         seed = cohort_seeds[round - 1] if cohort_seeds else _cohort_seed(manifest, round)
         parent = load_model(store, parent_digest, manifest.limits.model_bytes)
         reveals = []
@@ -74,7 +75,7 @@ def simulate(
             private[client] = contribution.private
             reveals.append(_revealed(place, store.put(contribution.blob), contribution))
         aggregated = aggregate_round(store, manifest, parent, reveals)
-        parent_digest = store.put(aggregated.blob)
+        blob = aggregated.blob
         yield SimulatedRound(round, tuple(reveals), aggregated)
 
 
