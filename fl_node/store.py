@@ -26,9 +26,9 @@ from fl_node.errors import BadData, BlobMissing, BlobOversized, BlobTampered, St
 from fl_node.tensors import Blob
 
 _FAILURES = (BaseError, OSError, ValueError, NotImplementedError)
-# Plain HTTP is for those who write it into a URL; what comes over it is checked all the same.
 _UNREADABLE = {errno.EACCES, errno.ELOOP, errno.ENOTDIR}
 """What a member can do to its own blob in a shared folder; the folder itself is still in order."""
+# Plain HTTP is for those who write it into a URL; what comes over it is checked all the same.
 _CLIENT: Any = {"connect_timeout": "5s", "timeout": "300s", "allow_http": True}
 _RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 
