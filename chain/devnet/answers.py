@@ -48,6 +48,8 @@ def pending_answer(header: Any) -> Json:
         "nonce": None,
         "miner": None,
         "parentHash": data(header.parent_hash),
+        "difficulty": quantity(header.difficulty),
+        "extraData": data(header.extra_data),
         "timestamp": quantity(header.timestamp),
         "baseFeePerGas": quantity(header.base_fee_per_gas),
         "gasLimit": quantity(header.gas_limit),
