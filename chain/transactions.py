@@ -18,7 +18,8 @@ POLL_SECONDS = 0.2
 ATTEMPTS = 5
 GAS_MARGIN = 300_000
 """Gas above the estimate: whoever acts last in a phase also pays for its end, and who that will be
-is not known before the block. Gas that is not used is not paid for."""
+is not known before the block. The dearest end draws 95 of 96 members, for about 130 000. Gas that
+is not used is not paid for."""
 
 _NONCE_TAKEN = ("nonce too low", "underpriced", "already known", "already imported")
 

@@ -6,10 +6,15 @@ To accept new figures: `python tests/contracts/test_gas.py`.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from evm_ledger import EvmChain, EvmLedger
-from stage import Stage
+from stage import GENESIS, MANIFEST, TERMS, Stage
+
+from chain.accounts import to_address
+from chain.transactions import GAS_MARGIN
+from chain.types import MAX_MEMBERS, AbsencesForgiven, MembersMissed, RoundAborted, RoundOpened
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "gas.json"
 ALL = range(5)
@@ -46,6 +51,19 @@ def gas_by_scenario(chain: EvmChain) -> dict[str, int]:
 
 def test_gas_is_what_was_recorded(chain: EvmChain) -> None:
     assert gas_by_scenario(chain) == json.loads(SNAPSHOT.read_bytes())
+
+
+def test_the_margin_pays_for_the_dearest_end_of_a_phase(chain: EvmChain) -> None:
+    # Nobody can tell who will have to open a round: here by drawing all but one of a full task.
+    ledger = EvmLedger(chain, chain.accounts[0])
+    members = [to_address(f"0x{number:040x}") for number in range(1, MAX_MEMBERS + 1)]
+    terms = replace(TERMS, cohort_floor=MAX_MEMBERS - 1, cohort_fraction=1)
+    ledger.open_task(MANIFEST, GENESIS, members, terms)
+    chain.travel(chain.time + TERMS.commit_window + 1)
+    receipt = ledger.advance(1)
+    kinds = [type(entry.event) for entry in receipt.entries]
+    assert kinds == [MembersMissed, RoundAborted, AbsencesForgiven, RoundOpened]
+    assert receipt.gas_used < GAS_MARGIN
 
 
 if __name__ == "__main__":
