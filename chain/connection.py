@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,12 +19,15 @@ REQUEST_SECONDS = 10.0
 RETRIES = 4
 FIRST_WAIT_SECONDS = 0.1
 
+_URL = re.compile(r"(\w+://)(?:[^/\s@]*@)?([^/?#\s]*)\S*")
+
 
 def connect(rpc_url: str, chain_id: int | None = None) -> Web3:
     """Connect to a chain over HTTP.
 
     Requests that may be repeated without harm (reads, and sending the same signed transaction) are
-    repeated a few times when the connection fails, within about a second.
+    repeated a few times: within about a second when the connection fails, within a minute when it
+    holds and no answer comes.
 
     Args:
         chain_id: The chain that is expected there; None takes any.
@@ -33,7 +37,9 @@ def connect(rpc_url: str, chain_id: int | None = None) -> Web3:
         ChainMismatch: Another chain does.
     """
     if not rpc_url.startswith(("http://", "https://")):
-        raise ChainUnreachable(f"expected an http:// or https:// URL of an endpoint, got {rpc_url}")
+        raise ChainUnreachable(
+            f"expected an http:// or https:// URL of an endpoint, got {_without_key(rpc_url)}"
+        )
     retry = ExceptionRetryConfiguration(
         errors=(requests.ConnectionError, requests.Timeout),
         retries=RETRIES,
@@ -52,7 +58,7 @@ def connect(rpc_url: str, chain_id: int | None = None) -> Web3:
     with chain_errors(rpc_url):
         actual = w3.eth.chain_id
     if chain_id not in (None, actual):
-        raise ChainMismatch(f"{rpc_url} serves chain {actual}, expected {chain_id}")
+        raise ChainMismatch(f"{_without_key(rpc_url)} serves chain {actual}, expected {chain_id}")
     return w3
 
 
@@ -76,6 +82,7 @@ def chain_errors(endpoint: str) -> Iterator[None]:
         ChainUnreachable: No answer, or one that is no JSON-RPC.
         ChainRefused: The node refused for another reason, which the message gives.
     """
+    endpoint = _without_key(endpoint)
     try:
         yield
     except ContractLogicError as error:
@@ -84,9 +91,13 @@ def chain_errors(endpoint: str) -> Iterator[None]:
         raise ChainUnreachable(f"{endpoint}: {error}") from None
     except Web3RPCError as error:
         raise ChainRefused(f"{endpoint} refused: {rpc_message(error)}") from None
-    except OSError as error:  # requests' errors among them
-        raise ChainUnreachable(f"no chain answers at {endpoint}: {_root(error)}") from None
-    except (Web3Exception, ValueError, KeyError, TypeError) as error:
+    except requests.HTTPError as error:
+        raise ChainRefused(f"{endpoint} refused: HTTP {_status(error)}") from None
+    except OSError as error:  # requests' other errors among them
+        raise ChainUnreachable(
+            f"no chain answers at {endpoint}: {_without_key(_root(error))}"
+        ) from None
+    except (Web3Exception, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ChainUnreachable(f"{endpoint} does not answer as a chain does: {error!r}") from error
 
 
@@ -95,6 +106,16 @@ def rpc_message(error: Web3RPCError) -> str:
     response = error.rpc_response or {}
     details = response.get("error")
     return str(details.get("message", error)) if isinstance(details, dict) else str(error)
+
+
+def _status(error: requests.HTTPError) -> str:
+    response = error.response
+    return "error" if response is None else f"{response.status_code} {response.reason}"
+
+
+def _without_key(text: str) -> str:
+    """Cut URLs down to scheme, host and port: what follows may be the key to a paid service."""
+    return _URL.sub(r"\1\2", text)
 
 
 def _root(error: BaseException) -> str:

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from typing import Any
 
+import requests
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from hexbytes import HexBytes
 from web3 import Web3
-from web3.exceptions import BlockNotFound, Web3Exception, Web3RPCError
+from web3.exceptions import Web3Exception, Web3RPCError
 from web3.types import FilterParams, LogReceipt, TxParams, TxReceipt
 
 from chain.accounts import Signer, address_of, to_address
@@ -67,7 +68,7 @@ class Web3Ledger:
         self._signer = signer
         self._first_block = first_block
         self._receipt_seconds = receipt_seconds
-        self._timestamps: dict[int, int] = {}
+        self._timestamps: dict[bytes, int] = {}
         with chain_errors(rpc_url):
             self._chain_id = self._w3.eth.chain_id
 
@@ -133,9 +134,10 @@ class Web3Ledger:
     def task_state(self, task: int) -> TaskState:
         """The task at a glance."""
         coordinator, manifest, genesis, terms, members, phase, *rest = self._read("taskState", task)
-        return TaskState(
-            Address(coordinator), manifest, genesis, Terms(*terms), members, Phase(phase), *rest
-        )
+        with chain_errors(self._endpoint):  # a node may answer with a phase that there is not
+            return TaskState(
+                Address(coordinator), manifest, genesis, Terms(*terms), members, Phase(phase), *rest
+            )
 
     def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
         """Everything recorded of the task from a block on, oldest first.
@@ -166,7 +168,7 @@ class Web3Ledger:
         with chain_errors(self._endpoint):
             try:
                 return int(self._w3.eth.get_block("pending")["timestamp"])
-            except (BlockNotFound, Web3RPCError):
+            except Web3RPCError:  # that there is no such block, among others
                 # A node that builds no blocks itself: the next one comes about now.
                 return max(int(self._w3.eth.get_block("latest")["timestamp"]), int(time.time()))
 
@@ -208,7 +210,7 @@ class Web3Ledger:
         }
         try:
             return list(self._w3.eth.get_logs(query))
-        except Web3RPCError:
+        except (Web3RPCError, requests.HTTPError):  # some services refuse with a status of HTTP
             if first == last:
                 raise
         middle = (first + last) // 2
@@ -224,14 +226,17 @@ class Web3Ledger:
         )
 
     def _timestamp(self, log: Mapping[str, Any]) -> int:
-        """The time of a log's block; newer nodes give it with the log."""
+        """The time of a log's block; newer nodes give it with the log.
+
+        Blocks are known by their hashes: another block can get a number after a reorganisation.
+        """
         given = log.get("blockTimestamp")
         if given is not None:
             return int(given, 16) if isinstance(given, str) else int(given)
-        number = log["blockNumber"]
-        if number not in self._timestamps:
-            self._timestamps[number] = self._w3.eth.get_block(number)["timestamp"]
-        return self._timestamps[number]
+        block = bytes(log["blockHash"])
+        if block not in self._timestamps:
+            self._timestamps[block] = self._w3.eth.get_block(HexBytes(block))["timestamp"]
+        return self._timestamps[block]
 
 
 @contextmanager

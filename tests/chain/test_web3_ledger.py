@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from chain import web3_ledger
 from chain.accounts import Signer, address_of, dev_account
@@ -23,11 +26,13 @@ from chain.deploy import Deployment, deploy
 from chain.devnet import devnet_in_thread
 from chain.devnet.blocks import Chain, Refused
 from chain.devnet.database import Database
+from chain.devnet.endpoint import answer_body
 from chain.devnet.methods import Methods
 from chain.errors import (
     AccountUnusable,
     AlreadyActed,
     ChainMismatch,
+    ChainRefused,
     ChainUnreachable,
     CommitmentMissing,
     ContractMismatch,
@@ -201,6 +206,31 @@ class TestHistory:
         assert ledger.history(task) == whole
         monkeypatch.setattr("chain.devnet.methods.MAX_LOGS", 1)
         with pytest.raises(LedgerUnusable, match="refused: query returned more than 1 results"):
+            ledger.history(task)
+
+    def test_asks_for_less_when_a_service_says_so_with_a_status(
+        self, ledger: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def strict(methods: Methods, body: bytes) -> bytes:
+            request = json.loads(body)
+            if request["method"] == "eth_getLogs":
+                query = request["params"][0]
+                if int(query["toBlock"], 16) - int(query["fromBlock"], 16) >= 2:
+                    raise web.HTTPBadRequest
+            return answer_body(methods, body)
+
+        ledger.skip(task, 1)
+        whole = ledger.history(task)
+        monkeypatch.setattr("chain.devnet.endpoint.answer_body", strict)
+        assert ledger.history(task) == whole
+
+    def test_has_no_time_for_a_log_whose_block_is_gone(
+        self, ledger: Web3Ledger, task: int, logs: FoundLogs
+    ) -> None:
+        ledger.history(task)
+        gone = {"blockTimestamp": None, "blockHash": "0x" + "ab" * 32}
+        logs.change(lambda found: [log | gone for log in found])
+        with pytest.raises(ChainRefused, match="ab" * 32):
             ledger.history(task)
 
     def test_takes_times_from_the_blocks_of_nodes_that_give_none_with_the_logs(
@@ -426,6 +456,39 @@ class TestConnection:
         with web_page(body) as url, pytest.raises(LedgerUnusable):
             connect(url)
 
+    def test_json_that_is_too_deep(self) -> None:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(1_000)  # Python's own; py-evm, which a node does not load, lifts it
+        try:
+            with web_page(b"[" * 2_000) as url, pytest.raises(ChainUnreachable, match="Recursion"):
+                connect(url)
+        finally:
+            sys.setrecursionlimit(limit)
+
+    def test_a_status_is_a_refusal(self) -> None:
+        with web_page(b"", 429) as url, pytest.raises(ChainRefused, match="HTTP 429 Too Many"):
+            connect(url)
+
+    @pytest.mark.parametrize("status", [200, 401])
+    def test_no_error_repeats_the_key_in_a_url(self, status: int) -> None:
+        with web_page(b"", status) as url, pytest.raises(LedgerUnusable) as caught:
+            connect(url.replace("//", "//user:hidden@") + "/v3/hidden?key=hidden")
+        assert url in str(caught.value)
+        assert "hidden" not in str(caught.value)
+
+    def test_a_phase_that_there_is_not(
+        self, ledger: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        call = Chain.call
+
+        def spoil(*arguments: Any) -> bytes:
+            words = call(*arguments)
+            return words[: 12 * 32] + (9).to_bytes(32, "big") + words[13 * 32 :]
+
+        monkeypatch.setattr(Chain, "call", spoil)
+        with pytest.raises(ChainUnreachable, match="9 is not a valid Phase"):
+            ledger.task_state(task)
+
     def test_a_chain_that_was_restarted_is_found_again(self, tmp_path: Path) -> None:
         port, database = free_port(), tmp_path / "chain.db"
         funded = [address_of(MEMBERS[0])]
@@ -447,10 +510,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def web_page(body: bytes) -> Iterator[str]:
+def web_page(body: bytes, status: int = 200) -> Iterator[str]:
     class Page(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
