@@ -52,6 +52,8 @@ def devnet(
 
     funded = [_address(text) for text in fund or []]
     if engine is Engine.anvil:
+        if funded:
+            raise Misuse("--fund works with the eth-tester engine only; anvil has funded accounts")
         local_chain.serve_anvil(database, port=port, chain_id=chain_id)
     local_chain.serve(database, port=port, chain_id=chain_id, fund=funded)
 

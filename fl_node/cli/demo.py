@@ -31,6 +31,7 @@ from fl_node.opening import open_task
 from fl_node.store import open_store
 
 WORKSPACES = Path("ganchor-workspace")
+UNEVEN = "dirichlet:0.5"
 
 
 def demo(
@@ -56,17 +57,20 @@ def demo(
         key=lambda signer: int(address_of(signer), 16),
     )
     write_manifest(place.manifest, [address_of(signer) for signer in signers], rounds, seed, data)
+    manifest = read_manifest(place.manifest)
+    # Here first, so that it fails early, and is downloaded once rather than by every node.
+    images = wiring.load_data(manifest, data)
+    partition = UNEVEN if images.labels_N is not None else "iid"
     with running_chain(place, signers) as rpc_url:
         console.print(f"chain    {rpc_url}, kept in {place.database}")
         ledger = deploy_contract(place, rpc_url, signers[0])
         console.print(f"contract {ledger.contract}")
-        manifest = read_manifest(place.manifest)
         genesis = wiring.derive_genesis(manifest)
         task = open_task(ledger, open_store(str(place.store)), manifest, genesis).task
         console.print(
             f"task     {task}: {nodes} members, {rounds} rounds, manifest {place.manifest}"
         )
-        with running_nodes(place, rpc_url, task, signers, data) as running:
+        with running_nodes(place, rpc_url, task, signers, data, partition) as running:
             watch(ledger, task, manifest, running, console)
         report = run_audit(
             rpc_url, place.deployment, str(place.store), task, derive_genesis=True, quiet=True

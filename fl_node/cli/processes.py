@@ -55,40 +55,33 @@ def running_chain(place: Workspace, signers: Sequence[Signer]) -> Iterator[str]:
 
 @contextlib.contextmanager
 def running_nodes(
-    place: Workspace, rpc_url: str, task: int, signers: Sequence[Signer], data: str
+    place: Workspace, rpc_url: str, task: int, signers: Sequence[Signer], data: str, partition: str
 ) -> Iterator[list[Node]]:
     """One process for each member; stopped at the end if they have not ended by themselves."""
+    common = [
+        *("node", "--json", "--task", str(task), "--rpc-url", rpc_url),
+        *("--deployment", str(place.deployment), "--store", str(place.store)),
+        *("--poll", str(POLL_SECONDS), "--data", data, "--partition", partition),
+    ]
     running: list[Node] = []
     try:
         for number, signer in enumerate(signers, start=1):
-            running.append(_start_node(place, rpc_url, task, number, len(signers), signer, data))
+            part = ["--part", f"{number}/{len(signers)}"]
+            running.append(_start_node(place.nodes / str(number), signer, [*common, *part]))
         yield running
     finally:
         for node in running:
             _stop(node.process)
 
 
-def _start_node(
-    place: Workspace,
-    rpc_url: str,
-    task: int,
-    number: int,
-    count: int,
-    signer: Signer,
-    data: str,
-) -> Node:
-    folder = place.nodes / str(number)
+def _start_node(folder: Path, signer: Signer, command: Sequence[str]) -> Node:
     folder.mkdir()
-    command = [
-        *("node", "--json", "--task", str(task), "--rpc-url", rpc_url),
-        *("--deployment", str(place.deployment), "--store", str(place.store)),
-        *("--state", str(folder / "state"), "--poll", str(POLL_SECONDS)),
-        *("--data", data, "--partition", DEMO_PARTITION, "--part", f"{number}/{count}"),
-    ]
     key = {PLAIN_KEY_VARIABLE: "0x" + bytes(signer.key).hex()}
     log = folder / "log.jsonl"
     with log.open("wb") as out, (folder / "errors.log").open("wb") as errors:
-        process = _start(command, stdout=out, stderr=errors, environment=key)
+        process = _start(
+            [*command, "--state", str(folder / "state")], stdout=out, stderr=errors, environment=key
+        )
     return Node(address_of(signer), process, log)
 
 

@@ -26,6 +26,7 @@ from fl_node.store import Store
 if TYPE_CHECKING:
     from fl_node.arrays import Arrays
     from fl_node.learner import Learner
+    from fl_node.learning import Images
 
 PLAIN_KEY_VARIABLE = "GANCHOR_PRIVATE_KEY"
 PASSWORD_VARIABLE = "GANCHOR_PASSWORD"
@@ -179,6 +180,17 @@ def verify_genesis(manifest: Manifest, recorded: bytes) -> None:
         )
 
 
+def load_data(manifest: Manifest, data: str) -> Images:
+    """The pictures that `--data` names, in the manifest's shape.
+
+    Raises:
+        DataUnusable: Unknown or empty data, or a download that failed.
+    """
+    from fl_node import learning
+
+    return learning.load_images(data, learning.gan_options(manifest))
+
+
 def make_learner(
     manifest: Manifest, choice: DataChoice, device: str | None, threads: int
 ) -> Learner:
@@ -190,8 +202,7 @@ def make_learner(
     """
     from fl_node import learning
 
-    model_options = learning.gan_options(manifest)
-    images = learning.load_images(choice.data, model_options)
+    images = load_data(manifest, choice.data)
     if choice.parts > 1:
         rule = learning.parse_partition(choice.partition)
         seed = derive_seed(manifest.seed, "partition")
@@ -199,4 +210,6 @@ def make_learner(
         if labels is None:  # Pictures without classes are all of one.
             labels = np.zeros(len(images.pixels_NCHW), np.int64)
         images = images.subset(learning.partition(rule, labels, choice.parts, seed)[choice.part])
-    return learning.make_learner(model_options, manifest.seed, images, device, threads)
+    return learning.make_learner(
+        learning.gan_options(manifest), manifest.seed, images, device, threads
+    )
