@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.accounts import dev_account, to_address
-from chain.devnet import CHAIN_ID, FUNDS_WEI, devnet_in_thread, serve_anvil
+from chain.devnet import CHAIN_ID, FUNDS_WEI, devnet_in_thread, serve, serve_anvil
 from chain.devnet.anvil import anvil_command
 from chain.devnet.blocks import Chain
 from chain.devnet.database import Database
@@ -493,7 +493,8 @@ class TestDurability:
             balance = client.result("eth_getBalance", RICH.address, "latest")
             os.kill(process.pid, signal.SIGKILL)
             assert process.wait() == -signal.SIGKILL
-        with devnet_process(tmp_path / "chain.db") as (client, _):
+        with devnet_in_thread(tmp_path / "chain.db", fund=[RICH.address]) as url:
+            client = Client(url)
             assert [client.receipt(transaction) for transaction in sent] == receipts
             assert client.result("eth_getLogs", {"fromBlock": "earliest"}) == logs
             refunded = client.result("eth_getBlockByNumber", head["number"], True)
@@ -503,9 +504,11 @@ class TestDurability:
             client.send()
 
     def test_a_termination_is_clean(self, tmp_path: Path) -> None:
-        with devnet_process(tmp_path / "chain.db") as (_, process):
-            process.terminate()
-            assert process.wait(timeout=10) == 0
+        def terminate(_url: str) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+        serve(tmp_path / "chain.db", port=0, on_ready=terminate)
+        Database(tmp_path / "chain.db").close()  # it let go of the file
 
     def test_a_kill_in_the_middle_of_the_work_loses_nothing_that_was_answered(
         self, tmp_path: Path
@@ -528,7 +531,8 @@ class TestDurability:
             assert enough.wait(30)
             os.kill(process.pid, signal.SIGKILL)
             worker.join()
-        with devnet_process(tmp_path / "chain.db") as (client, _):
+        with devnet_in_thread(tmp_path / "chain.db") as url:
+            client = Client(url)
             assert all(client.receipt(transaction)["status"] == "0x1" for transaction in sent)
             logs = client.result("eth_getLogs", {"fromBlock": "earliest"})
             assert client.nonce(RICH.address) == len(logs) >= len(sent)
@@ -589,12 +593,9 @@ class TestUnusable:
             pass
 
     def test_a_port_that_is_taken(self, client: Client, tmp_path: Path) -> None:
-        port = client.url.rsplit(":", 1)[1]
-        program = "from chain.devnet import serve; from pathlib import Path; import sys\n"
-        program += f"serve(Path(sys.argv[1]), port={port})"
-        command = [sys.executable, "-c", program, str(tmp_path / "chain.db")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert f"DevnetUnusable: cannot listen on 127.0.0.1:{port}" in done.stderr
+        port = int(client.url.rsplit(":", 1)[1])
+        with pytest.raises(DevnetUnusable, match=f"cannot listen on 127.0.0.1:{port}"):
+            serve(tmp_path / "chain.db", port=port)
 
     def test_anvil_that_is_not_installed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
