@@ -1,7 +1,7 @@
 """What can go wrong between Python and the ledger.
 
 LedgerError
-├── LedgerUnusable          the caller, or the set-up, is at fault: nothing was sent
+├── LedgerUnusable          the caller, the node or the set-up is at fault
 │   ├── ChainUnreachable      no answer at the endpoint
 │   ├── ChainRefused          the node refused, for now
 │   ├── ChainMismatch         another chain id than expected
@@ -28,11 +28,11 @@ class LedgerError(Exception):
 
 
 class LedgerUnusable(LedgerError):
-    """The set-up is at fault; nothing was sent."""
+    """The caller, the node or the set-up is at fault."""
 
 
 class ChainUnreachable(LedgerUnusable):
-    """No JSON-RPC answer at the endpoint."""
+    """No JSON-RPC answer at the endpoint. What was sent may have arrived."""
 
 
 class ChainRefused(LedgerUnusable):

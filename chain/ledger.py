@@ -16,7 +16,7 @@ class Ledger(Protocol):
     """The training ledger as one account sees it.
 
     Every call that writes raises the `CallRejected` of its reason and then has changed nothing; every call may raise
-    `ChainUnreachable`.
+    `ChainUnreachable` or `ChainRefused`.
     """
 
     @property
