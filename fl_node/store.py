@@ -43,9 +43,10 @@ def open_store(where: str | Path, must_exist: bool = False) -> Store:
     """Open a store.
 
     Args:
-        where: A folder (made if it is not there, unless it must exist), or a URL: file://, memory://, s3://bucket/prefix,
-            gs://bucket/prefix, az://account/container/prefix, or http(s)://host/prefix. Credentials
-            and endpoints come from each service's environment variables, such as AWS_ENDPOINT_URL.
+        where: A folder, made if it is not there, or a URL: file://, memory://, s3://bucket/prefix, gs://bucket/prefix,
+            az://account/container/prefix, or http(s)://host/prefix. Credentials and endpoints come from each
+            service's environment variables, such as AWS_ENDPOINT_URL.
+        must_exist: Refuse a folder that is not there, instead of making it.
 
     Raises:
         StoreUnusable: Not a folder or URL of these kinds, or the folder cannot be made, or is not there.

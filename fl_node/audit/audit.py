@@ -104,6 +104,7 @@ def _settled(ledger: Ledger, task: int) -> tuple[TaskState, Sequence[Entry]]:
 def a9_metrics(
     findings: Findings, rounds: Sequence[AuditedRound], reported: Reported | None
 ) -> None:
+    """Compare what was reported with the recorded losses' means, round by round; without a report it is clean."""
     findings.reach("A9")
     if reported is None:
         return

@@ -25,6 +25,7 @@ def a1_contract(findings: Findings, connect: Callable[[], Ledger]) -> Ledger | N
 def a2_log_complete(
     findings: Findings, ledger: Ledger, task: int, state: TaskState, entries: Sequence[Entry]
 ) -> None:
+    """Fold the log and compare with the contract's head."""
     findings.reach("A2")
     head = head_of(ledger.chain_id, ledger.contract, task, entries)
     if head != state.history_head:
@@ -39,6 +40,7 @@ def a2_log_complete(
 def a3_rules_obeyed(
     findings: Findings, ledger: Ledger, task: int, entries: Sequence[Entry]
 ) -> None:
+    """Repeat every call that the log shows; the first divergence is the finding, as what follows depends on it."""
     findings.reach("A3")
     divergence = replay(ledger.chain_id, ledger.contract, task, entries)
     if divergence is None:
@@ -58,6 +60,7 @@ def a3_rules_obeyed(
 
 
 def a8_parents(findings: Findings, state: TaskState, recorded: Sequence[RecordedRound]) -> None:
+    """Follow the models from the genesis to the contract's current one."""
     findings.reach("A8")
     parent = state.genesis_digest
     for number, one in enumerate(recorded, start=1):
