@@ -12,7 +12,7 @@ from fl_node.agreement import check_agreement
 from fl_node.arrays import Arrays
 from fl_node.audit.findings import Findings
 from fl_node.encoding import decode_model, digest_of, encode_model
-from fl_node.errors import BadData, BlobMissing, BlobOversized, BlobTampered
+from fl_node.errors import BadData, BlobMissing, BlobOversized, BlobTampered, ManifestInvalid
 from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from fl_node.record import RecordedRound, chosen
 from fl_node.round import Aggregated, Model, aggregate_round, load_model
@@ -65,16 +65,30 @@ def a4_agreement(
             actual=difference.chain,
         )
     if derive_genesis:
-        derived = digest_of(encode_model(derive_genesis(manifest)))
-        if derived != state.genesis_digest:
-            findings.add(
-                "A4",
-                "the genesis does not follow from the manifest's seed",
-                expected=derived.hex(),
-                actual=state.genesis_digest.hex(),
-            )
+        a4_genesis(findings, state.genesis_digest, manifest, derive_genesis)
     blob_bytes = len(manifest.to_bytes()) + size_of(schema_of(genesis.arrays))
     return Agreement(manifest, genesis, blob_bytes)
+
+
+def a4_genesis(
+    findings: Findings,
+    recorded: bytes,
+    manifest: Manifest,
+    derive_genesis: Callable[[Manifest], Arrays],
+) -> None:
+    """Derive the genesis again. That it cannot be derived is the coordinator's fault, not a reason to stop."""
+    try:
+        derived = digest_of(encode_model(derive_genesis(manifest)))
+    except ManifestInvalid as fault:
+        findings.add("A4", f"the genesis cannot be derived: {fault}", actual=recorded.hex())
+        return
+    if derived != recorded:
+        findings.add(
+            "A4",
+            "the genesis does not follow from the manifest's seed",
+            expected=derived.hex(),
+            actual=recorded.hex(),
+        )
 
 
 def a5_to_a7_round(

@@ -21,10 +21,12 @@ from chain.types import (
     UpdateCommitted,
     UpdateRevealed,
 )
+from fl_node.arrays import Arrays
 from fl_node.audit import AuditReport, Status, audit
 from fl_node.audit.report import weighted_loss
 from fl_node.encoding import encode_model
-from fl_node.errors import AuditImpossible
+from fl_node.errors import AuditImpossible, ManifestInvalid
+from fl_node.manifest import Manifest
 from fl_node.store import key_of
 
 
@@ -220,6 +222,14 @@ class TestStore:
         other = {name: array + np.float32(1) for name, array in small_genesis().items()}
         report = audit_of(finished, derive_genesis=lambda manifest: other)
         assert steps_with_findings(report) == ["A4"]
+
+    def test_a4_finds_a_manifest_that_gives_no_genesis(self, finished: Federation) -> None:
+        def derive(manifest: Manifest) -> Arrays:
+            raise ManifestInvalid("strategy.share: 'encoder.*' matches no tensor")
+
+        report = audit_of(finished, derive_genesis=derive)
+        assert steps_with_findings(report) == ["A4"]
+        assert "'encoder.*' matches no tensor" in report.findings[0].message
 
     @pytest.mark.parametrize("number", [0, 1])
     def test_a7_finds_a_tampered_aggregate(self, finished: Federation, number: int) -> None:
