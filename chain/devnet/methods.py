@@ -28,6 +28,7 @@ from chain.devnet.params import (
     to_choice,
     to_count,
     to_data,
+    to_list,
     to_quantity,
     to_record,
     to_slot,
@@ -80,7 +81,7 @@ class Methods:
             "net_version": lambda: str(chain_id),
             "net_listening": lambda: True,
             "eth_chainId": lambda: quantity(chain_id),
-            "eth_accounts": list,
+            "eth_accounts": lambda: [],
             "eth_syncing": lambda: False,
             "eth_blockNumber": lambda: quantity(self._chain.head.block_number),
             "eth_getBlockByNumber": self._block_by_number,
@@ -198,7 +199,8 @@ class Methods:
             "gasUsedRatio": [header.gas_used / header.gas_limit for header in headers],
         }
         if percentiles:
-            answer["reward"] = [[quantity(PRIORITY_FEE_WEI)] * len(percentiles) for _ in headers]
+            reward = [quantity(PRIORITY_FEE_WEI)] * len(to_list(percentiles))
+            answer["reward"] = [reward for _ in headers]
         return answer
 
     # -- for tests and demos only

@@ -55,6 +55,13 @@ def to_record(value: Any) -> Json:
     return value
 
 
+def to_list(value: Any) -> list[Any]:
+    """A JSON array."""
+    if not isinstance(value, list):
+        raise ParamsInvalid(f"expected an array, got {str(value)[:80]!r}")
+    return value
+
+
 def to_choice(value: Any, length: int) -> Choice:
     """What a log filter allows in one place: anything, one value, or one of several."""
     if value is None or value == []:

@@ -191,6 +191,8 @@ class TestParams:
             ("eth_getLogs", [{"topics": 1}]),
             ("eth_getLogs", [{"address": 1}]),
             ("eth_getLogs", [{"fromBlock": "0x1", "toBlock": "0x0"}]),
+            ("eth_accounts", [None]),
+            ("eth_feeHistory", ["0x1", "latest", 50]),
             ("evm_increaseTime", ["soon"]),
         ],
     )
