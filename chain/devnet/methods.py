@@ -81,7 +81,7 @@ class Methods:
             "net_version": lambda: str(chain_id),
             "net_listening": lambda: True,
             "eth_chainId": lambda: quantity(chain_id),
-            "eth_accounts": lambda: [],
+            "eth_accounts": self._accounts,
             "eth_syncing": lambda: False,
             "eth_blockNumber": lambda: quantity(self._chain.head.block_number),
             "eth_getBlockByNumber": self._block_by_number,
@@ -161,6 +161,9 @@ class Methods:
         return first, last
 
     # -- state
+
+    def _accounts(self) -> list[str]:
+        return []  # keys stay with their owners: the devnet signs nothing
 
     def _balance(self, address: Any, tag: Any = "latest") -> str:
         return quantity(self._state(tag).get_balance(to_data(address, 20)))
