@@ -9,7 +9,7 @@ from chain.types import TaskOpened
 from fl_node.arrays import Arrays
 from fl_node.encoding import encode_model
 from fl_node.errors import ManifestInvalid
-from fl_node.manifest import Manifest
+from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest
 from fl_node.store import Store
 
 
@@ -34,7 +34,7 @@ def open_task(ledger: Ledger, store: Store, manifest: Manifest, genesis: Arrays)
         genesis: The shared tensors that round 1 starts from.
 
     Raises:
-        ManifestInvalid: The genesis is larger than `limits.model_bytes`.
+        ManifestInvalid: The genesis is larger than `limits.model_bytes`, or the manifest than 1 MiB.
         StoreUnusable, CallRejected, ChainUnreachable: As store and ledger do.
     """
     blob = encode_model(genesis)
@@ -43,8 +43,13 @@ def open_task(ledger: Ledger, store: Store, manifest: Manifest, genesis: Arrays)
             f"manifest: limits.model_bytes is {manifest.limits.model_bytes}, "
             f"but the model has {len(blob)} bytes"
         )
+    text = manifest.to_bytes()
+    if len(text) > MAX_MANIFEST_BYTES:
+        raise ManifestInvalid(
+            f"manifest: {len(text)} bytes in canonical form; at most {MAX_MANIFEST_BYTES} are allowed"
+        )
     genesis_digest = store.put(blob)
-    manifest_digest = store.put(manifest.to_bytes())
+    manifest_digest = store.put(text)
     receipt = ledger.open_task(
         manifest_digest, genesis_digest, manifest.addresses, manifest.terms()
     )

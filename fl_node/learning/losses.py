@@ -23,13 +23,24 @@ def discriminator_loss(loss: Loss, real_logits_N: Tensor, fake_logits_N: Tensor)
     return F.softplus(fake_logits_N - real_logits_N).mean()
 
 
-def generator_loss(loss: Loss, real_logits_N: Tensor, fake_logits_N: Tensor) -> Tensor:
-    """The generator's loss; sources as for the discriminator's. bce is the non-saturating form."""
+def generator_loss(loss: Loss, real_logits_N: Tensor | None, fake_logits_N: Tensor) -> Tensor:
+    """The generator's loss; sources as for the discriminator's. bce is the non-saturating form.
+
+    Args:
+        loss: Which.
+        real_logits_N: Of the batch's real pictures; only a loss that `compares_with_real` wants them.
+        fake_logits_N: Of the generator's.
+    """
     if loss == "bce":
         return F.softplus(-fake_logits_N).mean()
     if loss == "hinge":
         return -fake_logits_N.mean()
     return F.softplus(real_logits_N - fake_logits_N).mean()
+
+
+def compares_with_real(loss: Loss) -> bool:
+    """Whether the generator's loss needs the logits of real pictures, which cost another pass."""
+    return loss == "relativistic"
 
 
 def gradient_penalty(logits_N: Tensor, x_NCHW: Tensor) -> Tensor:

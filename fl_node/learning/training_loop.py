@@ -12,7 +12,12 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fl_node.errors import TrainingDiverged
 from fl_node.learner import Progress, no_progress
-from fl_node.learning.losses import discriminator_loss, generator_loss, gradient_penalty
+from fl_node.learning.losses import (
+    compares_with_real,
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+)
 from fl_node.learning.options import GanOptions
 from fl_node.learning.tensors import module_tensors
 from fl_node.seeds import derive_seed
@@ -97,9 +102,11 @@ def train_steps(
 
         # Generator, against the discriminator that has just learnt; the same fakes serve both.
         with _autocast(device):
-            with torch.no_grad():
-                real_logits = discriminator(x_real)
-            loss = generator_loss(options.loss, real_logits.float(), discriminator(x_fake).float())
+            real_logits = None
+            if compares_with_real(options.loss):
+                with torch.no_grad():
+                    real_logits = discriminator(x_real).float()
+            loss = generator_loss(options.loss, real_logits, discriminator(x_fake).float())
         training.generator_adam.zero_grad()
         loss.backward(inputs=list(generator.parameters()))
         training.generator_adam.step()
