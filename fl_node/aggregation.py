@@ -41,15 +41,19 @@ def weighted_mean(parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]
 
     Source: McMahan et al. 2017, Algorithm 1 (arXiv:1602.05629).
     """
-    sums = {name: np.zeros(array.size) for name, array in parent.items()}
+    sums: dict[str, Float64] = {}
     weight = 0
     for update in ascending(updates):
         weight += update.header.num_examples
-        for name, total in sums.items():
-            _add_scaled(total, update.arrays[name].reshape(-1), update.header.num_examples)
+        for name in parent:
+            values = update.arrays[name].reshape(-1)
+            if name in sums:
+                _add_scaled(sums[name], values, update.header.num_examples)
+            else:
+                sums[name] = _scaled(values, update.header.num_examples)
     if not weight:
         return dict(parent)
-    return {name: _moved(parent[name], total, weight) for name, total in sums.items()}
+    return {name: _moved(parent[name], sums.pop(name), weight) for name in parent}
 
 
 COMBINE: Mapping[str, Combine] = {"weighted_mean": weighted_mean}
@@ -77,6 +81,15 @@ def chunks(size: int) -> Iterator[slice]:
     """Cut the range from 0 to `size` into slices of `CHUNK`, the last one shorter."""
     for start in range(0, size, CHUNK):
         yield slice(start, min(start + CHUNK, size))
+
+
+def _scaled(values: Array, weight: int) -> Float64:
+    """weight * values."""
+    scaled = np.empty(values.size)
+    for part in chunks(values.size):
+        scaled[part] = values[part]
+        np.multiply(scaled[part], float(weight), out=scaled[part])
+    return scaled
 
 
 def _add_scaled(total: Float64, values: Array, weight: int) -> None:

@@ -129,7 +129,7 @@ ema_half_life = 30
 [strategy]
 preset = "fedavg"
 share = ["*"]
-work = {{ steps = 140 }}
+work = {{ steps = 120 }}
 
 [rounds]
 count = {rounds}
