@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from running import PARTITION, signers, tiny_manifest
-from test_simulation import simulated
+from test_same_bytes import simulated
 
 from chain.accounts import address_of
 from chain.deploy import Deployment, deploy, write_deployment
