@@ -60,11 +60,12 @@ def node(
     if ledger.account not in manifest.addresses:
         raise Misuse(f"{ledger.account} is not a member of task {task}")
     membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
-    choice = wiring.choose_data(data, partition, part)
+    own_part = wiring.read_part(partition, part)
     display = JsonDisplay() if as_json else PeopleDisplay()
     with NodeState(state, membership) as folder, display:
         display.started(ledger.account, task)
-        learner = wiring.make_learner(manifest, choice, device, threads)
+        images = wiring.part_of(manifest, wiring.load_data(manifest, data), own_part)
+        learner = wiring.make_learner(manifest, images, device, threads)
         wiring.verify_genesis(manifest, ledger.task_state(task).genesis_digest)
         participant = Participant(
             ledger, blobs, learner, task, manifest, folder, progress=display.progress

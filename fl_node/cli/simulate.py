@@ -35,11 +35,14 @@ def simulate(
     """Train a manifest's task in one process, with no chain. Same seeds, same bytes as the run on the chain."""
     manifest = read_manifest(manifest_file)
     members = manifest.addresses
-    learners = {
-        member: wiring.make_learner(
-            manifest, wiring.DataChoice(data, partition, index, len(members)), device, threads
-        )
+    images = wiring.load_data(manifest, data)
+    parts = {
+        member: wiring.part_of(manifest, images, wiring.Part(partition, index, len(members)))
         for index, member in enumerate(members)
+    }
+    learners = {
+        member: wiring.make_learner(manifest, part, device, threads)
+        for member, part in parts.items()
     }
     store = open_store(out) if out else None
     console = Console(stderr=as_json)

@@ -137,25 +137,24 @@ def members_of(ledger: Ledger, task: int) -> tuple[Address, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class DataChoice:
-    """What `--data`, `--partition` and `--part` say together."""
+class Part:
+    """What `--partition` and `--part` say together: which part, from 0, of how many."""
 
-    data: str
     partition: str
-    part: int
-    parts: int
+    index: int
+    count: int
 
 
-def choose_data(data: str, partition: str, part: str) -> DataChoice:
+def read_part(partition: str, part: str) -> Part:
     """Read `--part` as I/N, from 1/N to N/N.
 
     Raises:
         Misuse: It is not of that form.
     """
-    index, _, parts = part.partition("/")
-    if not (index.isdecimal() and parts.isdecimal() and 1 <= int(index) <= int(parts)):
+    index, _, count = part.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
         raise Misuse(f"--part is {part!r}; allowed is I/N with I from 1 to N, such as 1/3")
-    return DataChoice(data, partition, int(index) - 1, int(parts))
+    return Part(partition, int(index) - 1, int(count))
 
 
 def derive_genesis(manifest: Manifest) -> Arrays:
@@ -191,25 +190,33 @@ def load_data(manifest: Manifest, data: str) -> Images:
     return learning.load_images(data, learning.gan_options(manifest))
 
 
-def make_learner(
-    manifest: Manifest, choice: DataChoice, device: str | None, threads: int
-) -> Learner:
-    """The learner of one member, with its data loaded.
+def part_of(manifest: Manifest, images: Images, part: Part) -> Images:
+    """One member's part of a data set that is dealt out; the same for the same manifest seed.
 
     Raises:
-        DataUnusable: Unknown or empty data, or it cannot be dealt out as asked.
+        DataUnusable: It cannot be dealt out as asked.
+    """
+    from fl_node import learning
+
+    if part.count == 1:
+        return images
+    rule = learning.parse_partition(part.partition)
+    seed = derive_seed(manifest.seed, "partition")
+    labels = images.labels_N
+    if labels is None:  # Pictures without classes are all of one.
+        labels = np.zeros(len(images.pixels_NCHW), np.int64)
+    return images.subset(learning.partition(rule, labels, part.count, seed)[part.index])
+
+
+def make_learner(manifest: Manifest, images: Images, device: str | None, threads: int) -> Learner:
+    """The learner of one member, on its own pictures.
+
+    Raises:
+        DataUnusable: Too few pictures.
         DeviceUnusable: No such device.
     """
     from fl_node import learning
 
-    images = load_data(manifest, choice.data)
-    if choice.parts > 1:
-        rule = learning.parse_partition(choice.partition)
-        seed = derive_seed(manifest.seed, "partition")
-        labels = images.labels_N
-        if labels is None:  # Pictures without classes are all of one.
-            labels = np.zeros(len(images.pixels_NCHW), np.int64)
-        images = images.subset(learning.partition(rule, labels, choice.parts, seed)[choice.part])
     return learning.make_learner(
         learning.gan_options(manifest), manifest.seed, images, device, threads
     )

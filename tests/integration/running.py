@@ -12,7 +12,7 @@ from chain.accounts import Signer, address_of, dev_account
 from chain.deploy import Deployment
 from chain.types import Address
 from chain.web3_ledger import Web3Ledger
-from fl_node.cli.wiring import DataChoice, connect, make_learner
+from fl_node.cli.wiring import Part, connect, load_data, make_learner, part_of
 from fl_node.learner import Learner
 from fl_node.manifest import Manifest, build_manifest
 from fl_node.participant import Action, Participant
@@ -44,8 +44,9 @@ def tiny_manifest(count: int = 3, **changes: Any) -> Manifest:
 
 def learner_of(manifest: Manifest, member: Address) -> Learner:
     members = manifest.addresses
-    choice = DataChoice("digits", PARTITION, members.index(member), len(members))
-    return make_learner(manifest, choice, "cpu", 1)
+    part = Part(PARTITION, members.index(member), len(members))
+    images = part_of(manifest, load_data(manifest, "digits"), part)
+    return make_learner(manifest, images, "cpu", 1)
 
 
 @dataclass
