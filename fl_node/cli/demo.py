@@ -20,7 +20,7 @@ from chain.types import Address, Entry, RoundFinalised, RoundOpened, TaskOpened
 from chain.web3_ledger import Web3Ledger
 from fl_node.audit import AuditReport
 from fl_node.cli import options, wiring
-from fl_node.cli.audit import run_audit
+from fl_node.cli.audit import WITH_FINDINGS, run_audit
 from fl_node.cli.processes import running_chain, running_nodes
 from fl_node.cli.tables import print_audit, rounds_table
 from fl_node.cli.watching import watch
@@ -78,6 +78,20 @@ def demo(
         gas = gas_by_round(ledger, task)
     seconds = round(time.monotonic() - started, 1)
     draw_samples(place, manifest, report)
+    summary = write_reports(place, report, gas, seconds)
+    console.print(rounds_table(report.rounds, gas))
+    print_audit(console, report)
+    describe(place, summary, console)
+    if as_json:
+        typer.echo(json.dumps(summary))
+    if report.findings:
+        raise typer.Exit(WITH_FINDINGS)
+
+
+def write_reports(
+    place: Workspace, report: AuditReport, gas: dict[int, int], seconds: float
+) -> dict[str, Any]:
+    """Leave audit.json and report.json; give what `--json` prints."""
     summary = {
         "audit": report.verdict,
         "rounds": len(report.rounds),
@@ -86,17 +100,10 @@ def demo(
         "final_digest": report.final_digest,
         "workspace": str(place.folder.resolve()),
     }
+    rounds = report_rounds(report.rounds, gas)
     place.audit.write_text(json.dumps(report.to_json(), indent=1) + "\n")
-    place.report.write_text(
-        json.dumps({**summary, "rounds": report_rounds(report.rounds, gas)}, indent=1) + "\n"
-    )
-    console.print(rounds_table(report.rounds, gas))
-    print_audit(console, report)
-    describe(place, summary, console)
-    if as_json:
-        typer.echo(json.dumps(summary))
-    if report.findings:
-        raise typer.Exit(1)
+    place.report.write_text(json.dumps({**summary, "rounds": rounds}, indent=1) + "\n")
+    return summary
 
 
 def write_manifest(
