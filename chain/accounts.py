@@ -140,6 +140,12 @@ def dev_account(seed: int, index: int) -> Signer:
     )
 
 
+def dev_accounts(seed: int, count: int) -> list[Signer]:
+    """The first `count` dev accounts of a seed, in ascending order of address: position = index of a member."""
+    made = (dev_account(seed, index) for index in range(count))
+    return sorted(made, key=lambda signer: int(address_of(signer), 16))
+
+
 def _signer(key: bytes) -> Signer:
     account: LocalAccount = Account.from_key(key)
     return account

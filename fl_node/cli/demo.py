@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from chain.accounts import Signer, address_of, dev_account
+from chain.accounts import Signer, address_of, dev_accounts
 from chain.deploy import deploy, read_deployment, write_deployment
 from chain.types import Address, Entry, RoundFinalised, RoundOpened, TaskOpened
 from chain.web3_ledger import Web3Ledger
@@ -25,9 +25,9 @@ from fl_node.cli.processes import running_chain, running_nodes
 from fl_node.cli.tables import print_audit, rounds_table
 from fl_node.cli.watching import watch
 from fl_node.cli.workspace import Workspace, free_workspace, report_rounds
-from fl_node.encoding import decode_model
 from fl_node.manifest import Manifest, read_manifest
 from fl_node.opening import open_task
+from fl_node.round import load_model
 from fl_node.store import open_store
 
 WORKSPACES = Path("ganchor-workspace")
@@ -52,10 +52,7 @@ def demo(
     place = Workspace(workspace or free_workspace(WORKSPACES))
     place.create()
     console = Console(stderr=as_json)
-    signers = sorted(
-        (dev_account(seed, index) for index in range(nodes)),
-        key=lambda signer: int(address_of(signer), 16),
-    )
+    signers = dev_accounts(seed, nodes)
     write_manifest(place.manifest, [address_of(signer) for signer in signers], rounds, seed, data)
     manifest = read_manifest(place.manifest)
     # Here first, so that it fails early, and is downloaded once rather than by every node.
@@ -180,10 +177,11 @@ def draw_samples(place: Workspace, manifest: Manifest, report: AuditReport) -> N
 
     store = open_store(str(place.store))
     for one in report.rounds:
-        model = decode_model(
-            store.get(bytes.fromhex(one.aggregate_digest), manifest.limits.model_bytes)
+        digest = bytes.fromhex(one.aggregate_digest)
+        model = load_model(store, digest, manifest.limits.model_bytes)
+        sample_grid(
+            gan_options(manifest), model.arrays, place.samples / f"round-{one.round:03}.png"
         )
-        sample_grid(gan_options(manifest), model, place.samples / f"round-{one.round:03}.png")
 
 
 def describe(place: Workspace, summary: dict[str, Any], console: Console) -> None:

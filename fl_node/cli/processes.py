@@ -18,7 +18,6 @@ from fl_node.cli.wiring import PLAIN_KEY_VARIABLE
 from fl_node.cli.workspace import Workspace
 from fl_node.errors import GanchorError
 
-DEMO_PARTITION = "dirichlet:0.5"
 POLL_SECONDS = 0.2
 STOP_SECONDS = 10
 

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from workload import RestingLearner, dcgan_sized
 
-from chain.accounts import Signer, address_of, dev_account
+from chain.accounts import Signer, address_of, dev_accounts
 from chain.deploy import Deployment, deploy
 from chain.web3_ledger import Web3Ledger
 from fl_node.manifest import Manifest, build_manifest
@@ -54,10 +54,7 @@ def main() -> None:
 
 def measure(folder: Path, nodes: int, rounds: int) -> dict[str, float]:
     """Run a task and measure it."""
-    signers = sorted(
-        (dev_account(0, index) for index in range(nodes)),
-        key=lambda signer: int(address_of(signer), 16),
-    )
+    signers = dev_accounts(0, nodes)
     manifest = build_manifest(
         {
             "name": "coordination",
@@ -128,11 +125,7 @@ def take_one_part(
     ready: Barrier,
 ) -> None:
     """One node, in its own process."""
-    signer = next(
-        signer
-        for signer in (dev_account(0, number) for number in range(len(manifest.members)))
-        if address_of(signer) == manifest.members[index]
-    )
+    signer = dev_accounts(0, len(manifest.members))[index]
     ledger = Web3Ledger(rpc_url, deployed.address, signer, first_block=deployed.block)
     membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
     state = NodeState(folder / f"node-{index}", membership)

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from chain.accounts import (
     DEV_CHAIN_IDS,
+    address_of,
     create_keystore,
     dev_account,
+    dev_accounts,
     open_keystore,
     open_plain_key,
     to_address,
@@ -137,3 +139,12 @@ class TestDevAccount:
     def test_a_key_is_not_in_the_repr(self) -> None:
         signer = dev_account(7, 0)
         assert signer.key.hex() not in repr(signer) + str(signer)
+
+
+def test_dev_accounts_stand_in_the_order_of_members() -> None:
+    accounts = dev_accounts(3, 5)
+    numbers = [int(address_of(account), 16) for account in accounts]
+    assert numbers == sorted(numbers)
+    assert {address_of(account) for account in accounts} == {
+        address_of(dev_account(3, index)) for index in range(5)
+    }

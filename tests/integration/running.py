@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chain.accounts import Signer, address_of, dev_account
+from chain.accounts import Signer, address_of, dev_accounts
 from chain.deploy import Deployment
 from chain.types import Address
 from chain.web3_ledger import Web3Ledger
@@ -24,8 +24,7 @@ PARTITION = "dirichlet:0.5"
 
 def signers(count: int) -> list[Signer]:
     """Accounts in ascending order of address: position = index on chain."""
-    made = (dev_account(7, index) for index in range(count))
-    return sorted(made, key=lambda signer: int(address_of(signer), 16))
+    return dev_accounts(7, count)
 
 
 def tiny_manifest(count: int = 3, **changes: Any) -> Manifest:
