@@ -13,3 +13,17 @@ Arrays = Mapping[str, Array]
 """Tensor name, as in the model's `state_dict`, to array. C order."""
 
 Float64 = NDArray[np.float64]
+
+
+def prefixed(prefix: str, arrays: Arrays) -> dict[str, Array]:
+    """The same arrays, each name after the prefix."""
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def unprefixed(prefix: str, arrays: Arrays) -> dict[str, Array]:
+    """The arrays whose names begin with the prefix, without it."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }

@@ -17,8 +17,8 @@ import numpy as np
 
 from chain.types import Address
 from fl_node.arrays import Array, Arrays
+from fl_node.canonical import canonical_json, parse_json
 from fl_node.errors import BlobMalformed, Misuse
-from fl_node.manifest import canonical_json, parse_json
 from fl_node.tensors import Blob, Schema, Spec, decode_tensors, encode_tensors, schema_of, size_of
 
 UPDATE_FORMAT = 1

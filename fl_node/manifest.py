@@ -6,67 +6,26 @@ digest says which algorithm ran even when the defaults of a later version differ
 
 from __future__ import annotations
 
-import json
-import re
 import tomllib
-from decimal import Decimal, InvalidOperation
-from itertools import accumulate
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from chain.accounts import to_address
 from chain.types import BASIS_POINTS, MAX_MEMBERS, Address, Terms
+from fl_node.canonical import canonical_json, parse_json
 from fl_node.errors import BlobMalformed, ManifestInvalid
+from fl_node.fields import Fraction, Number, Section
 
 MANIFEST_FORMAT: Final = 1
 MAX_MANIFEST_BYTES = 1 << 20
-MAX_JSON_DEPTH = 32
 
-_JSON_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
-
-
-def _as_decimal(value: object) -> object:
-    # A float has been rounded already; TOML and JSON numbers arrive as Decimal or str instead.
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return value
-    try:
-        return Decimal(value)
-    except InvalidOperation:
-        raise ValueError("expected a number") from None
-
-
-def _plain(value: Decimal) -> str:
-    return format(value.normalize(), "f")
-
-
-Number = Annotated[
-    Decimal,
-    BeforeValidator(_as_decimal),
-    PlainSerializer(_plain),
-    Field(allow_inf_nan=False, max_digits=28, decimal_places=18),
-]
-"""An exact decimal, written in JSON as a string without exponent or trailing zeros."""
-
-Fraction = Annotated[Number, Field(gt=0, le=1, decimal_places=4)]
 Member = Annotated[str, AfterValidator(to_address)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
-
-
-class DataSchema(_Section):
+class DataSchema(Section):
     """What every member's data must look like: square pictures, scaled to values in [-1, 1]."""
 
     channels: Literal[1, 3] = 1
@@ -75,7 +34,7 @@ class DataSchema(_Section):
     """Share of a member's data that is never trained on, only measured on."""
 
 
-class GanLearner(_Section):
+class GanLearner(Section):
     """A DCGAN: its two networks, its objective and its optimisers (Radford et al. 2015, arXiv:1511.06434)."""
 
     kind: Literal["gan"] = "gan"
@@ -102,7 +61,7 @@ class GanLearner(_Section):
     """Steps after which a generator weight counts half in its exponential average; 0 keeps none."""
 
 
-class Work(_Section):
+class Work(Section):
     """How much a member trains in a round: a number of optimiser steps, or of passes over its data."""
 
     steps: Annotated[int, Field(ge=1)] | None = None
@@ -115,7 +74,7 @@ class Work(_Section):
         return self
 
 
-class Strategy(_Section):
+class Strategy(Section):
     """Independent choices that together are a federated algorithm."""
 
     share: Annotated[tuple[str, ...], Field(min_length=1)] = ("*",)
@@ -132,7 +91,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Names for well-known combinations. A preset is a starting point: choices written beside it win."""
 
 
-class Rounds(_Section):
+class Rounds(Section):
     """How rounds run; on chain these are the task's terms (contracts/ITrainingLedger.sol)."""
 
     count: Annotated[int, Field(ge=1, le=65_535)]
@@ -145,7 +104,7 @@ class Rounds(_Section):
     quorum: Annotated[Number, Field(ge=0.5, lt=1, decimal_places=4)] = Decimal("0.5")
 
 
-class Limits(_Section):
+class Limits(Section):
     """What an update may be at most; one that is more is left out."""
 
     update_norm: Annotated[Number, Field(gt=0)] = Decimal(1000)
@@ -154,7 +113,7 @@ class Limits(_Section):
     model_bytes: Annotated[int, Field(ge=1)] = 1 << 30
 
 
-class Manifest(_Section):
+class Manifest(Section):
     """A task, whole. Field by field: docs/manifest.md."""
 
     format: Literal[1] = MANIFEST_FORMAT
@@ -221,47 +180,6 @@ class Manifest(_Section):
     def to_bytes(self) -> bytes:
         """The canonical JSON that is stored and hashed (docs/protocol.md)."""
         return canonical_json(self.model_dump(mode="json"))
-
-
-def canonical_json(value: object) -> bytes:
-    """Encode a value so that equal values give equal bytes: UTF-8, sorted keys, no spaces, no NaN.
-
-    Args:
-        value: Dicts with text keys, lists, text, ints, bools and None; no floats, whose text differs between languages.
-
-    Raises:
-        TypeError: A float or another type is in the value.
-    """
-    _refuse_floats(value)
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode()
-
-
-def parse_json(text: str) -> Any:
-    """Parse JSON that somebody else wrote; fractions become `Decimal`.
-
-    Raises:
-        ValueError: Not JSON, or nested more than `MAX_JSON_DEPTH` deep. The parser itself would run out of stack
-            there, and with the recursion limit that py-evm sets it takes the process with it.
-    """
-    brackets = (token for token in _JSON_TOKENS.findall(text) if len(token) == 1)
-    depths = accumulate(1 if bracket in "[{" else -1 for bracket in brackets)
-    if any(depth > MAX_JSON_DEPTH for depth in depths):
-        raise ValueError(f"nested more than {MAX_JSON_DEPTH} deep")
-    return json.loads(text, parse_float=Decimal)
-
-
-def _refuse_floats(value: object) -> None:
-    if isinstance(value, dict):
-        for item in value.values():
-            _refuse_floats(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _refuse_floats(item)
-    elif isinstance(value, float):
-        raise TypeError(f"canonical JSON holds no floats, got {value!r}")
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -26,10 +26,10 @@ from typing import IO
 
 from chain.types import Address, Reveal
 from fl_node.arrays import Arrays
+from fl_node.canonical import canonical_json
 from fl_node.contribution import Contribution
 from fl_node.encoding import decode_model, digest_of, encode_model
 from fl_node.errors import BadData, StateUnusable
-from fl_node.manifest import canonical_json
 
 KEPT_ROUNDS = 2
 """The planned round, and the one before it in case the chain forgets a block and the round is planned again."""

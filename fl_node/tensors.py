@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from fl_node.arrays import Array, Arrays
+from fl_node.canonical import parse_json
 from fl_node.errors import BlobMalformed, Misuse
-from fl_node.manifest import parse_json
 
 Blob = bytes | memoryview
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fl_node.audit.report import AuditedRound
+from fl_node.canonical import parse_json
 from fl_node.errors import Misuse
-from fl_node.manifest import parse_json
 
 
 class Workspace:

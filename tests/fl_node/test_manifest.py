@@ -10,13 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fl_node.canonical import MAX_JSON_DEPTH, canonical_json, parse_json
 from fl_node.errors import BlobMalformed, ManifestInvalid
 from fl_node.manifest import (
-    MAX_JSON_DEPTH,
     PRESETS,
     build_manifest,
-    canonical_json,
-    parse_json,
     parse_manifest,
     read_manifest,
 )

@@ -1,0 +1,83 @@
+"""What a manifest's sections are made of: frozen values, exact numbers, and choices among kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Annotated, Any, Union
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+)
+from pydantic_core import CoreSchema, core_schema
+
+if TYPE_CHECKING:
+    from fl_node.manifest import Manifest
+
+
+def _as_decimal(value: object) -> object:
+    # A float has been rounded already; TOML and JSON numbers arrive as Decimal or str instead.
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return value
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        raise ValueError("expected a number") from None
+
+
+def _plain(value: Decimal) -> str:
+    return format(value.normalize(), "f")
+
+
+Number = Annotated[
+    Decimal,
+    BeforeValidator(_as_decimal),
+    PlainSerializer(_plain),
+    Field(allow_inf_nan=False, max_digits=28, decimal_places=18),
+]
+"""An exact decimal, written in JSON as a string without exponent or trailing zeros."""
+
+Fraction = Annotated[Number, Field(gt=0, le=1, decimal_places=4)]
+
+
+class Section(BaseModel):
+    """A part of a manifest: a frozen value that knows no fields but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Choice(Section):
+    """One kind of something, such as one rule of combination, and its knobs.
+
+    A subclass sets `kind: Literal["name"] = "name"` and stands beside the function that carries it out; a table
+    in the same package lists both.
+    """
+
+    kind: str
+
+    def objection(self, manifest: Manifest) -> str | None:
+        """Why this choice makes no sense in this manifest; None where it does."""
+        return None
+
+
+class OneOf:
+    """Marks a field as a choice among the kinds of a table: by name alone, or with knobs beside `kind`."""
+
+    def __init__(self, kinds: Iterable[type[Choice]]) -> None:
+        self._kinds = tuple(kinds)
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        choice: Any = self._kinds[0]
+        if len(self._kinds) > 1:
+            choice = Annotated[Union[self._kinds], Field(discriminator="kind")]  # noqa: UP007
+        return core_schema.no_info_before_validator_function(
+            lambda value: {"kind": value} if isinstance(value, str) else value,
+            handler.generate_schema(choice),
+        )

@@ -1,0 +1,58 @@
+"""What earlier rounds say to a member that trains: the losses on record, as pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from chain.types import Reveal
+
+Loss = Literal["training", "held_out"]
+"""Which of the two recorded losses."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastRound:
+    """One final round.
+
+    Attributes:
+        parent_digest: The model that it started from.
+        reveals: Of the updates that it included, in ascending order of client; none where everybody declined.
+    """
+
+    parent_digest: bytes
+    reveals: tuple[Reveal, ...]
+
+
+Past = Sequence[PastRound]
+"""The final rounds before this one, oldest first."""
+
+
+def last_with_updates(past: Past) -> PastRound | None:
+    """The last round that included an update; None where there is none."""
+    return next((one for one in reversed(past) if one.reveals), None)
+
+
+def median_loss(past: Past, loss: Loss) -> float | None:
+    """The median over the clients of the last round that included any, in millionths; None before that."""
+    last = last_with_updates(past)
+    return None if last is None else float(median(_losses(last, loss)))
+
+
+def mean_losses(past: Past, loss: Loss) -> list[float]:
+    """Each round's mean, weighted by examples, in millionths; rounds without updates say nothing and are left out."""
+    means = []
+    for one in past:
+        examples = [reveal.num_examples for reveal in one.reveals]
+        if examples:
+            products = zip(_losses(one, loss), examples, strict=True)
+            means.append(sum(value * count for value, count in products) / sum(examples))
+    return means
+
+
+def _losses(past: PastRound, loss: Loss) -> list[int]:
+    if loss == "training":
+        return [reveal.training_loss for reveal in past.reveals]
+    return [reveal.held_out_loss for reveal in past.reveals]
