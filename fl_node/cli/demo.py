@@ -173,14 +173,14 @@ def _round_of(entry: Entry, current: int) -> int:
 
 def draw_samples(place: Workspace, manifest: Manifest, report: AuditReport) -> None:
     """One picture grid for every final model, from the same noise."""
-    from fl_node.learning import gan_options, sample_grid
+    from fl_node.learning import learning_options, sample_grid
 
     store = open_store(str(place.store))
     for one in report.rounds:
         digest = bytes.fromhex(one.aggregate_digest)
         model = load_model(store, digest, manifest.limits.model_bytes)
         sample_grid(
-            gan_options(manifest), model.arrays, place.samples / f"round-{one.round:03}.png"
+            learning_options(manifest), model.arrays, place.samples / f"round-{one.round:03}.png"
         )
 
 

@@ -161,7 +161,7 @@ def derive_genesis(manifest: Manifest) -> Arrays:
     """The shared tensors that a manifest's task starts from."""
     from fl_node import learning
 
-    model = learning.genesis(learning.gan_options(manifest), manifest.seed)
+    model = learning.genesis(learning.learning_options(manifest), manifest.seed)
     return learning.shared_part(model, manifest.strategy.share)
 
 
@@ -187,7 +187,7 @@ def load_data(manifest: Manifest, data: str) -> Images:
     """
     from fl_node import learning
 
-    return learning.load_images(data, learning.gan_options(manifest))
+    return learning.load_images(data, learning.learning_options(manifest))
 
 
 def part_of(manifest: Manifest, images: Images, part: Part) -> Images:
@@ -218,5 +218,5 @@ def make_learner(manifest: Manifest, images: Images, device: str | None, threads
     from fl_node import learning
 
     return learning.make_learner(
-        learning.gan_options(manifest), manifest.seed, images, device, threads
+        learning.learning_options(manifest), manifest.seed, images, device, threads
     )

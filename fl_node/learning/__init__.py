@@ -17,7 +17,7 @@ from fl_node.learning.data import Images, load_images
 from fl_node.learning.device import choose_device
 from fl_node.learning.genesis import genesis
 from fl_node.learning.learner import DcganLearner, make_learner
-from fl_node.learning.options import GanOptions, gan_options
+from fl_node.learning.options import GanOptions, learning_options
 from fl_node.learning.partition import parse_partition, partition
 from fl_node.learning.samples import sample_grid
 from fl_node.learning.tensors import shared_names, shared_part
@@ -27,8 +27,8 @@ __all__ = [
     "GanOptions",
     "Images",
     "choose_device",
-    "gan_options",
     "genesis",
+    "learning_options",
     "load_images",
     "make_learner",
     "parse_partition",

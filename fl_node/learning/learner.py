@@ -10,15 +10,16 @@ over members are both linear, so this equals the average over steps of the mean 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fl_node.arrays import Array, Arrays
 from fl_node.errors import TrainingDiverged
-from fl_node.learner import Progress, Trained, no_progress
+from fl_node.learner import Assignment, Progress, Trained, no_progress
 from fl_node.learning.data import Images, split_held_out, verify_images
 from fl_node.learning.device import choose_device, prepare
 from fl_node.learning.evaluation import MAX_REAL, SAMPLES, held_out_loss
@@ -88,28 +89,22 @@ class DcganLearner:
         self._held_out_NCHW = to_pictures(self._on_device(measured))
         self._shared = shared_names(tensor_shapes(options), options.share)
 
-    def train(
-        self,
-        shared: Arrays,
-        private: Arrays | None,
-        seed: int,
-        progress: Progress = no_progress,
-    ) -> Trained:
-        """Train for one round; see `fl_node.learner.Learner`.
+    def steps_for(self, epochs: int) -> int:
+        """Optimiser steps of so many passes over the member's training data; the last batch is completed."""
+        return math.ceil(epochs * len(self._pixels_NCHW) / self._options.batch)
+
+    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+        """Train; see `fl_node.learner.Learner`.
 
         `training_loss` is the mean over the steps of discriminator plus generator loss, without penalties.
-        `held_out_loss` is the energy distance between held-out pictures and samples of the received generator (its
-        average, where the model has one) from fixed z: adversarial losses say little about the pictures, and this does.
 
         Raises:
             TrainingDiverged: A loss, a weight or an optimiser's moment is no longer finite.
-            Misuse: `shared` or `private` are not of this model.
+            Misuse: The assignment's arrays are not of this model.
         """
-        training = self._resume(shared, private)
-        received_loss = self._measure(training)
-        steps = self._options.steps_for(len(self._pixels_NCHW))
+        training = self._resume(assignment.model, assignment.private)
         training_loss = train_steps(
-            training, self._options, self._pixels_NCHW, steps, seed, progress
+            training, self._options, self._pixels_NCHW, assignment.steps, assignment.seed, progress
         )
         arrays = module_arrays(training.model) | _optimiser_arrays(training)
         _verify_finite(arrays)
@@ -117,33 +112,46 @@ class DcganLearner:
             shared={name: arrays.pop(name) for name in self._shared},
             private=arrays,
             num_examples=len(self._pixels_NCHW),
+            steps=assignment.steps,
             training_loss=training_loss,
-            held_out_loss=received_loss,
         )
 
+    def measure(self, model: Arrays, private: Arrays | None) -> float:
+        """Energy distance between held-out pictures and samples of the generator from fixed z.
+
+        The generator's average is measured, where the model has one. Adversarial losses say little about the pictures,
+        and this does.
+
+        Raises:
+            Misuse: The arrays are not of this model.
+        """
+        parts = self._complete(model, private).to(self._device)
+        generator = parts["generator_ema" if "generator_ema" in parts else "generator"]
+        # The same z in every round and on every device, so that rounds can be compared.
+        random = torch.Generator().manual_seed(derive_seed(self._seed, "held-out z"))
+        z_NZ = torch.randn(SAMPLES, self._options.latent, generator=random)
+        return held_out_loss(generator, self._held_out_NCHW, z_NZ.to(self._device))
+
     def _resume(self, shared: Arrays, private: Arrays | None) -> Training:
-        """The model as received, completed by what the member kept, or by the genesis in its first round."""
-        kept = self._unshared_genesis() if private is None else private
-        model = build(self._options)
-        unshared = {name: kept[name] for name in kept if not name.startswith(_ADAMS)}
-        fill_module(model, {**unshared, **shared})
+        """The model and its optimisers as they were left."""
+        model = self._complete(shared, private)
         training = prepare_training(model, self._options, self._device)
         if private is not None:
             for prefix, part, adam in _optimisers(training):
                 fill_adam(adam, part, prefix, private)
         return training
 
+    def _complete(self, shared: Arrays, private: Arrays | None) -> nn.ModuleDict:
+        """The model as received, completed by what the member kept, or by the genesis in its first round."""
+        kept = self._unshared_genesis() if private is None else private
+        model = build(self._options)
+        unshared = {name: kept[name] for name in kept if not name.startswith(_ADAMS)}
+        fill_module(model, {**unshared, **shared})
+        return model
+
     def _unshared_genesis(self) -> Arrays:
         model = genesis(self._options, self._seed)
         return {name: array for name, array in model.items() if name not in self._shared}
-
-    def _measure(self, training: Training) -> float:
-        model = training.model
-        generator = model["generator_ema" if "generator_ema" in model else "generator"]
-        # The same z in every round and on every device, so that rounds can be compared.
-        random = torch.Generator().manual_seed(derive_seed(self._seed, "held-out z"))
-        z_NZ = torch.randn(SAMPLES, self._options.latent, generator=random)
-        return held_out_loss(generator, self._held_out_NCHW, z_NZ.to(self._device))
 
     def _on_device(self, pixels_NCHW: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(pixels_NCHW)).to(self._device)
@@ -170,6 +178,6 @@ def _optimiser_arrays(training: Training) -> dict[str, Array]:
 _ADAMS = ("generator_adam.", "discriminator_adam.")
 
 
-def _optimisers(training: Training) -> Iterator[tuple[str, torch.nn.Module, torch.optim.Adam]]:
+def _optimisers(training: Training) -> Iterator[tuple[str, nn.Module, torch.optim.Adam]]:
     yield "generator_adam", training.model["generator"], training.generator_adam
     yield "discriminator_adam", training.model["discriminator"], training.discriminator_adam

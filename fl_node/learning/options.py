@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -16,10 +15,7 @@ Norm = Literal["batch", "group", "none"]
 
 @dataclass(frozen=True, slots=True)
 class GanOptions:
-    """One GAN and how a member trains it. Ranges and meanings: `fl_node.manifest`, sections data, learner, strategy.
-
-    Exactly one of `steps` and `epochs` says how long a round is.
-    """
+    """One GAN and how a member trains it. Ranges and meanings: `fl_node.manifest`, sections data, learner, strategy."""
 
     channels: int = 1
     size: int = 32
@@ -37,15 +33,9 @@ class GanOptions:
     beta2: float = 0.999
     ema_half_life: int = 200
     share: tuple[str, ...] = ("*",)
-    steps: int | None = None
-    epochs: int | None = 1
-
-    def steps_for(self, num_examples: int) -> int:
-        """Optimiser steps of one round on so many examples: as given, or enough for the passes over the data."""
-        return self.steps or math.ceil((self.epochs or 1) * num_examples / self.batch)
 
 
-def gan_options(manifest: Manifest) -> GanOptions:
+def learning_options(manifest: Manifest) -> GanOptions:
     """Take what training needs out of a manifest."""
     data, learner, strategy = manifest.data, manifest.learner, manifest.strategy
     return GanOptions(
@@ -65,6 +55,4 @@ def gan_options(manifest: Manifest) -> GanOptions:
         beta2=float(learner.beta2),
         ema_half_life=learner.ema_half_life,
         share=strategy.share,
-        steps=strategy.work.steps,
-        epochs=strategy.work.epochs,
     )

@@ -37,13 +37,13 @@ def test_the_bench_runs_without_chain_manifest_or_data_sets():
 
 
 def test_the_options_defaults_are_the_manifests():
-    from fl_node.learning import GanOptions, gan_options
+    from fl_node.learning import GanOptions, learning_options
     from fl_node.manifest import build_manifest
 
     members = ["0x" + "0" * 39 + "1", "0x" + "0" * 39 + "2"]
     manifest = build_manifest(
         {"name": "defaults", "seed": 1, "members": members, "rounds": {"count": 1}}
     )
-    taken, own = gan_options(manifest), GanOptions()
+    taken, own = learning_options(manifest), GanOptions()
     for field in fields(GanOptions):
         assert getattr(taken, field.name) == getattr(own, field.name), field.name
