@@ -18,6 +18,8 @@ from fl_node.seeds import derive_seed
 
 DATASETS = ("digits", "cifar10", "mnist", "fashion-mnist")
 MIN_IMAGES = 4
+TEST_EVERY = 6
+"""Every so many-th of the digits is a test picture; this number leaves all classes about as frequent as they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Images:
 
 
 def load_images(spec: str, options: GanOptions, cache: Path | None = None) -> Images:
-    """Load a data set, every picture brought to the options' channels and size.
+    """Load the training pictures of a data set, every picture brought to the options' channels and size.
 
     Args:
         spec: `digits` (comes with scikit-learn, no network), `cifar10`, `mnist`, `fashion-mnist` (downloaded once), or
@@ -51,15 +53,16 @@ def load_images(spec: str, options: GanOptions, cache: Path | None = None) -> Im
     Raises:
         DataUnusable: Unknown name, no pictures there, or a download that fails.
     """
-    kind, _, path = spec.partition(":")
-    if kind == "folder" and path:
-        return _from_folder(Path(path).expanduser(), options)
-    if spec not in DATASETS:
-        raise DataUnusable(
-            f"data set {spec!r} is not known; allowed: {', '.join(DATASETS)}, folder:PATH"
-        )
-    pairs = _digits() if spec == "digits" else _torchvision(spec, cache)
-    return _stack(pairs, options)
+    return _load(spec, options, cache, train=True)
+
+
+def load_test_images(spec: str, options: GanOptions, cache: Path | None = None) -> Images:
+    """Load pictures that `load_images` never gives, to measure on: the data set's own test split.
+
+    That of `digits`, which has none, is every sixth picture. A folder is taken whole: it must be another than the
+    members'. Otherwise as `load_images`.
+    """
+    return _load(spec, options, cache, train=False)
 
 
 def split_held_out(
@@ -100,16 +103,30 @@ def verify_images(images: Images, options: GanOptions) -> None:
         )
 
 
-def _digits() -> Iterator[tuple[Image.Image, int]]:
+def _load(spec: str, options: GanOptions, cache: Path | None, train: bool) -> Images:
+    kind, _, path = spec.partition(":")
+    if kind == "folder" and path:
+        return _from_folder(Path(path).expanduser(), options)
+    if spec not in DATASETS:
+        raise DataUnusable(
+            f"data set {spec!r} is not known; allowed: {', '.join(DATASETS)}, folder:PATH"
+        )
+    pairs = _digits(train) if spec == "digits" else _torchvision(spec, cache, train)
+    return _stack(pairs, options)
+
+
+def _digits(train: bool) -> Iterator[tuple[Image.Image, int]]:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     # 8x8 with values 0 to 16.
     pixels_NHW = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    return zip(map(Image.fromarray, pixels_NHW), digits.target.tolist(), strict=True)
+    for index, (pixels_HW, label) in enumerate(zip(pixels_NHW, digits.target, strict=True)):
+        if (index % TEST_EVERY != TEST_EVERY - 1) == train:
+            yield Image.fromarray(pixels_HW), int(label)
 
 
-def _torchvision(spec: str, cache: Path | None) -> Iterable[tuple[Image.Image, int]]:
+def _torchvision(spec: str, cache: Path | None, train: bool) -> Iterable[tuple[Image.Image, int]]:
     from platformdirs import user_cache_path
     from torchvision import datasets
 
@@ -120,7 +137,7 @@ def _torchvision(spec: str, cache: Path | None) -> Iterable[tuple[Image.Image, i
     }
     folder = cache or user_cache_path("ganchor")
     try:
-        return kinds[spec](folder, train=True, download=True)
+        return kinds[spec](folder, train=train, download=True)
     except (OSError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[:1]
         raise DataUnusable(
@@ -137,7 +154,7 @@ def _from_folder(folder: Path, options: GanOptions) -> Images:
     if len(found) < len(files):
         warnings.warn(
             f"{folder}: {len(files) - len(found)} of {len(files)} files left out: no pictures",
-            stacklevel=3,
+            stacklevel=4,
         )
     if not found:
         raise DataUnusable(f"{folder} holds no pictures")
