@@ -1,0 +1,32 @@
+"""Curves as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from fl_node.cli.plots import Panel, draw_panels
+
+KID = Panel("KID", {"model": {1: 0.4, 3: 0.2}}, {"model": {1: 0.1, 3: 0.05}}, floor=0.01)
+LOSSES = Panel("losses", {"training": {1: 2.0}, "held out": {}}, {})
+
+
+def drawn(path: Path, *panels: Panel) -> tuple[int, int]:
+    draw_panels(panels, path)
+    with Image.open(path) as picture:
+        assert picture.convert("L").getextrema() == (0, 255), "something is drawn"
+        return picture.size
+
+
+def test_panels_stand_side_by_side(tmp_path: Path) -> None:
+    (one_width, height) = drawn(tmp_path / "one.png", KID)
+    assert drawn(tmp_path / "two.png", KID, LOSSES) == (2 * one_width, height)
+
+
+def test_equal_curves_give_equal_files_and_others_others(tmp_path: Path) -> None:
+    first, again, other = (tmp_path / name for name in ("first.png", "again.png", "other.png"))
+    draw_panels([KID], first)
+    draw_panels([KID], again)
+    draw_panels([Panel("KID", {"model": {1: 0.4, 3: 0.3}}, {}, floor=0.01)], other)
+    assert first.read_bytes() == again.read_bytes() != other.read_bytes()
