@@ -1,0 +1,76 @@
+"""How good a classifier is: on all test pictures, and for each member on its own mix of classes."""
+
+from __future__ import annotations
+
+from statistics import mean
+
+import numpy as np
+from harness import Checkpoint
+
+from chain.types import Address
+from fl_node.arrays import Array, Arrays
+from fl_node.learning import learning_options
+from fl_node.learning.classifier.evaluation import accuracy
+
+PERSONAL = ("ditto",)
+"""Ways of training that leave each member a whole model of its own."""
+
+
+def classified(at: Checkpoint) -> dict[str, float]:
+    """The classifier's figures.
+
+    Returns:
+        `accuracy` and `loss` of the global model on the test split, where all of the model is shared. `own`: each
+        member's own model, which is the global one where it has no other, on test pictures with the classes in that
+        member's proportions; the mean over the members. Accuracies are 0 to 1.
+    """
+    options = learning_options(at.manifest)
+    strategy = at.manifest.strategy
+    is_whole, is_personal = strategy.share == ("*",), strategy.train.kind in PERSONAL
+    figures = {}
+    if is_whole:
+        figures["accuracy"], figures["loss"] = accuracy(options, at.model, at.test, at.device)
+    if is_whole and not is_personal:
+        by_class = _by_class(at, at.model)
+        own = [float(_mix(at, member) @ by_class) for member in at.parts]
+    else:
+        own = [
+            float(_mix(at, member) @ _by_class(at, own_model(at, member))) for member in at.parts
+        ]
+    return {**figures, "own": mean(own)}
+
+
+def own_model(at: Checkpoint, member: Address) -> Arrays:
+    """The whole model that a member would use.
+
+    Of Ditto its personal model; where a part of the model is private, the global part with its own.
+    """
+    trained = at.trained[member]
+    if at.manifest.strategy.train.kind in PERSONAL:
+        return trained.shared
+    private = {
+        name: array
+        for name, array in trained.private.items()
+        if name.startswith(("base.", "head."))
+    }
+    return {**private, **at.model}
+
+
+def _by_class(at: Checkpoint, model: Arrays) -> Array:
+    """The accuracy on the test pictures of each class."""
+    options, test = learning_options(at.manifest), at.test
+    return np.array(
+        [
+            accuracy(
+                options, model, test.subset(np.flatnonzero(test.labels_N == label)), at.device
+            )[0]
+            for label in range(options.classes)
+        ]
+    )
+
+
+def _mix(at: Checkpoint, member: Address) -> Array:
+    """The share of each class among a member's pictures."""
+    options = learning_options(at.manifest)
+    counts = np.bincount(at.parts[member].labels_N, minlength=options.classes)
+    return counts / counts.sum()

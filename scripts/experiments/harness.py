@@ -1,0 +1,349 @@
+"""One run of an experiment, and many of them: settings in, measured results out.
+
+A run builds a manifest, deals the data out and simulates the rounds with the node's own code: the same bytes as the
+same manifest gives on a chain. Every finished run is one JSON file, and a run that has its file is not run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pictures import CHANNELS, training_pictures, unseen_pictures
+from rich.console import Console
+
+from chain.accounts import to_address
+from chain.types import Address
+from fl_node.arrays import Arrays
+from fl_node.cli import wiring
+from fl_node.encoding import decode_model, encode_model
+from fl_node.errors import TrainingDiverged
+from fl_node.global_state import model_of
+from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
+from fl_node.learning.data import Images
+from fl_node.learning.options import learning_options
+from fl_node.manifest import Manifest, build_manifest
+from fl_node.seeds import derive_seed
+from fl_node.simulation import SimulatedRound, simulate
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is varied between runs, besides the seed. All of it but `name` decides whether a result is reused.
+
+    Attributes:
+        name: For people: what the table calls it.
+        rounds: Rounds in all.
+        learner: The manifest's section.
+        strategy: The manifest's section, or a preset's name.
+        data: `digits` or `cifar10`.
+        pictures: Training pictures taken, None for all; `tests`, the same for the test split.
+        size: Pixels per side.
+        members: Among how many the data is dealt out.
+        partition: How, as `--partition` takes it.
+        alone: The index of the only member that trains, on its own part; None: all of them do.
+        values: More of the manifest, such as `limits`, or fields of `rounds`.
+        every: Rounds between two measurements; the last round is always measured.
+        variant: Read by the experiment's own code, such as the name of an attack.
+    """
+
+    name: str
+    rounds: int
+    learner: Mapping[str, Any]
+    strategy: str | Mapping[str, Any] = "fedavg"
+    data: str = "digits"
+    pictures: int | None = None
+    tests: int | None = None
+    size: int = 32
+    members: int = 10
+    partition: str = "iid"
+    alone: int | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    every: int = 5
+    variant: str = ""
+
+    def manifest(self, seed: int) -> Manifest:
+        """The task; the members' addresses are made up.
+
+        Raises:
+            ManifestInvalid: A field is wrong.
+        """
+        count = self.members if self.alone is None else 1
+        values = {"data": {}, **self.values}
+        rounds = {"count": self.rounds, "cohort_floor": count, "min_updates": min(2, count)}
+        return build_manifest(
+            {
+                **values,
+                "name": "experiment",
+                "seed": seed,
+                "members": [to_address(f"0x{number:040x}") for number in range(1, count + 1)],
+                "data": {"channels": CHANNELS[self.data], "size": self.size, **values["data"]},
+                "learner": dict(self.learner),
+                "strategy": self.strategy,
+                "rounds": {**rounds, **values.get("rounds", {})},
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What there is to measure after a round.
+
+    Attributes:
+        setting: The run's.
+        manifest: The run's.
+        round: The round that is over, from 1.
+        model: The global model after it: the shared tensors.
+        trained: Each member's last training: of Ditto's two in a round, that of the personal model.
+        parts: Each member's pictures, those it holds out included.
+        test: The test split.
+        device: As torch names it; None for the fastest.
+    """
+
+    setting: Setting
+    manifest: Manifest
+    round: int
+    model: Arrays
+    trained: Mapping[Address, Trained]
+    parts: Mapping[Address, Images]
+    test: Images
+    device: str | None
+
+
+Measure = Callable[[Checkpoint], dict[str, float]]
+"""A function of a module, so that other processes find it. Its figures go into the result's curve."""
+
+Wrap = Callable[[Setting, int, Learner], Learner]
+"""Puts something in front of the learner of the member at an index, such as an attack."""
+
+
+def plain(setting: Setting, index: int, learner: Learner) -> Learner:
+    """Leave the learner as it is."""
+    return learner
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Settings, and the functions that all of them share."""
+
+    settings: Sequence[Setting]
+    measure: Measure
+    wrap: Wrap = plain
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one run gave.
+
+    Attributes:
+        name, seed: The setting's and the run's.
+        manifest: The manifest's sha256.
+        curve: `{"round": r, **figures}` for each measured round.
+        up: For each round, the bytes of all updates that were included; an attester reads as many.
+        down: For each round, the bytes of the parent model, which each member of the cohort reads.
+        senders: For each round, how many updates were included.
+        left_out: For each round, how many updates were sent and left out as invalid.
+        steps: For each round, the optimiser steps of all members.
+        epochs: Passes over its training data of a member, mean over members, over all rounds.
+        diverged: The round in which a loss or a weight was no longer finite, which ended the run; None if none was.
+        seconds: Wall time.
+    """
+
+    name: str
+    seed: int
+    manifest: str
+    curve: list[dict[str, float]]
+    up: list[int]
+    down: list[int]
+    senders: list[int]
+    left_out: list[int]
+    steps: list[int]
+    epochs: float
+    diverged: int | None
+    seconds: float
+
+    def final(self, figure: str) -> float | None:
+        """A figure after the last round; None where the run diverged or does not have it."""
+        return None if self.diverged else self.curve[-1].get(figure)
+
+
+class Watched:
+    """A learner that counts what another one does and remembers its last training."""
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+        self.steps, self.epochs = 0, 0.0
+        self.last: Trained | None = None
+
+    def steps_for(self, epochs: int) -> int:
+        """As the learner's."""
+        return self._learner.steps_for(epochs)
+
+    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+        """As the learner's."""
+        self.last = self._learner.train(assignment, progress)
+        self.steps += self.last.steps
+        self.epochs += self.last.steps / self._learner.steps_for(1)
+        return self.last
+
+    def measure(self, model: Arrays, private: Arrays | None) -> float:
+        """As the learner's."""
+        return self._learner.measure(model, private)
+
+
+def run_one(
+    setting: Setting, seed: int, measure: Measure, wrap: Wrap, device: str | None = "cpu"
+) -> Result:
+    """Simulate one run with one torch thread, and measure it on the way.
+
+    Raises:
+        ManifestInvalid: The setting makes no manifest.
+        DataUnusable: The data is not there, or cannot be dealt out so.
+    """
+    start = time.perf_counter()
+    manifest = setting.manifest(seed)
+    parts = deal_out(setting, manifest)
+    learners = {
+        member: Watched(wrap(setting, index, wiring.make_learner(manifest, part, device, 1)))
+        for index, (member, part) in enumerate(parts.items())
+    }
+    test = unseen_pictures(setting.data, learning_options(manifest), setting.tests)
+    genesis = wiring.derive_genesis(manifest)
+    rounds: list[SimulatedRound] = []
+    curve: list[dict[str, float]] = []
+    steps: list[int] = []
+    diverged = None
+    try:
+        for done in simulate(manifest, learners, genesis):
+            rounds.append(done)
+            steps.append(sum(one.steps for one in learners.values()) - sum(steps))
+            if done.round % setting.every == 0 or done.round == setting.rounds:
+                model = model_of(decode_model(done.aggregated.blob))
+                trained = {member: one.last for member, one in learners.items() if one.last}
+                checkpoint = Checkpoint(
+                    setting, manifest, done.round, model, trained, parts, test, device
+                )
+                curve.append({"round": done.round, **measure(checkpoint)})
+    except TrainingDiverged:
+        diverged = len(rounds) + 1
+    results = [done.aggregated for done in rounds]
+    return Result(
+        name=setting.name,
+        seed=seed,
+        manifest=hashlib.sha256(manifest.to_bytes()).hexdigest(),
+        curve=curve,
+        up=[one.blob_bytes - len(one.blob) for one in results],
+        down=[len(blob) for blob in [encode_model(genesis), *(one.blob for one in results)]][:-1],
+        senders=[one.included.bit_count() for one in results],
+        left_out=[len(one.left_out) for one in results],
+        steps=steps,
+        epochs=sum(one.epochs for one in learners.values()) / len(learners),
+        diverged=diverged,
+        seconds=round(time.perf_counter() - start, 2),
+    )
+
+
+def deal_out(setting: Setting, manifest: Manifest) -> dict[Address, Images]:
+    """Each member's pictures; the same for the same setting and seed.
+
+    Raises:
+        DataUnusable: The data is not there, or cannot be dealt out so.
+    """
+    images = training_pictures(setting.data, learning_options(manifest), setting.pictures)
+    seed = derive_seed(manifest.seed, "partition")
+    parts = wiring.deal_out(images, setting.partition, setting.members, seed)
+    if setting.alone is not None:
+        parts = [parts[setting.alone]]
+    return dict(zip(manifest.addresses, parts, strict=True))
+
+
+def run_all(
+    experiment: Experiment,
+    seeds: Sequence[int],
+    out: Path,
+    processes: int = 2,
+    device: str | None = "cpu",
+) -> dict[str, list[Result]]:
+    """Run every setting with every seed, several at a time, and keep each result as a file.
+
+    Args:
+        experiment: Settings with distinct names.
+        seeds: The manifests'.
+        out: Folder for the results; those that are there already are read instead of run.
+        processes: How many runs at a time, each with one torch thread.
+        device: As torch names it; None for the fastest.
+
+    Returns:
+        By the setting's name, one result for each seed in the order given.
+    """
+    wanted = [(setting, seed) for setting in experiment.settings for seed in seeds]
+    files = {
+        (setting.name, seed): out / f"{result_key(experiment, setting, seed)}.json"
+        for setting, seed in wanted
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    missing = [one for one in wanted if not files[one[0].name, one[1]].is_file()]
+    console = Console(stderr=True)
+    console.print(f"{len(wanted)} runs, {len(wanted) - len(missing)} of them done before")
+    for number, result in enumerate(_run(experiment, missing, processes, device), start=1):
+        _write(files[result.name, result.seed], result)
+        console.print(f"{number}/{len(missing)} {_shown(result)}", highlight=False)
+    return {
+        setting.name: [_read(files[setting.name, seed], setting.name) for seed in seeds]
+        for setting in experiment.settings
+    }
+
+
+def result_key(experiment: Experiment, setting: Setting, seed: int) -> str:
+    """The name of a run's result: a digest of everything that it depends on, but the code."""
+    described = {
+        **asdict(setting),
+        "name": "",
+        "manifest": setting.manifest(seed).to_bytes().decode(),
+        "measure": experiment.measure.__name__,
+        "wrap": experiment.wrap.__name__ if setting.variant else plain.__name__,
+    }
+    text = json.dumps(described, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _run(
+    experiment: Experiment,
+    missing: Sequence[tuple[Setting, int]],
+    processes: int,
+    device: str | None,
+) -> Iterator[Result]:
+    # Spawned, because torch's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        running = [
+            pool.submit(run_one, setting, seed, experiment.measure, experiment.wrap, device)
+            for setting, seed in missing
+        ]
+        for done in as_completed(running):
+            yield done.result()
+
+
+def _write(file: Path, result: Result) -> None:
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(result)))
+    partial.replace(file)
+
+
+def _read(file: Path, name: str) -> Result:
+    # Another experiment may have called the same setting by another name.
+    return Result(**{**json.loads(file.read_text()), "name": name})
+
+
+def _shown(result: Result) -> str:
+    if result.diverged:
+        return f"{result.name}, seed {result.seed}: diverged in round {result.diverged}"
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in result.curve[-1].items())
+    return f"{result.name}, seed {result.seed}: {figures}; {result.seconds:.0f} s"

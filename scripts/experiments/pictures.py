@@ -1,0 +1,85 @@
+"""The experiments' data: the digits, and CIFAR-10 from its two zipped image folders, decoded once."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from platformdirs import user_cache_path
+
+from fl_node.errors import DataUnusable
+from fl_node.learning.data import Images, load_images, load_test_images
+from fl_node.learning.options import Options
+from fl_node.seeds import derive_seed
+
+CIFAR10_VARIABLE = "GANCHOR_CIFAR10"
+"""Names the folder with train.zip and test.zip, each of one sub-folder per class."""
+
+CHANNELS = {"digits": 1, "cifar10": 3}
+"""The data sets, and the channels of their pictures."""
+
+
+def training_pictures(data: str, options: Options, limit: int | None = None) -> Images:
+    """What is dealt out to the members.
+
+    Args:
+        data: `digits` or `cifar10`.
+        options: Channels and size count.
+        limit: So many of them, always the same; None takes all.
+
+    Raises:
+        DataUnusable: CIFAR-10 is not where the environment says.
+    """
+    images = load_images("digits", options) if data == "digits" else _cifar10("train", options)
+    return _limited(images, limit)
+
+
+def unseen_pictures(data: str, options: Options, limit: int | None = None) -> Images:
+    """What no member trains on; as `training_pictures`."""
+    images = load_test_images("digits", options) if data == "digits" else _cifar10("test", options)
+    return _limited(images, limit)
+
+
+def _limited(images: Images, limit: int | None) -> Images:
+    count = len(images.pixels_NCHW)
+    if limit is None or limit >= count:
+        return images
+    order = np.random.default_rng(derive_seed(0, "subset")).permutation(count)
+    return images.subset(np.sort(order[:limit]))
+
+
+def _cifar10(split: str, options: Options) -> Images:
+    """Decoding 50,000 pictures takes long, so the arrays are kept, one file for each archive and size."""
+    archive = _folder() / f"{split}.zip"
+    if not archive.is_file():
+        raise DataUnusable(f"{archive} is no file; {CIFAR10_VARIABLE} names the folder with it")
+    stamp = f"{archive.stat().st_size}-{options.channels}x{options.size}"
+    cached = user_cache_path("ganchor") / "experiments" / f"cifar10-{split}-{stamp}.npz"
+    if not cached.is_file():
+        _decode(archive, options, cached)
+    with np.load(cached, allow_pickle=False) as arrays:
+        return Images(arrays["pixels"], arrays["labels"])
+
+
+def _folder() -> Path:
+    given = os.environ.get(CIFAR10_VARIABLE)
+    if not given:
+        raise DataUnusable(
+            f"give --data cifar10:PATH, or set {CIFAR10_VARIABLE}, to the folder with train.zip and test.zip"
+        )
+    return Path(given).expanduser()
+
+
+def _decode(archive: Path, options: Options, cached: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(archive) as zipped:
+        zipped.extractall(folder)
+        (top,) = (path for path in Path(folder).iterdir() if path.is_dir())
+        images = load_images(f"folder:{top}", options)
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    # Written aside and renamed, so that two runs that start together never read half a file.
+    partial = cached.with_suffix(f".{os.getpid()}.npz")
+    np.savez(partial, pixels=images.pixels_NCHW, labels=images.labels_N)
+    partial.replace(cached)

@@ -1,0 +1,94 @@
+"""What the experiments' commands share: their options, and tables of means and spreads."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from harness import Experiment, Result, run_all
+from pictures import CIFAR10_VARIABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person asked for; see `read_options`."""
+
+    seeds: tuple[int, ...]
+    processes: int
+    out: Path
+    size: str
+    data: str
+    device: str | None
+    json: bool
+
+
+def read_options(doc: str) -> Options:
+    """Read the command line that all experiments have.
+
+    Args:
+        doc: The script's docstring.
+    """
+    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    parser.add_argument("--seeds", default="1,2,3", help="one run of each setting for each of them")
+    parser.add_argument("--processes", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("--out", type=Path, default=Path("experiments-results"))
+    parser.add_argument("--size", choices=("small", "large"), default="small")
+    parser.add_argument("--data", default="digits", help="digits, cifar10, or cifar10:PATH")
+    parser.add_argument("--device", default="cpu", help="such as cuda; auto takes the fastest")
+    parser.add_argument("--json", action="store_true", help="print every result as JSON, too")
+    given = parser.parse_args()
+    data, _, folder = given.data.partition(":")
+    if folder:
+        os.environ[CIFAR10_VARIABLE] = folder  # The runs' own processes inherit it.
+    return Options(
+        seeds=tuple(int(seed) for seed in given.seeds.split(",")),
+        processes=given.processes,
+        out=given.out,
+        size=given.size,
+        data=data,
+        device=None if given.device == "auto" else given.device,
+        json=given.json,
+    )
+
+
+def results_of(experiment: Experiment, options: Options) -> dict[str, list[Result]]:
+    """Run an experiment, or what of it has not been run yet."""
+    results = run_all(experiment, options.seeds, options.out, options.processes, options.device)
+    if options.json:
+        print(json.dumps([asdict(one) for several in results.values() for one in several]))
+    return results
+
+
+def mean_and_spread(values: Sequence[float | None], digits: int = 1, scale: float = 1) -> str:
+    """Mean ± standard deviation over the seeds (n - 1 in the divisor); says so where runs diverged.
+
+    Args:
+        values: One for each seed; None where its run diverged.
+        digits: After the point.
+        scale: Multiplies values, such as 100 for percent.
+    """
+    there = [value * scale for value in values if value is not None]
+    if len(there) < len(values):
+        return f"diverged, {len(values) - len(there)} of {len(values)}"
+    if len(there) == 1:
+        return f"{there[0]:.{digits}f}"
+    return f"{statistics.mean(there):.{digits}f} ± {statistics.stdev(there):.{digits}f}"
+
+
+def finals(results: Sequence[Result], figure: str, digits: int = 1, scale: float = 1) -> str:
+    """Mean ± spread of a figure after the last round; a dash where the setting does not have it."""
+    if any(not one.diverged and figure not in one.curve[-1] for one in results):
+        return "-"
+    return mean_and_spread([one.final(figure) for one in results], digits, scale)
+
+
+def markdown(rows: Sequence[Mapping[str, str]]) -> str:
+    """A table; the first row's keys are its columns."""
+    columns = list(rows[0])
+    lines = [columns, ["---"] * len(columns), *([row[name] for name in columns] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
