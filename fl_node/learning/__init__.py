@@ -1,35 +1,41 @@
 """The torch world: how a member trains. Needs numpy and torch, nothing of the chain.
 
-options.py        the knobs, as plain values
-models.py         generator and discriminator
-losses.py         what they minimise
-genesis.py        the weights they start from
-training_loop.py  the steps
-learner.py        one round: received model in, trained model out
-evaluation.py     how good the received model is
-tensors.py        modules and optimisers as named arrays; what is shared
-data.py           pictures in;  partition.py  dealt out to several members
-samples.py        pictures out
-device.py         where it runs
+options.py     the knobs, as plain values
+learner.py     one piece of training: received model in, trained model out
+drift.py       what an assignment can add: proximal pull, correction, second stream
+steps.py       what the loops are made of
+gan/           a DCGAN, and classifier/ a classifier: models, losses, loop, evaluation
+kind.py        what such a folder brings;  kinds.py  the table of them
+genesis.py     the weights that training starts from;  initial.py  by exact arithmetic
+tensors.py     modules as named arrays, and what is shared;  optimisers.py  their state
+norms.py       the norm that all networks can have
+data.py        pictures in;  partition.py  dealt out to several members
+device.py      where it runs
 """
 
-from fl_node.learning.data import Images, load_images
+from fl_node.learning.classifier.evaluation import accuracy, features
+from fl_node.learning.data import Images, load_images, load_test_images
 from fl_node.learning.device import choose_device
+from fl_node.learning.gan.samples import sample_grid
 from fl_node.learning.genesis import genesis
-from fl_node.learning.learner import DcganLearner, make_learner
-from fl_node.learning.options import GanOptions, learning_options
+from fl_node.learning.learner import MemberLearner, make_learner
+from fl_node.learning.options import ClassifierOptions, GanOptions, Options, learning_options
 from fl_node.learning.partition import parse_partition, partition
-from fl_node.learning.samples import sample_grid
 from fl_node.learning.tensors import shared_names, shared_part
 
 __all__ = [
-    "DcganLearner",
+    "ClassifierOptions",
     "GanOptions",
     "Images",
+    "MemberLearner",
+    "Options",
+    "accuracy",
     "choose_device",
+    "features",
     "genesis",
     "learning_options",
     "load_images",
+    "load_test_images",
     "make_learner",
     "parse_partition",
     "partition",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fl_node.errors import DataUnusable
-from fl_node.learning.options import GanOptions
+from fl_node.learning.options import Options
 from fl_node.seeds import derive_seed
 
 DATASETS = ("digits", "cifar10", "mnist", "fashion-mnist")
@@ -40,7 +40,7 @@ class Images:
         return Images(self.pixels_NCHW[indices], labels_N)
 
 
-def load_images(spec: str, options: GanOptions, cache: Path | None = None) -> Images:
+def load_images(spec: str, options: Options, cache: Path | None = None) -> Images:
     """Load the training pictures of a data set, every picture brought to the options' channels and size.
 
     Args:
@@ -56,7 +56,7 @@ def load_images(spec: str, options: GanOptions, cache: Path | None = None) -> Im
     return _load(spec, options, cache, train=True)
 
 
-def load_test_images(spec: str, options: GanOptions, cache: Path | None = None) -> Images:
+def load_test_images(spec: str, options: Options, cache: Path | None = None) -> Images:
     """Load pictures that `load_images` never gives, to measure on: the data set's own test split.
 
     That of `digits`, which has none, is every sixth picture. A folder is taken whole: it must be another than the
@@ -89,7 +89,7 @@ def split_held_out(
     return order[:chosen], np.sort(order[chosen:])
 
 
-def verify_images(images: Images, options: GanOptions) -> None:
+def verify_images(images: Images, options: Options) -> None:
     """Hold pictures against the model's shape.
 
     Raises:
@@ -103,7 +103,7 @@ def verify_images(images: Images, options: GanOptions) -> None:
         )
 
 
-def _load(spec: str, options: GanOptions, cache: Path | None, train: bool) -> Images:
+def _load(spec: str, options: Options, cache: Path | None, train: bool) -> Images:
     kind, _, path = spec.partition(":")
     if kind == "folder" and path:
         return _from_folder(Path(path).expanduser(), options)
@@ -145,7 +145,7 @@ def _torchvision(spec: str, cache: Path | None, train: bool) -> Iterable[tuple[I
         ) from None
 
 
-def _from_folder(folder: Path, options: GanOptions) -> Images:
+def _from_folder(folder: Path, options: Options) -> Images:
     if not folder.is_dir():
         raise DataUnusable(f"{folder} is no folder")
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
@@ -170,7 +170,7 @@ def _folder_labels(folder: Path, found: list[tuple[Any, Path]]) -> NDArray[np.in
     return np.array([classes.index(names[0]) for names in parts], np.int64)
 
 
-def _open_picture(path: Path, options: GanOptions) -> NDArray[np.uint8] | None:
+def _open_picture(path: Path, options: Options) -> NDArray[np.uint8] | None:
     """The picture, or None if it cannot be read or is so large that decoding it is not safe."""
     try:
         with warnings.catch_warnings():
@@ -187,13 +187,13 @@ def _open_picture(path: Path, options: GanOptions) -> NDArray[np.uint8] | None:
         return None
 
 
-def _stack(pairs: Iterable[tuple[Image.Image, int]], options: GanOptions) -> Images:
+def _stack(pairs: Iterable[tuple[Image.Image, int]], options: Options) -> Images:
     fitted = [(_fit(picture, options), label) for picture, label in pairs]
     pixels_NCHW = np.stack([pixels for pixels, _ in fitted])
     return Images(pixels_NCHW, np.array([label for _, label in fitted], np.int64))
 
 
-def _fit(picture: Image.Image, options: GanOptions) -> NDArray[np.uint8]:
+def _fit(picture: Image.Image, options: Options) -> NDArray[np.uint8]:
     """Cut the middle square out and bring it to size, smoothly; CHW."""
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2

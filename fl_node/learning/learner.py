@@ -1,49 +1,39 @@
-"""One member's learner: a round of GAN training as a pure function of received model, private state and seed.
+"""One member's learner: a piece of training as a pure function of received model, private state and seed.
 
-What is not shared is private: unshared tensors, and both Adams' state. Adam's moments stay when the weights beneath
-them are replaced by received ones: between rounds the model moves by an average of such steps, so that the old moments
-are a better guess than none.
-
-The generator's average, where it is shared, is the average of the members' averages. Averaging over steps and averaging
-over members are both linear, so this equals the average over steps of the mean generator.
+What is not shared is private: unshared tensors, and the optimisers' state. The state stays when the weights beneath it
+are replaced by received ones: between rounds the model moves by an average of such steps, so that the old moments are a
+better guess than none.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fl_node.arrays import Array, Arrays
-from fl_node.errors import TrainingDiverged
+from fl_node.errors import Misuse, TrainingDiverged
 from fl_node.learner import Assignment, Progress, Trained, no_progress
+from fl_node.learning import drift
 from fl_node.learning.data import Images, split_held_out, verify_images
 from fl_node.learning.device import choose_device, prepare
-from fl_node.learning.evaluation import MAX_REAL, SAMPLES, held_out_loss
 from fl_node.learning.genesis import genesis, tensor_shapes
-from fl_node.learning.models import build
-from fl_node.learning.options import GanOptions
-from fl_node.learning.tensors import (
-    adam_arrays,
-    fill_adam,
-    fill_module,
-    module_arrays,
-    shared_names,
-)
-from fl_node.learning.training_loop import Training, prepare_training, to_pictures, train_steps
-from fl_node.seeds import derive_seed
+from fl_node.learning.kinds import kind_of
+from fl_node.learning.optimisers import PREFIX, fill_optimisers, optimiser_arrays
+from fl_node.learning.options import Options
+from fl_node.learning.steps import Training, place, to_device
+from fl_node.learning.tensors import fill_module, module_arrays, shared_names, to_array
 
 
 def make_learner(
-    options: GanOptions,
+    options: Options,
     seed: int,
     images: Images,
     device: str | None = None,
     threads: int | None = None,
-) -> DcganLearner:
+) -> MemberLearner:
     """Set this process up for training and give the learner of one member.
 
     Args:
@@ -55,97 +45,84 @@ def make_learner(
 
     Raises:
         DeviceUnusable: No such device here.
-        DataUnusable: Fewer than 4 pictures, or of another shape than the options'.
+        DataUnusable: Fewer than 4 pictures, of another shape than the options', or without the classes to learn.
         ManifestInvalid: A pattern of `options.share` matches nothing.
     """
     chosen = choose_device(device)
     prepare(chosen, threads)
-    return DcganLearner(options, seed, images, chosen)
+    return MemberLearner(options, seed, images, chosen)
 
 
-class DcganLearner:
-    """Implements `fl_node.learner.Learner` for one member's pictures."""
+class MemberLearner:
+    """Implements `fl_node.learner.Learner` for one member's pictures and any kind of model."""
 
-    def __init__(
-        self, options: GanOptions, seed: int, images: Images, device: torch.device
-    ) -> None:
-        """Split the data and move it to the device once.
-
-        Args:
-            options: The model and how it trains.
-            seed: The manifest's; gives unshared weights and the split.
-            images: All of this member's data.
-            device: As `choose_device` gives it.
-
-        Raises:
-            DataUnusable: Fewer than 4 pictures.
-            ManifestInvalid: A pattern of `options.share` matches nothing.
-        """
+    def __init__(self, options: Options, seed: int, images: Images, device: torch.device) -> None:
+        """Split the data and move it to the device once; arguments and errors are those of `make_learner`."""
+        self._kind = kind_of(options)
         verify_images(images, options)
+        self._kind.verify(options, images)
         held_out, kept = split_held_out(len(images.pixels_NCHW), options.held_out, seed)
         self._options, self._seed, self._device = options, seed, device
-        self._pixels_NCHW = self._on_device(images.pixels_NCHW[kept])
-        measured = images.pixels_NCHW[held_out[:MAX_REAL]]
-        self._held_out_NCHW = to_pictures(self._on_device(measured))
+        self._examples = to_device(images.subset(kept), device)
+        self._held_out = to_device(images.subset(held_out), device)
         self._shared = shared_names(tensor_shapes(options), options.share)
 
     def steps_for(self, epochs: int) -> int:
         """Optimiser steps of so many passes over the member's training data; the last batch is completed."""
-        return math.ceil(epochs * len(self._pixels_NCHW) / self._options.batch)
+        return math.ceil(epochs * len(self._examples) / self._options.batch)
 
     def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
         """Train; see `fl_node.learner.Learner`.
 
-        `training_loss` is the mean over the steps of discriminator plus generator loss, without penalties.
-
         Raises:
-            TrainingDiverged: A loss, a weight or an optimiser's moment is no longer finite.
+            TrainingDiverged: A loss, a weight or what an optimiser keeps is no longer finite.
             Misuse: The assignment's arrays are not of this model.
         """
         training = self._resume(assignment.model, assignment.private)
-        training_loss = train_steps(
-            training, self._options, self._pixels_NCHW, assignment.steps, assignment.seed, progress
+        gradient_sums = self._add_terms(training, assignment)
+        training_loss = self._kind.train_steps(
+            training,
+            self._options,
+            self._examples,
+            assignment.steps,
+            assignment.seed,
+            self._second_stream(assignment),
+            progress,
         )
-        arrays = module_arrays(training.model) | _optimiser_arrays(training)
+        arrays = module_arrays(training.model) | optimiser_arrays(training)
         _verify_finite(arrays)
+        shared = {name: arrays.pop(name) for name in self._shared}
         return Trained(
-            shared={name: arrays.pop(name) for name in self._shared},
+            shared=shared,
             private=arrays,
-            num_examples=len(self._pixels_NCHW),
+            num_examples=len(self._examples),
             steps=assignment.steps,
             training_loss=training_loss,
+            mean_gradient=gradient_sums and _means(gradient_sums, assignment.steps, shared),
         )
 
     def measure(self, model: Arrays, private: Arrays | None) -> float:
-        """Energy distance between held-out pictures and samples of the generator from fixed z.
-
-        The generator's average is measured, where the model has one. Adversarial losses say little about the pictures,
-        and this does.
+        """The kind's loss on the held-out pictures: see `held_out_loss` in its room.
 
         Raises:
             Misuse: The arrays are not of this model.
         """
-        parts = self._complete(model, private).to(self._device)
-        generator = parts["generator_ema" if "generator_ema" in parts else "generator"]
-        # The same z in every round and on every device, so that rounds can be compared.
-        random = torch.Generator().manual_seed(derive_seed(self._seed, "held-out z"))
-        z_NZ = torch.randn(SAMPLES, self._options.latent, generator=random)
-        return held_out_loss(generator, self._held_out_NCHW, z_NZ.to(self._device))
+        complete = place(self._complete(model, private), self._device)
+        return self._kind.held_out_loss(self._options, complete, self._held_out, self._seed)
 
     def _resume(self, shared: Arrays, private: Arrays | None) -> Training:
         """The model and its optimisers as they were left."""
         model = self._complete(shared, private)
-        training = prepare_training(model, self._options, self._device)
+        training = self._kind.prepare_training(model, self._options, self._device)
         if private is not None:
-            for prefix, part, adam in _optimisers(training):
-                fill_adam(adam, part, prefix, private)
+            fill_optimisers(training, private)
         return training
 
     def _complete(self, shared: Arrays, private: Arrays | None) -> nn.ModuleDict:
         """The model as received, completed by what the member kept, or by the genesis in its first round."""
         kept = self._unshared_genesis() if private is None else private
-        model = build(self._options)
-        unshared = {name: kept[name] for name in kept if not name.startswith(_ADAMS)}
+        model = self._kind.build(self._options)
+        unshared = {name: kept[name] for name in kept if not name.startswith(PREFIX)}
         fill_module(model, {**unshared, **shared})
         return model
 
@@ -153,8 +130,29 @@ class DcganLearner:
         model = genesis(self._options, self._seed)
         return {name: array for name, array in model.items() if name not in self._shared}
 
-    def _on_device(self, pixels_NCHW: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(pixels_NCHW)).to(self._device)
+    def _add_terms(self, training: Training, assignment: Assignment) -> dict[str, Tensor] | None:
+        """Where there is a correction, the sums of the gradients that it changes."""
+        if assignment.mu:
+            anchor = assignment.model if assignment.anchor is None else assignment.anchor
+            drift.pull(training, self._own(anchor), assignment.mu)
+        if assignment.correction is None:
+            return None
+        return drift.correct(training, self._own(assignment.correction))
+
+    def _second_stream(self, assignment: Assignment) -> drift.SecondStream | None:
+        if not assignment.discrepancy:
+            return None
+        anchor = assignment.model if assignment.anchor is None else assignment.anchor
+        received = place(self._complete(anchor, assignment.private), self._device)
+        # In training mode as the trained model, so that the two are one function at first.
+        features = self._kind.features(received.requires_grad_(False))
+        return drift.SecondStream(features, assignment.discrepancy)
+
+    def _own(self, arrays: Arrays) -> Arrays:
+        if arrays.keys() != set(self._shared):
+            differing = min(arrays.keys() ^ set(self._shared))
+            raise Misuse(f"the tensors are others than the shared ones, first {differing!r}")
+        return arrays
 
 
 def _verify_finite(arrays: Arrays) -> None:
@@ -168,16 +166,13 @@ def _verify_finite(arrays: Arrays) -> None:
             raise TrainingDiverged(f"{name} is no longer finite; lower learning rates may help")
 
 
-def _optimiser_arrays(training: Training) -> dict[str, Array]:
-    arrays: dict[str, Array] = {}
-    for prefix, part, adam in _optimisers(training):
-        arrays |= adam_arrays(adam, part, prefix)
-    return arrays
+def _means(sums: dict[str, Tensor], steps: int, shared: Arrays) -> dict[str, Array]:
+    """Mean gradients under all shared names: 0 for what no gradient reaches, such as batch norm's statistics.
 
-
-_ADAMS = ("generator_adam.", "discriminator_adam.")
-
-
-def _optimisers(training: Training) -> Iterator[tuple[str, nn.Module, torch.optim.Adam]]:
-    yield "generator_adam", training.model["generator"], training.generator_adam
-    yield "discriminator_adam", training.model["discriminator"], training.discriminator_adam
+    Raises:
+        TrainingDiverged: One is not finite.
+    """
+    means = {name: np.zeros_like(array) for name, array in shared.items()}
+    means |= {name: to_array(total / steps) for name, total in sums.items()}
+    _verify_finite(means)
+    return means

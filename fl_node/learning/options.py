@@ -1,9 +1,9 @@
-"""The knobs of training a GAN, as plain values: the training code needs no manifest to be run or timed by itself."""
+"""The knobs of training, as plain values: the training code needs no manifest to be run or timed by itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 Loss = Literal["bce", "hinge", "relativistic"]
 Norm = Literal["batch", "group", "none"]
+Network = Literal["cnn", "resnet18"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +36,59 @@ class GanOptions:
     share: tuple[str, ...] = ("*",)
 
 
-def learning_options(manifest: Manifest) -> GanOptions:
+@dataclass(frozen=True, slots=True)
+class ClassifierOptions:
+    """One classifier and how a member trains it. Ranges and meanings: as for `GanOptions`."""
+
+    channels: int = 1
+    size: int = 32
+    held_out: float = 0.1
+    network: Network = "cnn"
+    width: int = 16
+    classes: int = 10
+    batch: int = 32
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    rate: float = 0.05
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    share: tuple[str, ...] = ("*",)
+
+
+Options = GanOptions | ClassifierOptions
+
+
+def learning_options(manifest: Manifest) -> Options:
     """Take what training needs out of a manifest."""
-    data, learner, strategy = manifest.data, manifest.learner, manifest.strategy
+    data, learner = manifest.data, manifest.learner
+    common: dict[str, Any] = {
+        "channels": data.channels,
+        "size": data.size,
+        "held_out": float(data.held_out),
+        "batch": learner.batch,
+        "share": manifest.strategy.share,
+    }
+    if learner.kind == "classifier":
+        return ClassifierOptions(
+            **common,
+            network=learner.network,
+            width=learner.width,
+            classes=learner.classes,
+            optimiser=learner.optimiser,
+            rate=float(learner.rate),
+            momentum=float(learner.momentum),
+            weight_decay=float(learner.weight_decay),
+        )
     return GanOptions(
-        channels=data.channels,
-        size=data.size,
-        held_out=float(data.held_out),
+        **common,
         latent=learner.latent,
         generator_width=learner.generator_width,
         discriminator_width=learner.discriminator_width,
         loss=learner.loss,
         norm=learner.norm,
         penalty=float(learner.penalty),
-        batch=learner.batch,
         generator_rate=float(learner.generator_rate),
         discriminator_rate=float(learner.discriminator_rate),
         beta1=float(learner.beta1),
         beta2=float(learner.beta2),
         ema_half_life=learner.ema_half_life,
-        share=strategy.share,
     )

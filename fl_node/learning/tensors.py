@@ -1,4 +1,4 @@
-"""Between modules, optimisers and the named numpy arrays in which weights and state are stored."""
+"""Between modules and the named numpy arrays in which weights are stored; which of them are shared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from fnmatch import fnmatchcase
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from fl_node.arrays import Array, Arrays
 from fl_node.errors import ManifestInvalid, Misuse
@@ -55,7 +54,7 @@ def module_tensors(module: nn.Module) -> dict[str, Tensor]:
 
 def module_arrays(module: nn.Module) -> dict[str, Array]:
     """Copies of the module's float tensors, as float32 arrays in C order."""
-    return {name: _to_array(value) for name, value in module_tensors(module).items()}
+    return {name: to_array(value) for name, value in module_tensors(module).items()}
 
 
 @torch.no_grad()
@@ -70,52 +69,21 @@ def fill_module(module: nn.Module, arrays: Arrays) -> None:
         differing = sorted(tensors.keys() ^ arrays.keys())
         raise Misuse(f"the model's tensors are others than the manifest's, first {differing[0]!r}")
     for name, tensor in tensors.items():
-        tensor.copy_(_checked(name, arrays[name], tensor))
+        tensor.copy_(checked(name, arrays[name], tuple(tensor.shape)))
 
 
-def adam_arrays(optimiser: Optimizer, module: nn.Module, prefix: str) -> dict[str, Array]:
-    """Adam's state as arrays: `<prefix>.step` int64, and two moments for every parameter."""
-    arrays: dict[str, Array] = {}
-    for name, parameter in module.named_parameters():
-        state = optimiser.state[parameter]
-        arrays[f"{prefix}.step"] = np.array([int(state["step"])], np.int64)
-        for moment in ("exp_avg", "exp_avg_sq"):
-            arrays[f"{prefix}.{moment}.{name}"] = _to_array(state[moment])
-    return arrays
-
-
-def fill_adam(optimiser: Optimizer, module: nn.Module, prefix: str, arrays: Arrays) -> None:
-    """Put stored state back into an Adam whose one parameter group is the module's parameters, in order.
-
-    Raises:
-        Misuse: The arrays are not the state of this module's optimiser.
-    """
-    wanted = {
-        f"{prefix}.{moment}.{name}"
-        for moment in ("exp_avg", "exp_avg_sq")
-        for name, _ in module.named_parameters()
-    } | {f"{prefix}.step"}
-    if not wanted <= arrays.keys():
-        raise Misuse(f"the optimiser's state lacks {min(wanted - arrays.keys())!r}")
-    state: dict[int, dict[str, Tensor]] = {}
-    for index, (name, parameter) in enumerate(module.named_parameters()):
-        state[index] = {"step": torch.tensor(float(arrays[f"{prefix}.step"][0]))}
-        for moment in ("exp_avg", "exp_avg_sq"):
-            stored = f"{prefix}.{moment}.{name}"
-            # Laid out as its parameter: a fused Adam walks through the memory of both side by side.
-            like = torch.empty_like(parameter, requires_grad=False)
-            state[index][moment] = like.copy_(_checked(stored, arrays[stored], parameter))
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
-
-
-def _to_array(tensor: Tensor) -> Array:
+def to_array(tensor: Tensor) -> Array:
+    """A copy in C order."""
     return tensor.detach().to("cpu", copy=True).contiguous().numpy()
 
 
-def _checked(name: str, array: Array, like: Tensor) -> Tensor:
-    if array.shape != tuple(like.shape) or array.dtype != np.float32:
-        raise Misuse(
-            f"tensor {name!r}: expected float32 {tuple(like.shape)}, got {array.dtype} {array.shape}"
-        )
+def checked(name: str, array: Array, shape: tuple[int, ...]) -> Tensor:
+    """A copy of an array that has the shape.
+
+    Raises:
+        Misuse: It has another shape, or is no float32.
+    """
+    if array.shape != shape or array.dtype != np.float32:
+        raise Misuse(f"tensor {name!r}: expected float32 {shape}, got {array.dtype} {array.shape}")
     # Received arrays are read-only views of a blob, and torch wants memory it may write to.
     return torch.from_numpy(np.array(array, order="C"))

@@ -20,11 +20,12 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from fl_node.learning.device import choose_device, prepare
+from fl_node.learning.gan.models import Discriminator, Generator, build
+from fl_node.learning.gan.training_loop import prepare_training, train_steps
 from fl_node.learning.genesis import genesis
-from fl_node.learning.models import Discriminator, Generator, build
 from fl_node.learning.options import GanOptions
+from fl_node.learning.steps import Examples, to_pictures
 from fl_node.learning.tensors import fill_module
-from fl_node.learning.training_loop import prepare_training, to_pictures, train_steps
 
 PICTURES = 2048
 REPEATS = 5
@@ -82,7 +83,7 @@ def ours(options: GanOptions, pixels: np.ndarray, device: torch.device) -> Run:
     model = build(options)
     fill_module(model, genesis(options, seed=0))
     training = prepare_training(model, options, device)
-    resident = torch.from_numpy(pixels).to(device)
+    resident = Examples(torch.from_numpy(pixels).to(device))
     return lambda steps: float(train_steps(training, options, resident, steps, seed=0))
 
 

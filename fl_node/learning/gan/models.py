@@ -6,15 +6,14 @@ in [-1, 1].
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
 
+from fl_node.learning.norms import group_norm
 from fl_node.learning.options import GanOptions, Norm
 
-MAX_GROUPS = 8
 LEAK = 0.2
 
 
@@ -54,8 +53,16 @@ class Discriminator(nn.Module):
         self.blocks = nn.Sequential(blocks)
         self.to_logit = nn.Conv2d(width_in, 1, 4, 1, 0, bias=False)
 
+    def features(self, x_NCHW: Tensor) -> Tensor:
+        """The last hidden layer: maps of 4x4."""
+        return self.blocks(x_NCHW)
+
+    def judge(self, features_NCHW: Tensor) -> Tensor:
+        """Features to logits_N."""
+        return self.to_logit(features_NCHW).flatten()
+
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        return self.to_logit(self.blocks(x_NCHW)).flatten()
+        return self.judge(self.features(x_NCHW))
 
 
 def build(options: GanOptions) -> nn.ModuleDict:
@@ -81,7 +88,7 @@ def _block(conv: nn.Module, width: int, norm: Norm, activation: nn.Module) -> nn
     if norm == "batch":
         parts["norm"] = nn.BatchNorm2d(width)
     elif norm == "group":
-        parts["norm"] = nn.GroupNorm(math.gcd(width, MAX_GROUPS), width)
+        parts["norm"] = group_norm(width)
     return nn.Sequential(OrderedDict(parts, activation=activation))
 
 

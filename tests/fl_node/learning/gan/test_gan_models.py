@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fl_node.learning.models import Discriminator, Generator, build
+from fl_node.learning.gan.models import Discriminator, Generator, build
 from fl_node.learning.options import GanOptions
 from fl_node.learning.tensors import module_tensors
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fl_node.learning.losses import discriminator_loss, generator_loss, gradient_penalty
+from fl_node.learning.gan.losses import discriminator_loss, generator_loss, gradient_penalty
 
 
 def logits(*values: float) -> torch.Tensor:

@@ -5,16 +5,11 @@ import pytest
 import torch
 
 from fl_node.learning import GanOptions, genesis
-from fl_node.learning.evaluation import energy_distance
-from fl_node.learning.models import build
+from fl_node.learning.gan.evaluation import energy_distance
+from fl_node.learning.gan.models import build
+from fl_node.learning.gan.training_loop import ema_decay, prepare_training, train_steps
+from fl_node.learning.steps import Examples, to_pictures
 from fl_node.learning.tensors import fill_module
-from fl_node.learning.training_loop import (
-    draw_batches,
-    ema_decay,
-    prepare_training,
-    to_pictures,
-    train_steps,
-)
 
 CPU = torch.device("cpu")
 OPTIONS = GanOptions(
@@ -49,15 +44,8 @@ def test_the_bce_loop_learns_what_a_white_square_is():
         return (x_fake - to_pictures(pixels_NCHW)).square().mean().item()
 
     before = distance()
-    train_steps(training, OPTIONS, pixels_NCHW, steps=75, seed=1)
+    train_steps(training, OPTIONS, Examples(pixels_NCHW), steps=75, seed=1)
     assert distance() < before / 2
-
-
-@pytest.mark.parametrize(("count", "batch"), [(10, 4), (4, 10), (8, 8)])
-def test_batches_pass_over_the_data_again_and_again(count, batch):
-    batches = draw_batches(count, batch, 3, CPU)
-    drawn = torch.cat([next(batches) for _ in range(count)])
-    assert (torch.bincount(drawn, minlength=count) == batch).all()
 
 
 def test_the_average_halves_its_distance_in_a_half_life():
@@ -72,15 +60,10 @@ def test_the_average_follows_the_generator_and_is_never_trained():
     name = "to_picture.weight"
     expected = training.model["generator"].state_dict()[name].clone()
     for seed in range(3):
-        train_steps(training, options, pixels_NCHW, 1, seed)
+        train_steps(training, options, Examples(pixels_NCHW), 1, seed)
         current = training.model["generator"].state_dict()[name]
         expected = expected.lerp(current, 1 - ema_decay(options.ema_half_life))
     torch.testing.assert_close(training.model["generator_ema"].state_dict()[name], expected)
-
-
-def test_bytes_become_pictures_between_minus_1_and_1():
-    pixels = torch.tensor([0, 255], dtype=torch.uint8)
-    assert to_pictures(pixels).tolist() == [-1, 1]
 
 
 def test_the_energy_distance_is_small_for_alike_and_large_for_unlike():

@@ -11,7 +11,7 @@ from PIL import Image
 
 from fl_node.arrays import Arrays
 from fl_node.errors import Misuse
-from fl_node.learning.models import Generator
+from fl_node.learning.gan.models import Generator
 from fl_node.learning.options import GanOptions
 from fl_node.learning.tensors import fill_module
 

@@ -1,0 +1,22 @@
+"""The classes of the pictures."""
+
+from __future__ import annotations
+
+from fl_node.errors import DataUnusable
+from fl_node.learning.data import Images
+from fl_node.learning.options import ClassifierOptions
+
+
+def verify_labels(options: ClassifierOptions, images: Images) -> None:
+    """Hold the pictures' classes against the model's.
+
+    Raises:
+        DataUnusable: There are none, or one lies outside 0 to `options.classes` - 1.
+    """
+    if images.labels_N is None:
+        raise DataUnusable("the pictures have no classes; put each class into a folder of its own")
+    lowest, highest = int(images.labels_N.min()), int(images.labels_N.max())
+    if lowest < 0 or highest >= options.classes:
+        raise DataUnusable(
+            f"classes: expected 0 to {options.classes - 1}, got {lowest} to {highest}"
+        )

@@ -1,0 +1,78 @@
+"""Two classifiers. Both are a `base`, x_NCHW to features_ND, and a `head`, one linear layer from there to logits_NK.
+
+Norms are group norms, in ResNet-18 too: batch norm's statistics are what goes wrong first where members' data differ
+(Hsieh et al. 2019, arXiv:1910.00189, section 5).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from fl_node.learning.norms import group_norm
+from fl_node.learning.options import ClassifierOptions
+
+BLOCKS = 4
+
+
+def build(options: ClassifierOptions) -> nn.ModuleDict:
+    """The whole model; the weights are not yet meaningful."""
+    base = {"cnn": _cnn, "resnet18": _resnet18}[options.network]
+    # Modules draw weights when they are made; these are replaced, and the process's random numbers stay as they were.
+    with torch.random.fork_rng(devices=[]):
+        features = options.width << (BLOCKS - 1)
+        return nn.ModuleDict({"base": base(options), "head": nn.Linear(features, options.classes)})
+
+
+class Residual(nn.Module):
+    """ResNet's basic block: two convolutions beside a shortcut (He et al. 2015, arXiv:1512.03385, figure 2)."""
+
+    def __init__(self, width_in: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.first = _convolution(width_in, width, 3, stride)
+        self.second = _convolution(width, width, 3)
+        same = stride == 1 and width_in == width
+        self.shortcut = nn.Identity() if same else _convolution(width_in, width, 1, stride)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        inner = self.second(F.relu(self.first(x_NCHW), inplace=True))
+        return F.relu(inner + self.shortcut(x_NCHW), inplace=True)
+
+
+def _cnn(options: ClassifierOptions) -> nn.Sequential:
+    """Four times convolution, norm, ReLU, halving; widths double from block to block."""
+    blocks: OrderedDict[str, nn.Module] = OrderedDict()
+    width_in = options.channels
+    for number in range(BLOCKS):
+        width = options.width << number
+        blocks[f"block{number + 1}"] = _convolution(width_in, width, 3).extend(
+            [nn.ReLU(inplace=True), nn.MaxPool2d(2)]
+        )
+        width_in = width
+    return _pooled(blocks)
+
+
+def _resnet18(options: ClassifierOptions) -> nn.Sequential:
+    """For small pictures: the first convolution is 3x3 and neither it nor a pool halves the picture."""
+    stem = _convolution(options.channels, options.width, 3).append(nn.ReLU(inplace=True))
+    blocks: OrderedDict[str, nn.Module] = OrderedDict(stem=stem)
+    width_in = options.width
+    for number in range(BLOCKS):
+        width = options.width << number
+        blocks[f"stage{number + 1}"] = nn.Sequential(
+            Residual(width_in, width, 1 if number == 0 else 2), Residual(width, width, 1)
+        )
+        width_in = width
+    return _pooled(blocks)
+
+
+def _pooled(blocks: OrderedDict[str, nn.Module]) -> nn.Sequential:
+    return nn.Sequential(OrderedDict(blocks, mean=nn.AdaptiveAvgPool2d(1), features=nn.Flatten()))
+
+
+def _convolution(width_in: int, width: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(width_in, width, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(OrderedDict(conv=conv, norm=group_norm(width)))

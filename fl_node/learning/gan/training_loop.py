@@ -1,0 +1,141 @@
+"""The loop: alternate steps of discriminator and generator on one device, with no wait for it inside a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from fl_node.learner import Progress, no_progress
+from fl_node.learning.drift import SecondStream
+from fl_node.learning.gan.losses import (
+    compares_with_real,
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+)
+from fl_node.learning.gan.models import Discriminator
+from fl_node.learning.options import GanOptions
+from fl_node.learning.steps import (
+    Examples,
+    Tally,
+    Training,
+    autocast,
+    draw_batches,
+    is_fused,
+    place,
+    to_pictures,
+)
+from fl_node.learning.tensors import module_tensors
+from fl_node.seeds import derive_seed
+
+
+def prepare_training(model: nn.ModuleDict, options: GanOptions, device: torch.device) -> Training:
+    """Take a model to the device and give each of its two networks a fresh Adam."""
+    place(model, device)
+    rates = {"generator": options.generator_rate, "discriminator": options.discriminator_rate}
+    betas = (options.beta1, options.beta2)
+    return Training(
+        model,
+        {
+            name: torch.optim.Adam(model[name].parameters(), rate, betas, fused=is_fused(device))
+            for name, rate in rates.items()
+        },
+    )
+
+
+def train_steps(
+    training: Training,
+    options: GanOptions,
+    examples: Examples,
+    steps: int,
+    seed: int,
+    second: SecondStream | None = None,
+    progress: Progress = no_progress,
+) -> float:
+    """Take optimiser steps of both networks, in place; see `fl_node.learning.kind.TrainSteps`.
+
+    The mean is of discriminator loss plus generator loss, without the penalty. A second stream's term is added to the
+    discriminator's loss: of the two networks it is the one that sees pictures, and what it sees in them is what the
+    generator learns from.
+    """
+    # Set up: everything the steps need is on the device before the first one.
+    device = examples.pixels_NCHW.device
+    generator, discriminator = training.model["generator"], training.model["discriminator"]
+    generator_adam = training.optimisers["generator"]
+    discriminator_adam = training.optimisers["discriminator"]
+    random = torch.Generator(device).manual_seed(seed)
+    batches = draw_batches(len(examples), options.batch, derive_seed(seed, "batches"), device)
+    average = _averager(training.model, options)
+    tally = Tally(("discriminator", "generator"), steps, progress, device)
+
+    for step in range(1, steps + 1):
+        # Draw.
+        x_real = to_pictures(examples.pixels_NCHW[next(batches)])
+        z_NZ = torch.randn(len(x_real), options.latent, device=device, generator=random)
+
+        # Discriminator.
+        with autocast(device):
+            x_fake = generator(z_NZ)
+            loss, objective = _discriminator_objective(
+                discriminator, options, x_real, x_fake, second
+            )
+        discriminator_adam.zero_grad()
+        objective.backward(inputs=list(discriminator.parameters()))
+        discriminator_adam.step()
+        tally.add(0, loss)
+
+        # Generator, against the discriminator that has just learnt; the same fakes serve both.
+        with autocast(device):
+            real_logits = None
+            if compares_with_real(options.loss):
+                with torch.no_grad():
+                    real_logits = discriminator(x_real).float()
+            loss = generator_loss(options.loss, real_logits, discriminator(x_fake).float())
+        generator_adam.zero_grad()
+        loss.backward(inputs=list(generator.parameters()))
+        generator_adam.step()
+        tally.add(1, loss)
+        average()
+
+        tally.report(step)
+
+    return tally.mean()
+
+
+def ema_decay(half_life: int) -> float:
+    """What is kept of the average in one step, so that a weight counts half after `half_life` steps."""
+    return 0.5 ** (1 / half_life)
+
+
+def _discriminator_objective(
+    discriminator: Discriminator,
+    options: GanOptions,
+    x_real: Tensor,
+    x_fake: Tensor,
+    second: SecondStream | None,
+) -> tuple[Tensor, Tensor]:
+    """The loss alone, and with all that is added to it, the penalties R1 + R2 among them: what is minimised."""
+    penalised = options.penalty > 0
+    x_real = x_real.detach().requires_grad_(penalised)
+    x_fake = x_fake.detach().requires_grad_(penalised)
+    features = discriminator.features(x_real)
+    real_logits, fake_logits = discriminator.judge(features).float(), discriminator(x_fake).float()
+    loss = objective = discriminator_loss(options.loss, real_logits, fake_logits)
+    if penalised:
+        penalty = gradient_penalty(real_logits, x_real) + gradient_penalty(fake_logits, x_fake)
+        objective = objective + options.penalty / 2 * penalty
+    if second is not None:
+        objective = objective + second.term(x_real, features)
+    return loss, objective
+
+
+def _averager(model: nn.ModuleDict, options: GanOptions) -> Callable[[], None]:
+    if not options.ema_half_life:
+        return lambda: None
+    averages = list(module_tensors(model["generator_ema"]).values())
+    currents = list(module_tensors(model["generator"]).values())
+    lerp = get_ema_multi_avg_fn(ema_decay(options.ema_half_life))
+    return lambda: lerp(averages, currents, None)

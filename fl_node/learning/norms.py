@@ -1,0 +1,17 @@
+"""Group norm, which every network here can have."""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+
+MAX_GROUPS = 8
+
+
+def group_norm(width: int) -> nn.GroupNorm:
+    """Normalise each picture by itself, in up to 8 groups of channels (Wu and He 2018, arXiv:1803.08494).
+
+    Batch norm does not go with members whose data differ: its statistics do, too (Hsieh et al. 2019, arXiv:1910.00189).
+    """
+    return nn.GroupNorm(math.gcd(width, MAX_GROUPS), width)

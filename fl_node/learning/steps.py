@@ -1,0 +1,120 @@
+"""What every training loop is made of: a model with its optimisers, examples on the device, batches, a tally."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from fl_node.errors import TrainingDiverged
+from fl_node.learner import Progress
+from fl_node.learning.data import Images
+
+REPORTS = 20
+"""Progress reports in a training; each waits for the device once."""
+
+Features = Callable[[Tensor], Tensor]
+"""x_NCHW to one vector, or one stack of maps, for each picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A model and its optimisers, on one device. Each parameter belongs to at most one optimiser."""
+
+    model: nn.Module
+    optimisers: dict[str, Optimizer]
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """A member's pictures on the device: uint8 pixels_NCHW, and int64 labels_N where they are known."""
+
+    pixels_NCHW: Tensor
+    labels_N: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.pixels_NCHW)
+
+
+def to_device(images: Images, device: torch.device) -> Examples:
+    """Move pictures to where they are trained on, once for all rounds."""
+
+    def moved(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+    labels_N = None if images.labels_N is None else moved(images.labels_N)
+    return Examples(moved(images.pixels_NCHW), labels_N)
+
+
+def place(model: nn.Module, device: torch.device) -> nn.Module:
+    """Put a model on the device, in the memory layout that is fast there."""
+    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    return model.to(device, memory_format=layout)
+
+
+def is_fused(device: torch.device) -> bool:
+    """Whether optimisers take a step in one pass over the memory there."""
+    return device.type in {"cuda", "cpu"}
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 where it is fast and keeps float32's range, so that no loss needs scaling; nothing elsewhere."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def draw_batches(count: int, batch: int, seed: int, device: torch.device) -> Iterator[Tensor]:
+    """Yield index_N without end: one shuffled pass over the data after the other, cut into equal batches."""
+    random = torch.Generator(device).manual_seed(seed)
+    left = torch.empty(0, dtype=torch.int64, device=device)
+    while True:
+        while len(left) < batch:
+            left = torch.cat([left, torch.randperm(count, device=device, generator=random)])
+        yield left[:batch]
+        left = left[batch:]
+
+
+def to_pictures(pixels_NCHW: Tensor) -> Tensor:
+    """uint8 0..255 to float32 -1..1."""
+    return pixels_NCHW.float() / 127.5 - 1
+
+
+class Tally:
+    """Sums of a training's losses, kept on the device and read now and then, so that no step waits for it."""
+
+    def __init__(
+        self, names: tuple[str, ...], steps: int, progress: Progress, device: torch.device
+    ) -> None:
+        self._names, self._steps, self._progress = names, steps, progress
+        self._every = max(1, steps // REPORTS)
+        self._sums = torch.zeros(len(names), device=device)
+        self._reported, self._reported_at = torch.zeros(len(names)), 0
+
+    def add(self, index: int, loss: Tensor) -> None:
+        """Add one step's loss of the name at an index."""
+        self._sums[index] += loss.detach()
+
+    def report(self, step: int) -> None:
+        """After each step, counted from 1: tell the mean losses since the last report, if it is time.
+
+        Raises:
+            TrainingDiverged: A sum is no longer finite.
+        """
+        if step % self._every and step != self._steps:
+            return
+        total = self._sums.to("cpu", copy=True)  # On the CPU itself, the sums go on changing.
+        if not all(map(math.isfinite, total.tolist())):
+            raise TrainingDiverged(
+                f"the losses are no longer finite at step {step}; lower learning rates may help"
+            )
+        means = ((total - self._reported) / (step - self._reported_at)).tolist()
+        self._reported, self._reported_at = total, step
+        self._progress(step, self._steps, dict(zip(self._names, means, strict=True)))
+
+    def mean(self) -> float:
+        """Mean over all steps of the losses' sum, after the last report."""
+        return self._reported.sum().item() / self._steps
