@@ -11,7 +11,7 @@ from pydantic import Field
 
 from chain.types import MAX_MEMBERS
 from fl_node.aggregation.arithmetic import add_scaled, moved
-from fl_node.aggregation.robust import sparse_objection
+from fl_node.aggregation.robust import robust_objection
 from fl_node.aggregation.rule import ascending
 from fl_node.arrays import Array, Arrays, Float64
 from fl_node.encoding import Update
@@ -51,16 +51,16 @@ class Krum(Choice):
                 f"keep is {self.keep}, but of {updates} updates only {updates - self.byzantine} are surely honest: "
                 f"keep at most so many"
             )
-        return sparse_objection(manifest)
+        return robust_objection(manifest)
 
 
 def krum(knobs: Krum, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
     """Move the parent by the update with the least score, or by the mean of the best (`Rule.combine`).
 
     An update's score is the sum of its squared distances to its n - byzantine - 2 nearest others; of equal scores the
-    lower address counts as less. An invalid update is a bad member's, so that where fewer than 2 * byzantine + 3 are
-    left, only as many bad ones are reckoned with as n bears, floor((n - 3) / 2): no fewer than can still be among
-    them. Fewer than three updates leave nothing to compare: the parent stays.
+    lower address counts as less. Whoever sends an invalid update counts as bad, so that where fewer than
+    2 * byzantine + 3 updates are left, at most floor((n - 3) / 2) of them are bad, and so many are reckoned with.
+    Fewer than three leave nothing to compare: the parent stays.
 
     Source: Blanchard et al. 2017 (arXiv:1703.02757).
     """

@@ -31,7 +31,7 @@ class Median(Choice):
     """The median of each coordinate.
 
     Bears up to any number of bad members below half of those whose updates count: each coordinate then stays within
-    what the honest ones sent. An invalid update is a bad member's, and leaving it out keeps the others' majority.
+    what the honest ones sent. Whoever sends an invalid update counts as bad: leaving it out keeps the others' majority.
     """
 
     kind: Literal["median"] = "median"
@@ -43,7 +43,7 @@ class Median(Choice):
                 f"the median of one or two updates is their mean: rounds.min_updates must be at least 3, "
                 f"not {manifest.rounds.min_updates}"
             )
-        return sparse_objection(manifest)
+        return robust_objection(manifest)
 
 
 class TrimmedMean(Choice):
@@ -64,17 +64,22 @@ class TrimmedMean(Choice):
                 f"a share of {self.share} cuts nothing off fewer than {least} updates: rounds.min_updates must be at "
                 f"least {least}, not {manifest.rounds.min_updates}, or the share larger"
             )
-        return sparse_objection(manifest)
+        return robust_objection(manifest)
 
 
-def sparse_objection(manifest: Manifest) -> str | None:
-    """Why a robust rule does not go with the manifest's codecs; None where it does."""
+def robust_objection(manifest: Manifest) -> str | None:
+    """Why a robust rule does not go with the manifest's codecs or training; None where it does."""
     for stage in manifest.strategy.encode.stages:
         if stage.kind in SPARSE:
             return (
                 f"after codec {stage.kind} most coordinates are zero, and others in each update, so that a majority "
                 f"of zeros outvotes what was learnt: use another codec, or combine by weighted_mean"
             )
+    if manifest.strategy.train.kind == "scaffold":
+        return (
+            "scaffold's control variates are averaged plainly, so that one bad member could bend them: train another "
+            "way, or combine by weighted_mean"
+        )
     return None
 
 
