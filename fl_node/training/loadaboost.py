@@ -4,8 +4,8 @@ Everyone knows the median loss of the last round. A member trains half of its wo
 median it trains on in shrinking portions, until it is at or under it, or until one and a half times the work is done.
 
 A learner over a learner: FedProx, SCAFFOLD or Ditto run on it as on any other, with their anchor and their variates
-fixed for the whole round. The unit is the optimiser step and not the epoch, so that the portions are
-defined for any amount of work. For a GAN the training loss says little: hold the held-out loss against the median.
+fixed for the whole round. The unit is the optimiser step and not the epoch, so that the portions are defined for any
+amount of work. For a GAN the training loss says little: hold the held-out loss against the median.
 
 Source: Huang et al. 2018, arXiv:1811.12629.
 """
@@ -89,7 +89,7 @@ def portions(steps: int) -> Iterator[int]:
     """Cut the work into portions that never grow: at most five, from half of `steps` to one and a half times in sum.
 
     Half of the steps, rounded up; then half of what is left up to the limit, again and again, but never less than an
-    eighth of the steps: of 80 steps 40, 40, 20, 10, 10. A learner's pauses are few, and each is worth its measure.
+    eighth of the steps: of 80 steps 40, 40, 20, 10, 10. So few measurements interrupt the training.
 
     Args:
         steps: > 0.
