@@ -1,0 +1,55 @@
+"""Small numbers side by side in bytes, the first in the lowest bits."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl_node.errors import BlobMalformed
+
+Bytes = NDArray[np.uint8]
+
+
+def packed_size(count: int, bits: int) -> int:
+    """Bytes that hold so many numbers of so many bits."""
+    return -(-count * bits // 8)
+
+
+def pack(numbers: Bytes, bits: int) -> Bytes:
+    """Pack numbers below 2**bits; bits is 1, 2, 4 or 8. What is unused of the last byte is 0."""
+    together = 8 // bits
+    whole = numbers.size // together * together
+    if whole < numbers.size:
+        padding = np.zeros(whole + together - numbers.size, np.uint8)
+        numbers = np.concatenate([numbers, padding])
+    # One word holds the numbers of one byte, each in a byte: shifting it drops each into its bits of the lowest.
+    words = numbers.view(f"<u{together}")
+    packed = words.copy()
+    for place in range(1, together):
+        packed |= words >> place * (8 - bits)
+    return packed.astype(np.uint8)
+
+
+def unpack(packed: Bytes, bits: int, count: int) -> NDArray[np.float32]:
+    """Read `count` numbers back, as float32. What is unused of the last byte is not looked at."""
+    return np.take(_numbers_of_byte(bits), packed, axis=0).reshape(-1)[:count]
+
+
+def verify_padding(packed: Bytes, bits: int, count: int) -> None:
+    """Refuse another spelling of the same numbers.
+
+    Raises:
+        BlobMalformed: Not all that is unused of the last byte is 0.
+    """
+    used = count * bits % 8
+    if used and packed[-1] >> used:
+        raise BlobMalformed(f"unused bits of the last byte are not 0: {packed[-1]:08b}")
+
+
+@cache
+def _numbers_of_byte(bits: int) -> NDArray[np.float32]:
+    """(256, 8 / bits): every byte's numbers."""
+    shifts = np.arange(0, 8, bits)
+    return (np.arange(256)[:, None] >> shifts & (1 << bits) - 1).astype(np.float32)
