@@ -30,7 +30,7 @@ def fednova(knobs: FedNova, parent: Arrays, updates: Iterable[Update]) -> dict[s
     divides a tensor is computed exactly and rounded once, so that with equal steps the result is the weighted mean's,
     byte for byte. One update and a float64 copy of the model are in memory at once.
 
-    Source: Wang et al. 2020, Section 4.1 (arXiv:2007.07481), with a_k = tau_k.
+    Source: Wang et al. 2020 (arXiv:2007.07481), with a_k = tau_k.
     """
     sums: dict[str, Float64] = {}
     examples = work = unit = 0

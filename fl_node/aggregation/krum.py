@@ -29,7 +29,7 @@ class Krum(Choice):
 
     Bears up to `byzantine` bad members among n updates where n > 2 * byzantine + 2, if honest updates lie closer to
     each other than to bad ones. The members' numbers of examples are ignored, because a bad member could claim any.
-    Time grows with the square of n, and all updates are held at once.
+    All updates are held at once, and each is compared with each: time grows with the square of n.
     """
 
     kind: Literal["krum"] = "krum"
@@ -39,7 +39,7 @@ class Krum(Choice):
     """Updates to average. (Written m in the paper.)"""
 
     def objection(self, manifest: Manifest) -> str | None:
-        """Too few updates for so many bad ones, more kept than are surely honest, or sparse updates."""
+        """Rounds may be too small for so many bad members, or too many kept; see also `robust_objection`."""
         updates, least = manifest.rounds.min_updates, 2 * self.byzantine + 3
         if updates < least:
             return (

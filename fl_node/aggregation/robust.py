@@ -37,7 +37,7 @@ class Median(Choice):
     kind: Literal["median"] = "median"
 
     def objection(self, manifest: Manifest) -> str | None:
-        """A median of two is their mean, and sparse updates have medians of zero."""
+        """Rounds may be too small for a median to mean anything; see also `robust_objection`."""
         if manifest.rounds.min_updates < 3:
             return (
                 f"the median of one or two updates is their mean: rounds.min_updates must be at least 3, "
@@ -50,14 +50,15 @@ class TrimmedMean(Choice):
     """The plain mean of each coordinate, without the largest and the smallest values.
 
     Of K updates, floor(share * K) are cut off at each end. Bears as many bad members: each coordinate then stays
-    within what the honest ones sent.
+    within what the honest ones sent. Whoever sends an invalid update counts as bad: for each one left out, at most one
+    value fewer is cut off.
     """
 
     kind: Literal["trimmed_mean"] = "trimmed_mean"
     share: Annotated[Number, Field(gt=0, lt=0.5)] = Decimal("0.2")
 
     def objection(self, manifest: Manifest) -> str | None:
-        """A share so small that nothing is cut off gives no protection; sparse updates have trimmed means of zero."""
+        """Rounds may be so small that nothing is cut off; see also `robust_objection`."""
         least = ceil(1 / self.share)
         if manifest.rounds.min_updates < least:
             return (

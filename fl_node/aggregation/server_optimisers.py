@@ -77,7 +77,7 @@ class FedYogi(Choice):
 def fedavgm(knobs: FedAvgM, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
     """Move the parent by the momentum (`Rule.combine`). With beta 0 and rate 1 it is the weighted mean.
 
-    Source: Hsu et al. 2019, Section 4.3 (arXiv:1909.06335).
+    Source: Hsu et al. 2019 (arXiv:1909.06335).
     """
     beta, rate = float(knobs.beta), float(knobs.rate)
 

@@ -1,9 +1,9 @@
-"""How fast updates are combined, beside Flower's FedAvg, and how much memory a round of many takes.
+"""How fast each rule combines updates, the mean beside Flower's FedAvg, and how much memory a round of many takes.
 
     uv run scripts/bench/aggregation.py [--repeats 7] [--json]
     uv run --with 'flwr==1.41.*' scripts/bench/aggregation.py
 
-One core: the process pins itself to one, and the rule is single-threaded numpy without BLAS.
+One core: the process pins itself to one, and the rules are single-threaded numpy without BLAS.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -26,14 +27,24 @@ from workload import dcgan_sized
 
 from chain.accounts import to_address
 from chain.types import Reveal, UpdateRevealed
-from fl_node.aggregation import weighted_mean
-from fl_node.encoding import Update, UpdateHeader, decode_update, encode_model, encode_update
+from fl_node.aggregation import COMBINE, WeightedMean, weighted_mean
+from fl_node.encoding import (
+    Update,
+    UpdateHeader,
+    decode_update,
+    encode_model,
+    encode_update,
+    encoding_seed,
+)
+from fl_node.global_state import first_state
 from fl_node.manifest import build_manifest
 from fl_node.round import aggregate_round, load_model
 from fl_node.store import open_store
 
 UPDATES = 10
 STORED_UPDATES = 50
+SEED = 0
+"""The manifest's."""
 
 
 def main() -> None:
@@ -45,27 +56,55 @@ def main() -> None:
     if options.grow_in:
         print(_growth_mb(options.grow_in))
         return
-    result = {**_speeds(options.repeats), "rss_growth_mb": round(_rss_growth_mb(), 1)}
-    table = Table(
-        "what", "figure", title=f"Combining updates of 3.58M float32, {UPDATES} at a time"
-    )
-    for name, value in result.items():
-        table.add_row(name.replace("_", " "), "-" if value is None else str(value))
-    Console(stderr=options.json).print(table)
-    if options.json:
-        print(json.dumps(result))
-
-
-def _speeds(repeats: int) -> dict[str, float | None]:
-    """Gigabytes of update a second: the rule alone; and from blobs to blob, beside Flower's ways to do that."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    parent = dcgan_sized(0)
+    console = Console(stderr=options.json)
     updates = [_update(client, bytes(32)) for client in range(1, UPDATES + 1)]
+    rules = _rules(updates, options.repeats)
+    console.print(_rules_table(rules))
+    result = {**_speeds(updates, options.repeats), "rss_growth_mb": round(_rss_growth_mb(), 1)}
+    console.print(_mean_table(result))
+    if options.json:
+        print(json.dumps({**result, "rules": rules}))
+
+
+def _rules(updates: list[Update], repeats: int) -> dict[str, dict[str, float]]:
+    """Seconds that each rule takes with its default knobs, and how many times the weighted mean's that is."""
+    seconds = {}
+    for choice, rule in COMBINE.items():
+        knobs, parent = choice(), first_state(dcgan_sized(0), rule.slots)
+        seconds[knobs.kind] = _seconds(partial(rule.combine, knobs, parent, updates), repeats)
+    mean = seconds[WeightedMean().kind]
+    return {
+        kind: {"seconds": round(taken, 4), "over_weighted_mean": round(taken / mean, 2)}
+        for kind, taken in seconds.items()
+    }
+
+
+def _rules_table(rules: dict[str, dict[str, float]]) -> Table:
+    title = f"Combining {UPDATES} updates of 3.58M float32"
+    table = Table("rule", "milliseconds", "x weighted mean", title=title)
+    for kind, figures in rules.items():
+        table.add_row(kind, f"{1000 * figures['seconds']:.0f}", str(figures["over_weighted_mean"]))
+    return table
+
+
+def _mean_table(result: dict[str, float | None]) -> Table:
+    table = Table("what", "figure", title="The weighted mean, and a round of it")
+    for name, value in result.items():
+        table.add_row(name.replace("_", " "), "-" if value is None else str(value))
+    return table
+
+
+def _speeds(updates: list[Update], repeats: int) -> dict[str, float | None]:
+    """Gigabytes of update a second: the rule alone; and from blobs to blob, beside Flower's ways to do that."""
+    parent, knobs = dcgan_sized(0), WeightedMean()
     blobs = [encode_update(one.header, one.arrays) for one in updates]
     size = sum(array.nbytes for one in updates for array in one.arrays.values()) / 1e9
-    rule = _seconds(lambda: weighted_mean(parent, updates), repeats)
-    ours = _seconds(lambda: encode_model(weighted_mean(parent, map(decode_update, blobs))), repeats)
+    rule = _seconds(lambda: weighted_mean(knobs, parent, updates), repeats)
+    ours = _seconds(
+        lambda: encode_model(weighted_mean(knobs, parent, map(decode_update, blobs))), repeats
+    )
     flower = {
         name: _seconds(call, repeats) if call else None for name, call in _flower(updates).items()
     }
@@ -129,7 +168,9 @@ def _flower(updates: list[Update]) -> dict[str, Callable[[], object] | None]:
 
 
 def _update(client: int, parent_digest: bytes) -> Update:
-    header = UpdateHeader(1, 1, to_address(f"0x{client:040x}"), parent_digest, 100 + client)
+    address, steps = to_address(f"0x{client:040x}"), 10 + client
+    seed = encoding_seed(SEED, 1, address)
+    header = UpdateHeader(1, 1, address, parent_digest, 100 + client, steps, "float32", seed)
     return Update(header, dcgan_sized(client))
 
 
@@ -162,7 +203,7 @@ def _growth_mb(folder: Path) -> float:
     parent_digest, *digests = map(bytes.fromhex, (folder / "digests").read_text().split())
     clients = [to_address(f"0x{client:040x}") for client in range(1, len(digests) + 1)]
     manifest = build_manifest(
-        {"name": "bench", "seed": 0, "members": clients, "rounds": {"count": 1}}
+        {"name": "bench", "seed": SEED, "members": clients, "rounds": {"count": 1}}
     )
     reveals = [
         UpdateRevealed(1, 1, client, Reveal(digest, 100 + number, 0, 0, bytes(32)))

@@ -32,6 +32,17 @@ def test_each_coordinate_stays_within_what_honest_members_sent(knobs, data, coun
     assert min(honest) <= moved(knobs, [0.0], *updates)[0] <= max(honest)
 
 
+@rules
+@given(st.data(), st.integers(3, 20))
+def test_bad_members_who_send_invalid_updates_gain_nothing(knobs, data, count):
+    invalid = data.draw(st.integers(0, borne(knobs, count)))
+    bad = borne(knobs, count) - invalid
+    updates = [
+        update(client, [1e6 if client <= bad else 1.0]) for client in range(1, count - invalid + 1)
+    ]
+    assert moved(knobs, [0.0], *updates) == [1.0]
+
+
 @pytest.mark.parametrize(
     ("knobs", "count", "bad"), [(Median(), 5, 3), (Median(), 4, 2), (TrimmedMean(), 5, 2)]
 )
