@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +18,10 @@ from chain.types import Address
 from fl_node.arrays import Array, Arrays
 from fl_node.canonical import canonical_json, parse_json
 from fl_node.errors import BlobMalformed, Misuse
+from fl_node.seeds import derive_seed
 from fl_node.tensors import Blob, Schema, Spec, decode_tensors, encode_tensors, schema_of, size_of
 
-UPDATE_FORMAT = 1
+UPDATE_FORMAT = 2
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -37,7 +37,9 @@ class UpdateHeader:
         client: Who made it.
         parent_digest: sha256 of the model it was trained from, 32 bytes.
         num_examples: Examples trained on; its weight in the aggregate.
-        codec: How the difference is encoded; a name in `CODECS`.
+        steps: Optimiser steps it took, > 0.
+        codec: By which codecs the difference travels, such as `float32` or `top_k+quantise`.
+        seed: What the codecs' random choices follow from, 0 to 2**63 - 1.
     """
 
     task: int
@@ -45,44 +47,28 @@ class UpdateHeader:
     client: Address
     parent_digest: bytes
     num_examples: int
-    codec: str = "float32"
+    steps: int
+    codec: str
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
-    """A decoded update. `arrays` is the difference, trained model minus parent, in float32."""
+class EncodedUpdate:
+    """An update as it travels: `arrays` is what the codecs made of the difference."""
 
     header: UpdateHeader
     arrays: Arrays
 
 
 @dataclass(frozen=True, slots=True)
-class Codec:
-    """One way for a difference to travel.
+class Update:
+    """A decoded update.
 
-    Attributes:
-        encode: From the float32 difference to the arrays in the blob.
-        decode: And back. Raises `BlobMalformed`.
-        schema: From the difference's schema to that of the arrays in the blob.
+    `arrays` is the difference, trained model minus parent, in float32, and what travels beside it under a prefix.
     """
 
-    encode: Callable[[Arrays], Arrays]
-    decode: Callable[[Arrays], Arrays]
-    schema: Callable[[Schema], Schema]
-
-
-def _arrays_as_they_are(arrays: Arrays) -> Arrays:
-    return arrays
-
-
-def _schema_as_it_is(schema: Schema) -> Schema:
-    return schema
-
-
-CODECS: Mapping[str, Codec] = {
-    "float32": Codec(_arrays_as_they_are, _arrays_as_they_are, _schema_as_it_is),
-}
-"""The choices for `strategy.encode` in a manifest."""
+    header: UpdateHeader
+    arrays: Arrays
 
 
 def digest_of(blob: Blob) -> bytes:
@@ -125,26 +111,26 @@ def difference(trained: Arrays, parent: Arrays) -> dict[str, Array]:
     }
 
 
-def difference_schema(model: Schema) -> Schema:
+def difference_schema(model: Schema) -> dict[str, Spec]:
     """What differences between models of this schema look like: the same, in float32."""
     return {name: Spec(spec.shape, np.dtype(np.float32)) for name, spec in model.items()}
 
 
 def encode_update(header: UpdateHeader, arrays: Arrays) -> bytes:
-    """Encode an update.
+    """Write an update's blob.
 
     Args:
-        header: What the chain will record of it too.
-        arrays: The `difference`.
+        header: What it says of itself.
+        arrays: What the codecs made of the difference.
 
     Raises:
         Misuse: An array cannot be stored.
     """
-    return encode_tensors(CODECS[header.codec].encode(arrays), _note(header))
+    return encode_tensors(arrays, _note(header))
 
 
-def decode_update(blob: Blob) -> Update:
-    """Read an update back. With the codec "float32" its arrays are read-only views of `blob`.
+def decode_update(blob: Blob) -> EncodedUpdate:
+    """Read an update's blob back; its arrays are read-only views of it, still encoded.
 
     Raises:
         BlobMalformed: Not what `encode_update` writes.
@@ -152,16 +138,21 @@ def decode_update(blob: Blob) -> Update:
     arrays, note = decode_tensors(blob)
     if note is None:
         raise BlobMalformed("an update blob has metadata, this one does not")
-    header = _parse_note(note)
-    return Update(header, CODECS[header.codec].decode(arrays))
+    return EncodedUpdate(_parse_note(note), arrays)
 
 
-def update_size(header: UpdateHeader, model: Schema) -> int:
-    """Bytes of the update blob with this header over a model of this schema.
+def encoding_seed(seed: int, round: int, client: Address) -> int:
+    """What the codecs' random choices in one update follow from, by the manifest's seed: nobody can choose it."""
+    return derive_seed(seed, "encode", round, client)
 
-    The chain tells the header before the blob is read: no reader need accept one byte more.
+
+def update_size(header: UpdateHeader, encoded: Schema) -> int:
+    """Bytes of the update blob with this header over encoded arrays of this schema.
+
+    What the chain does not tell of the header has an upper limit, so that no reader need accept more than a few bytes
+    too many.
     """
-    return size_of(CODECS[header.codec].schema(difference_schema(model)), _note(header))
+    return size_of(encoded, _note(header))
 
 
 def _note(header: UpdateHeader) -> str:
@@ -173,6 +164,8 @@ def _note(header: UpdateHeader) -> str:
         "parent": header.parent_digest.hex(),
         "codec": header.codec,
         "examples": header.num_examples,
+        "seed": header.seed,
+        "steps": header.steps,
     }
     return canonical_json(note).decode()
 
@@ -190,12 +183,14 @@ def _parse_note(note: str) -> UpdateHeader:
 
 def _header_from(values: Any) -> UpdateHeader:
     """Raises ValueError, KeyError or TypeError where a value is missing or of another kind."""
-    counts = [values[key] for key in ("task", "round", "examples")]
+    counts = [values[key] for key in ("task", "round", "examples", "steps", "seed")]
     texts = [values[key] for key in ("client", "parent", "codec")]
     if any(type(count) is not int or count < 0 for count in counts):
         raise ValueError("counts are integers from 0")
     client, parent, codec = texts
-    if not _ADDRESS.fullmatch(client) or not _DIGEST.fullmatch(parent) or codec not in CODECS:
-        raise ValueError("client is an address, parent a digest, codec one of the known")
-    task, round_, examples = counts
-    return UpdateHeader(task, round_, Address(client), bytes.fromhex(parent), examples, codec)
+    if not _ADDRESS.fullmatch(client) or not _DIGEST.fullmatch(parent) or type(codec) is not str:
+        raise ValueError("client is an address, parent a digest, codec a name")
+    task, round_, examples, steps, seed = counts
+    return UpdateHeader(
+        task, round_, Address(client), bytes.fromhex(parent), examples, steps, codec, seed
+    )

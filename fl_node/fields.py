@@ -66,7 +66,10 @@ class Choice(Section):
 
 
 class OneOf:
-    """Marks a field as a choice among the kinds of a table: by name alone, or with knobs beside `kind`."""
+    """Marks a field as a choice among the kinds of a table: by name alone, or with knobs beside `kind`.
+
+    The kind that stands first is meant where none is named.
+    """
 
     def __init__(self, kinds: Iterable[type[Choice]]) -> None:
         self._kinds = tuple(kinds)
@@ -78,6 +81,12 @@ class OneOf:
         if len(self._kinds) > 1:
             choice = Annotated[Union[self._kinds], Field(discriminator="kind")]  # noqa: UP007
         return core_schema.no_info_before_validator_function(
-            lambda value: {"kind": value} if isinstance(value, str) else value,
-            handler.generate_schema(choice),
+            self._with_kind, handler.generate_schema(choice)
         )
+
+    def _with_kind(self, value: object) -> object:
+        if isinstance(value, str):
+            return {"kind": value}
+        if isinstance(value, dict) and "kind" not in value:
+            return {"kind": self._kinds[0].model_fields["kind"].default, **value}
+        return value

@@ -17,9 +17,11 @@ from chain.accounts import to_address
 from chain.types import BASIS_POINTS, MAX_MEMBERS, Address, Terms
 from fl_node.canonical import canonical_json, parse_json
 from fl_node.errors import BlobMalformed, ManifestInvalid
-from fl_node.fields import Fraction, Number, Section
+from fl_node.fields import Fraction, Number, OneOf, Section
+from fl_node.learners import LEARNERS, ClassifierLearner, GanLearner
+from fl_node.strategy import Strategy, expand_preset
 
-MANIFEST_FORMAT: Final = 1
+MANIFEST_FORMAT: Final = 2
 MAX_MANIFEST_BYTES = 1 << 20
 
 Member = Annotated[str, AfterValidator(to_address)]
@@ -32,63 +34,6 @@ class DataSchema(Section):
     size: Literal[32, 64] = 32
     held_out: Annotated[Number, Field(gt=0, lt=1)] = Decimal("0.1")
     """Share of a member's data that is never trained on, only measured on."""
-
-
-class GanLearner(Section):
-    """A DCGAN: its two networks, its objective and its optimisers (Radford et al. 2015, arXiv:1511.06434)."""
-
-    kind: Literal["gan"] = "gan"
-    latent: Annotated[int, Field(ge=1, le=1024)] = 100
-    """Length of z."""
-    generator_width: Annotated[int, Field(ge=4, le=512)] = 64
-    """Channels of the generator's last hidden layer; each layer before it has twice as many."""
-    discriminator_width: Annotated[int, Field(ge=4, le=512)] = 64
-    """Channels of the discriminator's first layer; each layer after it has twice as many."""
-    loss: Literal["bce", "hinge", "relativistic"] = "relativistic"
-    norm: Literal["batch", "group", "none"] = "group"
-    """Group norm suits averaging: batch norm's statistics differ between members whose data differ."""
-    penalty: Annotated[Number, Field(ge=0, le=1000)] = Decimal(1)
-    """Gamma of the gradient penalties R1 and R2, each added as gamma/2 times the squared slope; 0 adds none."""
-    batch: Annotated[int, Field(ge=2, le=4096)] = 32
-    """Pictures per step."""
-    generator_rate: Annotated[Number, Field(gt=0, le=1)] = Decimal("0.0002")
-    discriminator_rate: Annotated[Number, Field(gt=0, le=1)] = Decimal("0.0002")
-    """Learning rates of the two Adams."""
-    beta1: Annotated[Number, Field(ge=0, lt=1)] = Decimal("0.5")
-    beta2: Annotated[Number, Field(ge=0, lt=1)] = Decimal("0.999")
-    """What Adam's first and second moment keep in one step."""
-    ema_half_life: Annotated[int, Field(ge=0, le=1_000_000)] = 200
-    """Steps after which a generator weight counts half in its exponential average; 0 keeps none."""
-
-
-class Work(Section):
-    """How much a member trains in a round: a number of optimiser steps, or of passes over its data."""
-
-    steps: Annotated[int, Field(ge=1)] | None = None
-    epochs: Annotated[int, Field(ge=1)] | None = None
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give either steps or epochs")
-        return self
-
-
-class Strategy(Section):
-    """Independent choices that together are a federated algorithm."""
-
-    share: Annotated[tuple[str, ...], Field(min_length=1)] = ("*",)
-    """Patterns over tensor names; what matches is exchanged, the rest stays with its member."""
-    train: Literal["plain"] = "plain"
-    work: Work = Work(epochs=1)
-    encode: Literal["float32"] = "float32"
-    combine: Literal["weighted_mean"] = "weighted_mean"
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "fedavg": {"train": "plain", "encode": "float32", "combine": "weighted_mean"},
-}
-"""Names for well-known combinations. A preset is a starting point: choices written beside it win."""
 
 
 class Rounds(Section):
@@ -110,18 +55,20 @@ class Limits(Section):
     update_norm: Annotated[Number, Field(gt=0)] = Decimal(1000)
     """Euclidean norm of the whole update."""
     examples: Annotated[int, Field(ge=1, le=(1 << 53) - 1)] = 1_000_000
+    steps: Annotated[int, Field(ge=1, le=(1 << 31) - 1)] = 1_000_000
+    """Optimiser steps that an update may claim."""
     model_bytes: Annotated[int, Field(ge=1)] = 1 << 30
 
 
 class Manifest(Section):
     """A task, whole. Field by field: docs/manifest.md."""
 
-    format: Literal[1] = MANIFEST_FORMAT
+    format: Literal[2] = MANIFEST_FORMAT
     name: Annotated[str, Field(min_length=1, max_length=200)]
     seed: Annotated[int, Field(ge=0, lt=1 << 63)]
     members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=MAX_MEMBERS)]
     data: DataSchema = DataSchema()
-    learner: GanLearner = GanLearner()
+    learner: Annotated[GanLearner | ClassifierLearner, OneOf(LEARNERS)] = GanLearner()
     strategy: Strategy = Strategy()
     rounds: Rounds
     limits: Limits = Limits()
@@ -131,16 +78,11 @@ class Manifest(Section):
     def _expand_preset(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        strategy = values.get("strategy", "fedavg")
+        strategy, learner = values.get("strategy", "fedavg"), values.get("learner", "gan")
         if not isinstance(strategy, str | dict):
             return values
-        chosen = {"preset": strategy} if isinstance(strategy, str) else dict(strategy)
-        name = chosen.pop("preset", "fedavg")
-        if not isinstance(name, str) or name not in PRESETS:
-            raise ValueError(
-                f"strategy {name!r} is not known; allowed: {', '.join(sorted(PRESETS))}"
-            )
-        return {**values, "strategy": {**PRESETS[name], **chosen}}
+        kind = learner.get("kind", "gan") if isinstance(learner, dict) else learner
+        return {**values, "strategy": expand_preset(strategy, kind)}
 
     @model_validator(mode="after")
     def _members_fit(self) -> Self:
@@ -156,6 +98,17 @@ class Manifest(Section):
                 f"rounds.min_updates is {self.rounds.min_updates}; at most rounds.cohort_floor, "
                 f"{self.rounds.cohort_floor}, is allowed"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _choices_fit(self) -> Self:
+        objection = self.strategy.objection(len(self.members), self.learner.kind)
+        if objection:
+            raise ValueError(f"strategy.{objection}")
+        for field, choice in self.strategy.choices.items():
+            objection = choice.objection(self)
+            if objection:
+                raise ValueError(f"strategy.{field}: {objection}")
         return self
 
     @property
@@ -227,10 +180,21 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:80] + "..."
 
 
+def _field_of(place: tuple[int | str, ...]) -> str:
+    """The field as a person wrote it: without the kind, which pydantic puts behind the name of a choice."""
+    kinds = {kind.model_fields["kind"].default for kind in (*LEARNERS, *Strategy.kinds())}
+    parts = [str(part) for part in place]
+    choices = ("learner", "train", "send", "combine")
+    behind = [before in choices or before.isdecimal() for before in ["", *parts]]
+    return ".".join(
+        part for part, chosen in zip(parts, behind, strict=False) if not (chosen and part in kinds)
+    )
+
+
 def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
-        field = ".".join(str(part) for part in problem["loc"])
+        field = _field_of(problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
         given = (
             "" if isinstance(problem["input"], dict) else f" (given: {_shown(problem['input'])})"

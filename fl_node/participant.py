@@ -25,12 +25,14 @@ from chain.errors import (
 )
 from chain.history import commitment_of
 from chain.ledger import Ledger
-from chain.types import Address, Phase, Receipt, TaskState
-from fl_node.contribution import Place, contribute
+from chain.types import Address, Phase, Receipt, Reveal, TaskState
+from fl_node.contribution import Place, Received, contribute
 from fl_node.errors import BadData, Misuse, StoreUnusable, TrainingDiverged
+from fl_node.global_state import model_of
 from fl_node.learner import Learner, Progress, no_progress
 from fl_node.manifest import Manifest
-from fl_node.record import Attempts, attempts_of_current_round, chosen
+from fl_node.past import last_with_updates
+from fl_node.record import Attempts, attempts_of_current_round, chosen, past_of
 from fl_node.round import Aggregated, Model, aggregate_round, load_model
 from fl_node.state import NodeState, Plan
 from fl_node.store import Store
@@ -87,12 +89,13 @@ def next_action(state: TaskState, index: int, now: int) -> Action:
 class Step:
     """One thing done: the action, the state it was decided on, and what the ledger made of it.
 
-    `receipt` is None when there was nothing to do, or when others were faster.
+    `receipt` is None when there was nothing to do, or when others were faster. `reason` says why a round was declined.
     """
 
     action: Action
     state: TaskState
     receipt: Receipt | None
+    reason: str = ""
 
 
 class Participant:
@@ -151,18 +154,23 @@ class Participant:
             return Step(action, state, None)
 
     def _act(self, action: Action, state: TaskState) -> Step:
-        try:
+        if action is not Action.COMMIT:
             return Step(action, state, self._carry_out(action, state))
-        except TrainingDiverged:
+        try:
+            plan = self._state.plan(state.round, state.parent_digest) or self._train(state)
+        except TrainingDiverged as diverged:
             # There is nothing to send; declining spares the others the wait.
-            return Step(Action.SKIP, state, self._carry_out(Action.SKIP, state))
+            return self._skip(state, str(diverged))
+        if plan.opening is None:
+            return self._skip(state, "the update was not worth sending")
+        return Step(action, state, self._commit(state, plan.opening))
+
+    def _skip(self, state: TaskState, reason: str) -> Step:
+        receipt = self._ledger.skip(self._task, state.round)
+        return Step(Action.SKIP, state, receipt, reason)
 
     def _carry_out(self, action: Action, state: TaskState) -> Receipt | None:
         match action:
-            case Action.COMMIT:
-                return self._commit(state)
-            case Action.SKIP:
-                return self._ledger.skip(self._task, state.round)
             case Action.REVEAL:
                 return self._reveal(state)
             case Action.ATTEST:
@@ -171,14 +179,13 @@ class Participant:
                 return self._ledger.advance(self._task)
             case Action.REJOIN:
                 return self._ledger.rejoin(self._task)
-            case Action.WAIT | Action.FINISHED:
+            case _:
                 return None
 
-    def _commit(self, state: TaskState) -> Receipt:
-        plan = self._state.plan(state.round, state.parent_digest) or self._train(state)
+    def _commit(self, state: TaskState, opening: Reveal) -> Receipt:
         ledger = self._ledger
         commitment = commitment_of(
-            ledger.chain_id, ledger.contract, self._task, state.round, ledger.account, plan.opening
+            ledger.chain_id, ledger.contract, self._task, state.round, ledger.account, opening
         )
         return ledger.commit(self._task, state.round, commitment)
 
@@ -188,7 +195,7 @@ class Participant:
             self._manifest,
             place,
             self._learner,
-            self._parent(state).arrays,
+            self._received(state),
             self._state.private(state.round),
             self._progress,
         )
@@ -196,9 +203,9 @@ class Participant:
 
     def _reveal(self, state: TaskState) -> Receipt | None:
         plan = self._state.plan(state.round, state.parent_digest)
-        if plan is None:
+        if plan is None or plan.opening is None:
             return None  # committed from a state folder that is lost; the deadline will pass
-        self._store.put(self._state.update(plan))
+        self._store.put(self._state.update(plan.round, plan.opening.update_digest))
         return self._ledger.reveal(self._task, state.round, plan.opening)
 
     def _attest(self, state: TaskState) -> Receipt:
@@ -216,8 +223,25 @@ class Participant:
             self._store, self._manifest, self._parent(state), attempts.reveals, attempts.abandoned
         )
 
+    def _received(self, state: TaskState) -> Received:
+        """The parent, and what the strategy asks for of the past: only then is the whole log read."""
+        parent, strategy = self._parent(state).arrays, self._manifest.strategy
+        if not strategy.needs_past:
+            return Received(parent)
+        past = past_of(self._manifest.addresses, self._ledger.history(self._task))
+        if len(past) != state.round - 1:
+            raise HistoryInvalid(f"the log shows {len(past)} of {state.round - 1} final rounds")
+        last = last_with_updates(past)
+        if last is None or not strategy.needs_previous:
+            return Received(parent, None, past)
+        previous = self._load(last.parent_digest).arrays
+        return Received(parent, model_of(previous), past)
+
     def _parent(self, state: TaskState) -> Model:
-        return load_model(self._store, state.parent_digest, self._manifest.limits.model_bytes)
+        return self._load(state.parent_digest)
+
+    def _load(self, digest: bytes) -> Model:
+        return load_model(self._store, digest, self._manifest.limits.model_bytes)
 
 
 def _verify_complete(attempts: Attempts, revealers: Collection[Address]) -> None:

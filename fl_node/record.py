@@ -14,6 +14,7 @@ from chain.types import (
     TaskOpened,
     UpdateRevealed,
 )
+from fl_node.past import PastRound
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,28 @@ def final_rounds(entries: Iterable[Entry]) -> list[RecordedRound]:
                 )
                 opened, reveals, abandoned = None, [], []
     return rounds
+
+
+def past_round(
+    parent_digest: bytes, reveals: Iterable[UpdateRevealed], included: Sequence[Address]
+) -> PastRound:
+    """What a final round says to those who train after it."""
+    kept = [revealed for revealed in reveals if revealed.client in included]
+    kept.sort(key=lambda revealed: int(revealed.client, 16))
+    return PastRound(parent_digest, tuple(revealed.reveal for revealed in kept))
+
+
+def past_of(members: Sequence[Address], entries: Iterable[Entry]) -> list[PastRound]:
+    """The final rounds of a task's log, oldest first.
+
+    Args:
+        members: The task's, in ascending order of address.
+        entries: As for `final_rounds`.
+    """
+    return [
+        past_round(one.opened.parent_digest, one.reveals, chosen(members, one.finalised.included))
+        for one in final_rounds(entries)
+    ]
 
 
 def members_of(entries: Iterable[Entry]) -> tuple[Address, ...]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from chain.types import Address, UpdateRevealed
 from fl_node.aggregation import COMBINE
-from fl_node.arrays import Arrays
+from fl_node.arrays import Array, Arrays, unprefixed
+from fl_node.codecs import encoded_schema
 from fl_node.encoding import (
     Update,
     UpdateHeader,
@@ -20,12 +21,15 @@ from fl_node.encoding import (
     decode_update,
     digest_of,
     encode_model,
+    encoding_seed,
     update_size,
 )
 from fl_node.errors import BadData, UpdateInvalid
+from fl_node.global_state import model_of, named_in_slot, part_of, slot_of, update_schema
 from fl_node.manifest import Manifest
 from fl_node.store import Store
-from fl_node.tensors import Schema, payload_of, schema_of
+from fl_node.tensors import Blob, Schema, payload_of, schema_of
+from fl_node.training import TRAIN
 from fl_node.validity import verify_update
 
 BEGINNING_BYTES = 4096
@@ -34,7 +38,7 @@ BEGINNING_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model and its name: the shared tensors, and the sha256 of their blob."""
+    """A model and its name: the global state's arrays, and the sha256 of their blob."""
 
     digest: bytes
     arrays: Arrays
@@ -82,29 +86,43 @@ class _Round:
     schema: Schema
 
     def expected(self, revealed: UpdateRevealed) -> UpdateHeader:
+        manifest = self.manifest
         return UpdateHeader(
             task=revealed.task,
             round=revealed.round,
             client=revealed.client,
             parent_digest=self.parent.digest,
             num_examples=revealed.reveal.num_examples,
-            codec=self.manifest.strategy.encode,
+            steps=manifest.limits.steps,
+            codec=manifest.strategy.encode.label,
+            seed=encoding_seed(manifest.seed, revealed.round, revealed.client),
         )
 
-    def size(self, revealed: UpdateRevealed) -> int:
-        return update_size(self.expected(revealed), self.schema)
-
     def blob(self, revealed: UpdateRevealed) -> memoryview:
-        return self.store.get(revealed.reveal.update_digest, self.size(revealed))
+        encoded = encoded_schema(self.manifest.strategy.encode.stages, self.schema)
+        most = update_size(self.expected(revealed), encoded)
+        return self.store.get(revealed.reveal.update_digest, most)
 
-    def verified(self, revealed: UpdateRevealed) -> tuple[Update, bytes]:
-        """The update and how its content begins, if it keeps every rule that needs no other."""
-        if revealed.client not in self.manifest.addresses:
-            raise UpdateInvalid("member", "a member of the manifest", revealed.client)
-        blob = self.blob(revealed)
-        update = decode_update(blob)
-        verify_update(update, self.expected(revealed), self.schema, self.manifest.limits)
-        return update, bytes(payload_of(blob)[:BEGINNING_BYTES])
+    def verified(self, revealed: UpdateRevealed, blob: Blob) -> Update:
+        """The update, if it keeps every rule that needs no other."""
+        manifest = self.manifest
+        encode, limits = manifest.strategy.encode, manifest.limits
+        return verify_update(
+            decode_update(blob), self.expected(revealed), encode, self.schema, limits
+        )
+
+
+def _round(store: Store, manifest: Manifest, parent: Model) -> _Round:
+    sent = TRAIN[type(manifest.strategy.train)].slots
+    return _Round(store, manifest, parent, update_schema(schema_of(model_of(parent.arrays)), sent))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How a valid update's content begins, and how many bytes its blob has."""
+
+    beginning: bytes
+    blob_bytes: int
 
 
 def aggregate_round(
@@ -130,63 +148,83 @@ def aggregate_round(
     Raises:
         StoreUnusable: The store cannot be read; no client is blamed for that.
     """
-    round = _Round(store, manifest, parent, schema_of(parent.arrays))
-    combine = COMBINE[manifest.strategy.combine]
+    round = _round(store, manifest, parent)
     ordered = sorted(reveals, key=lambda revealed: int(revealed.client, 16))
-    beginnings: dict[UpdateRevealed, bytes] = {}
+    seen: dict[UpdateRevealed, _Seen] = {}
     left_out: dict[Address, BadData] = {}
-    model = combine(parent.arrays, _valid(round, ordered, beginnings, left_out))
-    for _ in _valid(round, abandoned, beginnings, {}):
+    state = _combine(round, _valid(round, ordered, seen, left_out))
+    for _ in _valid(round, abandoned, seen, {}):
         pass
-    found = _find_repeats(round, [*abandoned, *reveals], beginnings)
+    found = _find_repeats(round, [*abandoned, *reveals], seen)
     repeats = {one.client: fault for one, fault in found.items() if one in reveals}
-    if repeats:
-        left_out.update(repeats)
-        # Only a cheat costs this second pass; without one, every update is read once.
-        kept = [revealed for revealed in ordered if revealed.client not in left_out]
-        model = combine(parent.arrays, _valid(round, kept, beginnings, left_out))
-    blob = encode_model(model)
+    left_out.update(repeats)
     included = [revealed for revealed in ordered if revealed.client not in left_out]
+    if repeats:
+        # Only a cheat costs this second pass; without one, every update is read once.
+        state = _combine(round, _valid(round, included, seen, left_out))
+    for slot in TRAIN[type(manifest.strategy.train)].slots:
+        state |= _advance(round, slot, _valid(round, included, seen, left_out))
+    blob = encode_model(state)
     return Aggregated(
         blob=blob,
         included=sum(1 << manifest.addresses.index(revealed.client) for revealed in included),
         left_out=left_out,
-        blob_bytes=len(blob) + sum(map(round.size, included)),
+        blob_bytes=len(blob) + sum(seen[revealed].blob_bytes for revealed in included),
     )
+
+
+def _combine(round: _Round, updates: Iterator[Update]) -> dict[str, Array]:
+    """The next model, and the state that the rule of combination keeps."""
+    knobs = round.manifest.strategy.combine
+    rule = COMBINE[type(knobs)]
+    return rule.combine(knobs, part_of(round.parent.arrays, rule.slots), updates)
+
+
+def _advance(round: _Round, slot: str, updates: Iterator[Update]) -> dict[str, Array]:
+    """The next state of a slot that travels in the updates, which costs one more pass over them."""
+    advance = TRAIN[type(round.manifest.strategy.train)].advance
+    changes = (unprefixed(f"{slot}.", update.arrays) for update in updates)
+    members = len(round.manifest.members)
+    return named_in_slot(slot, advance(slot_of(round.parent.arrays, slot), changes, members))
 
 
 def _valid(
     round: _Round,
     reveals: Iterable[UpdateRevealed],
-    beginnings: dict[UpdateRevealed, bytes],
+    seen: dict[UpdateRevealed, _Seen],
     left_out: dict[Address, BadData],
 ) -> Iterator[Update]:
     """Yield the valid updates one by one.
 
-    Notes how the content of these begins, and the faults of the others.
+    Notes what was seen of these, and the faults of the others.
     """
     for revealed in reveals:
         try:
-            update, beginnings[revealed] = round.verified(revealed)
+            if revealed.client not in round.manifest.addresses:
+                raise UpdateInvalid("member", "a member of the manifest", revealed.client)
+            blob = round.blob(revealed)
+            update = round.verified(revealed, blob)
         except BadData as fault:
             left_out[revealed.client] = fault
         else:
+            seen[revealed] = _Seen(bytes(payload_of(blob)[:BEGINNING_BYTES]), len(blob))
             yield update
 
 
 def _find_repeats(
-    round: _Round, reveals: Sequence[UpdateRevealed], beginnings: dict[UpdateRevealed, bytes]
+    round: _Round, reveals: Sequence[UpdateRevealed], seen: dict[UpdateRevealed, _Seen]
 ) -> dict[UpdateRevealed, BadData]:
     """Valid updates with the content of one that another client revealed before.
 
     Equal content begins equally, so that hashing the content alone is seldom needed. A client that
     sends its own update again, after an abort, repeats nobody.
     """
-    shared = {start for start, count in Counter(beginnings.values()).items() if count > 1}
+    beginnings = Counter(one.beginning for one in seen.values())
+    shared = {beginning for beginning, count in beginnings.items() if count > 1}
     first: dict[bytes, Address] = {}
     repeats: dict[UpdateRevealed, BadData] = {}
     for revealed in reveals:
-        if beginnings.get(revealed) in shared:
+        if revealed in seen and seen[revealed].beginning in shared:
             content = digest_of(payload_of(round.blob(revealed)))
             original = first.setdefault(content, revealed.client)
             if original != revealed.client:

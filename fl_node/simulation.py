@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from chain.history import draw
 from chain.types import BASIS_POINTS, Address, Reveal, UpdateRevealed, indices
 from fl_node.arrays import Arrays
-from fl_node.contribution import Contribution, Place, contribute
+from fl_node.contribution import Contribution, Place, Received, contribute
 from fl_node.encoding import encode_model
+from fl_node.global_state import model_of
 from fl_node.learner import Learner, Progress, no_progress
 from fl_node.manifest import Manifest
+from fl_node.past import PastRound
+from fl_node.record import chosen, past_round
 from fl_node.round import Aggregated, aggregate_round, load_model
 from fl_node.seeds import derive_seed
 from fl_node.store import open_store
@@ -55,6 +58,8 @@ def simulate(
         progress_for: Told about the steps of each member's training.
     """
     private: dict[Address, Arrays] = {}
+    past: list[PastRound] = []
+    previous: Arrays | None = None
     blob = encode_model(genesis)
     for round in range(1, manifest.rounds.count + 1):
         store = open_store("memory://")  # a fresh one each round, so that memory does not fill up
@@ -68,13 +73,19 @@ def simulate(
                 manifest,
                 place,
                 learners[client],
-                parent.arrays,
+                Received(parent.arrays, previous, past),
                 private.get(client),
                 progress_for(round, client),
             )
             private[client] = contribution.private
-            reveals.append(_revealed(place, store.put(contribution.blob), contribution))
+            if contribution.blob is not None:
+                digest = store.put(contribution.blob)
+                reveals.append(_revealed(place, digest, contribution))
         aggregated = aggregate_round(store, manifest, parent, reveals)
+        past.append(
+            past_round(parent_digest, reveals, chosen(manifest.addresses, aggregated.included))
+        )
+        previous = model_of(parent.arrays) if aggregated.included else previous
         blob = aggregated.blob
         yield SimulatedRound(round, tuple(reveals), aggregated)
 

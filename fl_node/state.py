@@ -3,7 +3,7 @@
     membership.json        whose folder this is; checked at every start
     lock                   held by the running node
     round-00003/           complete or absent: written beside, then renamed into place
-        plan.json            what was committed to: the opening of the commitment
+        plan.json            what was committed to: the opening of the commitment, if the round was not declined
         update.safetensors   the update, published at reveal
         private.safetensors  what the learner needs for its next round
 
@@ -47,11 +47,11 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a node is going to send in a round."""
+    """What a node does in a round: reveal this opening; or, where it is None, decline."""
 
     round: int
     parent_digest: bytes
-    opening: Reveal
+    opening: Reveal | None
 
 
 class NodeState:
@@ -94,12 +94,12 @@ class NodeState:
             plan = _plan_from_json(json.loads(path.read_bytes()))
         return plan if plan.parent_digest == parent_digest else None
 
-    def update(self, plan: Plan) -> bytes:
+    def update(self, round: int, digest: bytes) -> bytes:
         """The planned update's blob."""
         with _reported(self._folder):
-            blob = (self._round(plan.round) / "update.safetensors").read_bytes()
-        if digest_of(blob) != plan.opening.update_digest:
-            raise StateUnusable(f"{self._folder}: the update of round {plan.round} is damaged")
+            blob = (self._round(round) / "update.safetensors").read_bytes()
+        if digest_of(blob) != digest:
+            raise StateUnusable(f"{self._folder}: the update of round {round} is damaged")
         return blob
 
     def private(self, round: int) -> Arrays | None:
@@ -112,23 +112,15 @@ class NodeState:
 
     def keep(self, round: int, parent_digest: bytes, contribution: Contribution) -> Plan:
         """Write a round's plan, update and private arrays, all or nothing, and forget rounds long past."""
-        opening = Reveal(
-            update_digest=digest_of(contribution.blob),
-            num_examples=contribution.num_examples,
-            training_loss=contribution.training_loss,
-            held_out_loss=contribution.held_out_loss,
-            salt=secrets.token_bytes(32),
-        )
-        plan = Plan(round, parent_digest, opening)
+        plan = Plan(round, parent_digest, _opening(contribution))
+        files = {
+            "plan.json": canonical_json(_plan_to_json(plan)),
+            "private.safetensors": encode_model(contribution.private),
+        }
+        if contribution.blob is not None:
+            files["update.safetensors"] = contribution.blob
         with _reported(self._folder):
-            self._write(
-                round,
-                {
-                    "plan.json": canonical_json(_plan_to_json(plan)),
-                    "update.safetensors": contribution.blob,
-                    "private.safetensors": encode_model(contribution.private),
-                },
-            )
+            self._write(round, files)
             for old in self._rounds()[:-KEPT_ROUNDS]:
                 shutil.rmtree(self._round(old))
         return plan
@@ -204,8 +196,22 @@ def _reported(folder: Path) -> Iterator[None]:
         raise StateUnusable(f"state folder {folder}: {error}") from error
 
 
+def _opening(contribution: Contribution) -> Reveal | None:
+    if contribution.blob is None:
+        return None
+    return Reveal(
+        update_digest=digest_of(contribution.blob),
+        num_examples=contribution.num_examples,
+        training_loss=contribution.training_loss,
+        held_out_loss=contribution.held_out_loss,
+        salt=secrets.token_bytes(32),
+    )
+
+
 def _plan_to_json(plan: Plan) -> dict[str, object]:
     opening = plan.opening
+    if opening is None:
+        return {"parent_digest": plan.parent_digest.hex(), "round": plan.round}
     return {
         "held_out_loss": opening.held_out_loss,
         "num_examples": opening.num_examples,
@@ -218,6 +224,9 @@ def _plan_to_json(plan: Plan) -> dict[str, object]:
 
 
 def _plan_from_json(values: dict[str, object]) -> Plan:
+    round, parent_digest = int(str(values["round"])), bytes.fromhex(str(values["parent_digest"]))
+    if "update_digest" not in values:
+        return Plan(round, parent_digest, None)
     opening = Reveal(
         update_digest=bytes.fromhex(str(values["update_digest"])),
         num_examples=int(str(values["num_examples"])),
@@ -225,4 +234,4 @@ def _plan_from_json(values: dict[str, object]) -> Plan:
         held_out_loss=int(str(values["held_out_loss"])),
         salt=bytes.fromhex(str(values["salt"])),
     )
-    return Plan(int(str(values["round"])), bytes.fromhex(str(values["parent_digest"])), opening)
+    return Plan(round, parent_digest, opening)

@@ -11,35 +11,50 @@ import math
 import numpy as np
 
 from fl_node.arrays import Arrays
-from fl_node.encoding import Update, UpdateHeader, difference_schema
+from fl_node.codecs import decode_arrays, encoded_schema
+from fl_node.encoding import EncodedUpdate, Update, UpdateHeader
 from fl_node.errors import UpdateInvalid
 from fl_node.manifest import Limits
+from fl_node.strategy import Encode
 from fl_node.tensors import Schema, schema_of
 
 LANES = 8_192
 """Running sums of squares. Part of the protocol: another number of them rounds differently."""
 
 
-def verify_update(update: Update, expected: UpdateHeader, model: Schema, limits: Limits) -> None:
-    """Check an update against every rule that needs no other update; report the first one broken.
+def verify_update(
+    update: EncodedUpdate, expected: UpdateHeader, encode: Encode, schema: Schema, limits: Limits
+) -> Update:
+    """Check an update against every rule that needs no other update, and decode it; report the first rule broken.
 
     Args:
-        update: Decoded, from anyone.
-        expected: What the chain recorded, and the manifest's codec.
-        model: Schema of the shared tensors.
+        update: From anyone.
+        expected: What the chain recorded, and the codecs and seed that follow from the manifest; its steps are the most
+            that an update may claim.
+        encode: The manifest's.
+        schema: Of the decoded arrays.
         limits: The manifest's.
 
     Raises:
-        UpdateInvalid: Its `rule` is "task", "round", "client", "parent_digest", "num_examples",
-            "codec", "examples_limit", "tensors", "finite" or "norm_limit".
+        UpdateInvalid: Its `rule` is "task", "round", "client", "parent_digest", "num_examples", "codec", "seed",
+            "steps_limit", "examples_limit", "tensors", "finite" or "norm_limit".
+        BlobMalformed: A codec's payload is not what the codec writes.
     """
     _verify_header(update.header, expected)
+    if not 0 < update.header.steps <= expected.steps:
+        raise UpdateInvalid("steps_limit", f"1 to {expected.steps}", update.header.steps)
     if not 0 < expected.num_examples <= limits.examples:
         raise UpdateInvalid("examples_limit", f"1 to {limits.examples}", expected.num_examples)
-    _verify_tensors(schema_of(update.arrays), difference_schema(model))
-    if _surely_within(update.arrays, float(limits.update_norm)):
+    _verify_tensors(schema_of(update.arrays), encoded_schema(encode.stages, schema))
+    arrays = decode_arrays(encode.stages, update.arrays, schema, expected.seed)
+    _verify_norm(arrays, limits)
+    return Update(update.header, arrays)
+
+
+def _verify_norm(arrays: Arrays, limits: Limits) -> None:
+    if _surely_within(arrays, float(limits.update_norm)):
         return
-    size = norm(update.arrays)
+    size = norm(arrays)
     if not math.isfinite(size):
         raise UpdateInvalid("finite", "a finite norm", size)
     if size > limits.update_norm:
@@ -85,7 +100,7 @@ def _surely_within(arrays: Arrays, limit: float) -> bool:
 
 
 def _verify_header(actual: UpdateHeader, expected: UpdateHeader) -> None:
-    for field in ("task", "round", "client", "parent_digest", "num_examples", "codec"):
+    for field in ("task", "round", "client", "parent_digest", "num_examples", "codec", "seed"):
         if getattr(actual, field) != getattr(expected, field):
             raise UpdateInvalid(field, getattr(expected, field), getattr(actual, field))
 

@@ -11,7 +11,7 @@ import numpy as np
 from chain.memory_ledger import MemoryLedger
 from chain.types import Address
 from fl_node.arrays import Arrays
-from fl_node.learner import Progress, Trained, no_progress
+from fl_node.learner import Assignment, Progress, Trained, no_progress
 from fl_node.manifest import Manifest, build_manifest
 from fl_node.participant import Participant
 from fl_node.state import Membership, NodeState
@@ -46,23 +46,35 @@ class DriftingLearner:
     data: int
     trained: int = 0
 
-    def train(
-        self, shared: Arrays, private: Arrays | None, seed: int, progress: Progress = no_progress
-    ) -> Trained:
+    def steps_for(self, epochs: int) -> int:
+        return epochs * self.data
+
+    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
         self.trained += 1
-        rounds = 1 if private is None else int(private["rounds"][0]) + 1
-        random = np.random.default_rng([seed, self.data, rounds])
+        rounds = 1 + _rounds(assignment.private)
+        random = np.random.default_rng([assignment.seed, self.data, rounds])
         drifted = {
             name: (array + random.normal(size=array.shape)).astype(array.dtype)
-            for name, array in shared.items()
+            for name, array in assignment.model.items()
         }
+        gradient = None
+        if assignment.correction is not None:
+            gradient = {name: np.asarray(drifted[name] - 1) for name in drifted}
         return Trained(
             shared=drifted,
             private={"rounds": np.array([rounds])},
             num_examples=10 * self.data,
+            steps=assignment.steps,
             training_loss=1.0 / rounds,
-            held_out_loss=2.0 / rounds,
+            mean_gradient=gradient,
         )
+
+    def measure(self, model: Arrays, private: Arrays | None) -> float:
+        return 2.0 / (1 + _rounds(private))
+
+
+def _rounds(private: Arrays | None) -> int:
+    return 0 if private is None else int(private["rounds"][0])
 
 
 @dataclass

@@ -75,7 +75,7 @@ def node(
 
 _DONE = {
     Action.COMMIT: "committed",
-    Action.SKIP: "training diverged, declined",
+    Action.SKIP: "declined",
     Action.REVEAL: "revealed",
     Action.ATTEST: "attested",
     Action.ADVANCE: "ended an overdue phase",
@@ -130,10 +130,14 @@ class PeopleDisplay:
             )
         elif what.receipt is not None:
             self._console.print(
-                f"round {what.state.round}: {_DONE[what.action]} "
+                f"round {what.state.round}: {_DONE[what.action]}{_because(what)} "
                 f"(block {what.receipt.block_number}, {what.receipt.gas_used:,} gas) "
                 f"{_transaction(what.receipt)}"
             )
+
+
+def _because(step: Step) -> str:
+    return f", {step.reason}" if step.reason else ""
 
 
 def _transaction(receipt: Receipt) -> str:
@@ -167,6 +171,7 @@ class JsonDisplay:
                 attempt=what.state.attempt,
                 block=what.receipt.block_number,
                 gas=what.receipt.gas_used,
+                **({"reason": what.reason} if what.reason else {}),
             )
 
     def _print(self, **values: Any) -> None:

@@ -19,9 +19,11 @@ from fl_node import record
 from fl_node.agreement import check_agreement
 from fl_node.encoding import digest_of, encode_model
 from fl_node.errors import BadData, Misuse
+from fl_node.global_state import first_state
 from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from fl_node.seeds import derive_seed
 from fl_node.store import Store
+from fl_node.training import EdgeLearner
 
 if TYPE_CHECKING:
     from fl_node.arrays import Arrays
@@ -158,11 +160,12 @@ def read_part(partition: str, part: str) -> Part:
 
 
 def derive_genesis(manifest: Manifest) -> Arrays:
-    """The shared tensors that a manifest's task starts from."""
+    """The global state that a manifest's task starts from."""
     from fl_node import learning
 
     model = learning.genesis(learning.learning_options(manifest), manifest.seed)
-    return learning.shared_part(model, manifest.strategy.share)
+    shared = learning.shared_part(model, manifest.strategy.share)
+    return first_state(shared, manifest.strategy.slots)
 
 
 def verify_genesis(manifest: Manifest, recorded: bytes) -> None:
@@ -198,18 +201,35 @@ def part_of(manifest: Manifest, images: Images, part: Part) -> Images:
     """
     from fl_node import learning
 
-    if part.count == 1:
-        return images
-    rule = learning.parse_partition(part.partition)
-    seed = derive_seed(manifest.seed, "partition")
+    parts = deal_out(images, part.partition, part.count, derive_seed(manifest.seed, "partition"))
+    return parts[part.index]
+
+
+def deal_out(images: Images, partition: str, count: int, seed: int) -> list[Images]:
+    """A data set in so many parts.
+
+    Args:
+        images: The whole.
+        partition: As `--partition` takes it.
+        count: > 0.
+        seed: The same parts come out for the same.
+
+    Raises:
+        DataUnusable: It cannot be dealt out as asked.
+    """
+    from fl_node import learning
+
+    if count == 1:
+        return [images]
+    rule = learning.parse_partition(partition)
     labels = images.labels_N
     if labels is None:  # Pictures without classes are all of one.
         labels = np.zeros(len(images.pixels_NCHW), np.int64)
-    return images.subset(learning.partition(rule, labels, part.count, seed)[part.index])
+    return [images.subset(part) for part in learning.partition(rule, labels, count, seed)]
 
 
 def make_learner(manifest: Manifest, images: Images, device: str | None, threads: int) -> Learner:
-    """The learner of one member, on its own pictures.
+    """The learner of one member, on its own pictures; an edge node with its devices, where the manifest asks for one.
 
     Raises:
         DataUnusable: Too few pictures.
@@ -217,6 +237,12 @@ def make_learner(manifest: Manifest, images: Images, device: str | None, threads
     """
     from fl_node import learning
 
-    return learning.make_learner(
-        learning.learning_options(manifest), manifest.seed, images, device, threads
-    )
+    def one(part: Images) -> Learner:
+        chosen = learning.learning_options(manifest)
+        return learning.make_learner(chosen, manifest.seed, part, device, threads)
+
+    work = manifest.strategy.work
+    if work.devices == work.edge_rounds == 1:
+        return one(images)
+    parts = deal_out(images, "iid", work.devices, derive_seed(manifest.seed, "devices"))
+    return EdgeLearner([one(part) for part in parts], work.edge_rounds)

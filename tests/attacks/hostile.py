@@ -15,7 +15,7 @@ from chain.types import Address, Event, Phase, Reveal, RoundFinalised, TaskState
 from chain.web3_ledger import Web3Ledger
 from fl_node.audit import AuditReport, audit
 from fl_node.audit.report import AuditedUpdate
-from fl_node.encoding import UpdateHeader, decode_model, digest_of
+from fl_node.encoding import UpdateHeader, decode_model, digest_of, encoding_seed
 from fl_node.participant import Action
 
 # ------------------------------------------------------------------------------------ on the contract
@@ -124,7 +124,9 @@ def attackers_absence(federation: Federation) -> bytes:
 def header_of(federation: Federation, **changes: Any) -> UpdateHeader:
     """What the attacker's update should say of itself in this round, save for `changes`."""
     state = federation.ledger.task_state(federation.task)
-    honest = UpdateHeader(federation.task, state.round, ATTACKER, state.parent_digest, 20)
+    seed = encoding_seed(federation.manifest.seed, state.round, ATTACKER)
+    place = (federation.task, state.round, ATTACKER, state.parent_digest)
+    honest = UpdateHeader(*place, num_examples=20, steps=1, codec="float32", seed=seed)
     return replace(honest, **changes)
 
 

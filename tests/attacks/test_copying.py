@@ -114,7 +114,9 @@ def test_submit_the_content_of_another_as_ones_own(
 ) -> None:
     """1. The same arrays under the copier's own header count once: for whoever reveals first."""
     author = decode_update(stolen(federation))
-    copy = encode_update(replace(author.header, client=ATTACKER), author.arrays)
+    copy = encode_update(
+        header_of(federation, num_examples=author.header.num_examples), author.arrays
+    )
     opening = commit_to(federation, digest_of(copy), author.header.num_examples)
     federation.store.put(copy)
     if not author_first:
@@ -151,7 +153,9 @@ def test_copy_what_an_aborted_attempt_made_public(federation: Federation) -> Non
     state = federation.ledger.task_state(federation.task)
     assert (state.phase, state.round, state.attempt) == (Phase.COMMIT, 1, 1)
     author = decode_update(stolen(federation))
-    copy = encode_update(replace(author.header, client=ATTACKER), author.arrays)
+    copy = encode_update(
+        header_of(federation, num_examples=author.header.num_examples), author.arrays
+    )
     opening = commit_to(federation, digest_of(copy), author.header.num_examples)
     federation.store.put(copy)
     reveal_as_attacker(federation, opening)

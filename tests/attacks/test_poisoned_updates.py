@@ -96,6 +96,12 @@ POISONS = {
     "other_task": Poison("task", header=header(task=2)),
     "other_round": Poison("round", header=header(round=2)),
     "other_client": Poison("client", header=header(client=Address("0x" + "00" * 19 + "11"))),
+    # The codecs' random choices follow from the manifest; who could choose them would choose what survives.
+    "seed_of_ones_own": Poison("seed", header=header(seed=1)),
+    # FedNova divides by the steps, so that a count of 0 or a huge one would take the model over.
+    "no_steps": Poison("steps_limit", header=header(steps=0)),
+    "more_steps_than_allowed": Poison("steps_limit", header=header(steps=1_000_001)),
+    "other_codec": Poison("codec", header=header(codec="top_k")),
     "other_parent": Poison("parent_digest", header=header(parent_digest=bytes(32))),
 }
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from fl_node.canonical import MAX_JSON_DEPTH, canonical_json, parse_json
 from fl_node.errors import BlobMalformed, ManifestInvalid
 from fl_node.manifest import (
-    PRESETS,
     build_manifest,
     parse_manifest,
     read_manifest,
 )
 from fl_node.seeds import derive_seed
+from fl_node.strategy import PRESETS
 
 MEMBERS = [f"0x{number:040x}" for number in (1, 2, 3)]
 VALUES = {"name": "digits", "seed": 7, "members": MEMBERS, "rounds": {"count": 5}}
@@ -68,8 +68,16 @@ def test_what_is_stored_has_every_default_written_out():
     stored = json.loads(build_manifest(VALUES).to_bytes())
     assert stored["learner"]["beta1"] == "0.5"
     assert stored["learner"]["generator_rate"] == "0.0002"
-    assert stored["strategy"]["combine"] == "weighted_mean"
-    assert stored["strategy"]["work"] == {"epochs": 1, "steps": None}
+    assert stored["strategy"]["combine"] == {"kind": "weighted_mean"}
+    assert stored["strategy"]["encode"] == {"feedback": "0", "stages": []}
+    assert stored["strategy"]["work"] == {
+        "devices": 1,
+        "edge_rounds": 1,
+        "epochs": 1,
+        "loss": "training",
+        "steps": None,
+        "until": "done",
+    }
 
 
 def test_the_stored_form_comes_back_byte_for_byte():
@@ -93,7 +101,9 @@ def test_one_number_has_one_spelling(text):
         ("seed", 1 << 63, "seed: .*less than"),
         ("data.size", 48, "data.size: .*32 or 64"),
         ("learner.loss", "wasserstein", "learner.loss: .*'bce', 'hinge' or 'relativistic'"),
-        ("learner.kind", "diffusion", "learner.kind: .*'gan'"),
+        ("learner.kind", "diffusion", "learner: .*'gan', 'classifier'"),
+        ("learner", "diffusion", "learner: .*'gan', 'classifier'"),
+        ("learner", {"kind": "classifier", "momentum": 2}, "learner.momentum: .*less than 1"),
         ("learner.widht", 3, "learner.widht: .*not permitted"),
         ("rounds.count", 0, "rounds.count: .*greater than or equal to 1"),
         ("rounds.cohort_fraction", Decimal("1.5"), "rounds.cohort_fraction: .*less than or equal"),
@@ -105,7 +115,24 @@ def test_one_number_has_one_spelling(text):
         ("strategy", 3, "strategy"),
         ("strategy.preset", "nothing", "strategy 'nothing' is not known; allowed"),
         ("strategy.preset", [], "strategy"),
-        ("strategy.encode", "zip", "strategy.encode: .*'float32'"),
+        ("strategy.encode", "zip", "strategy.encode.stages.0: .*'quantise'"),
+        (
+            "strategy.encode",
+            [{"kind": "top_k", "fraction": 0}],
+            "stages.0.fraction: .*greater than 0",
+        ),
+        ("strategy.encode", ["quantise", "top_k"], "strategy.encode: top_k cannot follow quantise"),
+        ("strategy.train", "sgd", "strategy.train: .*'scaffold'"),
+        ("strategy.combine", {"kind": "krum", "byzantine": -1}, "strategy.combine.byzantine: "),
+        ("strategy.combine", "krum", "strategy.combine: .*rounds.min_updates must be"),
+        ("strategy.combine", "median", "strategy.combine: .*rounds.min_updates must be"),
+        ("strategy.send", "relevance", "strategy.send: .*rounds.min_updates = 1"),
+        ("strategy.work", {"steps": [1, 2]}, "strategy.work: steps has 2 entries, but there are 3"),
+        (
+            "strategy",
+            {"train": "scaffold", "share": ["generator*"]},
+            "strategy.train: .*never averaged",
+        ),
         ("strategy.work", {"steps": 1, "epochs": 1}, "strategy.work: give either steps or epochs"),
         ("limits.update_norm", "NaN", "limits.update_norm: .*finite"),
         ("limits.update_norm", Decimal("1e999999"), "limits.update_norm: "),
@@ -119,7 +146,7 @@ def test_one_number_has_one_spelling(text):
         ("members", [MEMBERS[0]] * 2, "members must be distinct"),
         ("members", ["0x12"], "members.0: .*address"),
         ("surprise", 1, "surprise: .*not permitted"),
-        ("format", 2, "format: .*1"),
+        ("format", 1, "format: .*2"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_is_allowed(path, value, said):
@@ -163,7 +190,39 @@ def test_a_preset_is_a_starting_point_and_choices_beside_it_win():
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_every_preset_is_a_valid_strategy(preset):
-    assert build_manifest(changed("strategy", preset)).strategy.combine
+    rounds = {"count": 5, "cohort_floor": 5, "min_updates": 1 if preset == "cmfl" else 5}
+    members = [f"0x{number:040x}" for number in range(1, 6)]
+    manifest = build_manifest(changed("strategy", preset) | {"members": members, "rounds": rounds})
+    assert parse_manifest(manifest.to_bytes()) == manifest
+
+
+@pytest.mark.parametrize(
+    ("strategy", "work"),
+    [
+        ({"preset": "loadaboost", "work": {"steps": 7}}, (7, None, "median_loss")),
+        ({"preset": "loadaboost", "work": {"epochs": 7}}, (None, 7, "median_loss")),
+        ({"preset": "loadaboost"}, (None, 2, "median_loss")),
+        ({"work": {"epochs": [1, 2, 3]}}, (None, (1, 2, 3), "done")),
+    ],
+)
+def test_choices_win_field_by_field(strategy, work):
+    chosen = build_manifest(changed("strategy", strategy)).strategy.work
+    assert (chosen.steps, chosen.epochs, chosen.until) == work
+
+
+def test_another_kind_replaces_a_presets_knobs():
+    strategy = {"preset": "fedprox", "train": {"kind": "ditto"}}
+    assert build_manifest(changed("strategy", strategy)).strategy.train.kind == "ditto"
+    strategy = {"preset": "fedprox", "train": {"mu": "0.5"}}
+    assert build_manifest(changed("strategy", strategy)).strategy.train.mu == Decimal("0.5")
+
+
+@pytest.mark.parametrize(
+    ("learner", "shared"), [("gan", ("generator*",)), ("classifier", ("base.*",))]
+)
+def test_fedper_keeps_what_is_personal_in_the_learner(learner, shared):
+    values = changed("strategy", "fedper") | {"learner": learner}
+    assert build_manifest(values).strategy.share == shared
 
 
 STORED = build_manifest(VALUES).to_bytes()
@@ -185,7 +244,7 @@ STORED = build_manifest(VALUES).to_bytes()
         STORED.replace(b'"seed":7', b'"seed":NaN'),
         STORED.replace(b'"seed":7', b'"seed":' + b"9" * 5000),
         STORED.replace(b'"seed":7', b'"seed":7,"seed":7'),
-        STORED.replace(b'"format":1,', b""),
+        STORED.replace(b'"format":2,', b""),
     ],
 )
 def test_a_stored_manifest_in_any_other_form_is_malformed(blob):

@@ -10,8 +10,15 @@ import pytest
 from doubles import small_manifest
 
 from chain.types import Address, Reveal, UpdateRevealed
-from fl_node.aggregation import weighted_mean
-from fl_node.encoding import Update, UpdateHeader, digest_of, encode_model, encode_update
+from fl_node.aggregation import WeightedMean, weighted_mean
+from fl_node.encoding import (
+    Update,
+    UpdateHeader,
+    digest_of,
+    encode_model,
+    encode_update,
+    encoding_seed,
+)
 from fl_node.errors import (
     BlobMalformed,
     BlobMissing,
@@ -43,7 +50,9 @@ class Scene:
     def update(self, client: Address, seed: int = 1, examples: int = 10) -> Update:
         random = np.random.default_rng(seed)
         arrays = {n: random.standard_normal(a.shape).astype(np.float32) for n, a in PARENT.items()}
-        return Update(UpdateHeader(1, 1, client, self.parent_digest, examples), arrays)
+        seed = encoding_seed(MANIFEST.seed, 1, client)
+        header = UpdateHeader(1, 1, client, self.parent_digest, examples, 5, "float32", seed)
+        return Update(header, arrays)
 
     def reveal_blob(self, client: Address, blob: bytes, examples: int = 10) -> Path:
         digest = self.store.put(blob)
@@ -68,7 +77,7 @@ def test_valid_updates_make_the_model(scene):
     updates = [scene.update(A, 1), scene.update(B, 2), scene.update(C, 3, examples=7)]
     paths = [scene.reveal(update) for update in updates]
     result = scene.aggregate()
-    assert result.blob == encode_model(weighted_mean(PARENT, updates))
+    assert result.blob == encode_model(weighted_mean(WeightedMean(), PARENT, updates))
     assert result.digest == digest_of(result.blob)
     assert (result.included, result.left_out) == (0b111, {})
     assert result.blob_bytes == len(result.blob) + sum(path.stat().st_size for path in paths)
@@ -127,7 +136,7 @@ def test_a_truncated_blob_is_left_out(others):
 
 def test_an_oversized_blob_is_left_out(others):
     update = others.update(B)
-    others.reveal_blob(B, encode_update(update.header, update.arrays) + b"\0")
+    others.reveal_blob(B, encode_update(update.header, update.arrays) + bytes(16))
     assert isinstance(blame(others), BlobOversized)
 
 
@@ -144,6 +153,8 @@ def test_a_blob_that_is_no_safetensors_is_left_out(others):
         ("client", {"client": A}),
         ("parent_digest", {"parent_digest": bytes(32)}),
         ("num_examples", {"num_examples": 11}),
+        ("seed", {"seed": 1}),
+        ("steps_limit", {"steps": 0}),
     ],
 )
 def test_an_update_made_for_something_else_is_left_out(others, rule, change):
@@ -184,14 +195,19 @@ def test_of_two_updates_with_the_same_content_the_one_revealed_first_counts(scen
     kept = sorted(
         [scene.update(first, seed=1), scene.update(B, seed=2)], key=lambda u: u.header.client
     )
-    assert result.blob == encode_model(weighted_mean(PARENT, kept))
+    assert result.blob == encode_model(weighted_mean(WeightedMean(), PARENT, kept))
+
+
+def sent_by(client: Address, update: Update) -> Update:
+    seed = encoding_seed(MANIFEST.seed, 1, client)
+    return Update(replace(update.header, client=client, seed=seed), update.arrays)
 
 
 def test_updates_that_only_have_the_same_norm_both_count(scene):
     one = scene.update(A)
     scene.reveal(one)
     other = {name: -array for name, array in one.arrays.items()}
-    scene.reveal(Update(replace(one.header, client=B), other))
+    scene.reveal(sent_by(B, Update(one.header, other)))
     assert scene.aggregate().included == 0b11
 
 
@@ -230,7 +246,7 @@ def test_a_copy_of_what_an_aborted_attempt_disclosed_is_left_out(scene):
     original = scene.update(A)
     scene.reveal(original)
     abort(scene)
-    scene.reveal(Update(replace(original.header, client=B), original.arrays))
+    scene.reveal(sent_by(B, original))
     scene.reveal(original)
     result = scene.aggregate()
     assert result.included == 0b1

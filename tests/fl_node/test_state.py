@@ -55,7 +55,7 @@ class TestRound:
         with reopened(state, folder) as again:
             plan = again.plan(3, PARENT)
             assert plan == kept
-            assert again.update(plan) == contribution(3).blob
+            assert again.update(3, plan.opening.update_digest) == contribution(3).blob
             assert again.private(4)["rounds"].tolist() == [3]
 
     def test_opens_to_what_was_trained(self, state):
@@ -76,7 +76,10 @@ class TestRound:
         assert state.plan(3, OTHER_PARENT) is None
         state.keep(3, OTHER_PARENT, contribution(33))
         plan = state.plan(3, OTHER_PARENT)
-        assert plan is not None and state.update(plan) == contribution(33).blob
+        assert (
+            plan is not None
+            and state.update(3, plan.opening.update_digest) == contribution(33).blob
+        )
         assert state.plan(3, PARENT) is None
 
     def test_gets_the_private_arrays_of_an_earlier_round_never_its_own(self, state):
@@ -185,14 +188,14 @@ class TestDamage:
         plan = state.keep(3, PARENT, contribution())
         (folder / "round-00003" / "update.safetensors").write_bytes(b"another")
         with pytest.raises(StateUnusable, match="the update of round 3 is damaged"):
-            state.update(plan)
+            state.update(plan.round, plan.opening.update_digest)
 
     @pytest.mark.parametrize("name", ["update", "private"])
     def test_by_loss_of_a_file_is_said(self, state, folder, name):
         plan = state.keep(3, PARENT, contribution())
         (folder / "round-00003" / f"{name}.safetensors").unlink()
         with pytest.raises(StateUnusable, match="No such file"):
-            state.update(plan)
+            state.update(plan.round, plan.opening.update_digest)
             state.private(4)
 
     def test_of_private_arrays_is_said(self, state, folder):

@@ -12,20 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.types import Address
-from fl_node.encoding import Update, UpdateHeader
+from fl_node.encoding import EncodedUpdate, UpdateHeader, difference_schema
 from fl_node.errors import UpdateInvalid
 from fl_node.manifest import Limits
+from fl_node.strategy import Encode
 from fl_node.tensors import schema_of
 from fl_node.validity import LANES, norm, verify_update
 
-HEADER = UpdateHeader(1, 2, Address("0x" + "11" * 20), bytes(32), 10)
+HEADER = UpdateHeader(1, 2, Address("0x" + "11" * 20), bytes(32), 10, 5, "float32", 9)
 MODEL = schema_of({"w": np.zeros((2, 2), np.float64), "b": np.zeros(3, np.float32)})
 ARRAYS = {"w": np.ones((2, 2), np.float32), "b": np.zeros(3, np.float32)}
 LIMITS = Limits(update_norm=Decimal(2), examples=100)
 
 
 def verify(arrays=ARRAYS, header=HEADER, expected=HEADER, limits=LIMITS):
-    return verify_update(Update(header, arrays), expected, MODEL, limits)
+    schema = difference_schema(MODEL)
+    return verify_update(EncodedUpdate(header, arrays), expected, Encode(), schema, limits)
 
 
 def rule_broken(**given) -> str:
@@ -63,6 +65,7 @@ def test_limits_beyond_the_reach_of_float32_squares_are_exact(element):
         ("parent_digest", b"\1" * 32),
         ("num_examples", 11),
         ("codec", "other"),
+        ("seed", 8),
     ],
 )
 def test_a_header_that_is_not_what_the_chain_recorded(field, value):
@@ -73,6 +76,11 @@ def test_a_header_that_is_not_what_the_chain_recorded(field, value):
 def test_an_absurd_count_of_examples(examples):
     header = replace(HEADER, num_examples=examples)
     assert rule_broken(header=header, expected=header) == "examples_limit"
+
+
+@pytest.mark.parametrize("steps", [0, 6, 10**9])
+def test_an_absurd_count_of_steps(steps):
+    assert rule_broken(header=replace(HEADER, steps=steps)) == "steps_limit"
 
 
 @pytest.mark.parametrize(

@@ -14,52 +14,77 @@ import numpy as np
 import pytest
 
 from chain.types import Address
-from fl_node.aggregation import weighted_mean
+from fl_node.aggregation import COMBINE
+from fl_node.arrays import Arrays
+from fl_node.codecs import STAGES, decode_arrays, encode_arrays
 from fl_node.encoding import (
+    Update,
     UpdateHeader,
     decode_model,
     decode_update,
+    difference_schema,
     digest_of,
     encode_model,
     encode_update,
+    encoding_seed,
 )
+from fl_node.fields import Choice
+from fl_node.global_state import first_state
 from fl_node.manifest import build_manifest, parse_manifest
+from fl_node.tensors import schema_of
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 DIGESTS = VECTORS / "digests.json"
-CLIENTS = tuple(Address(f"0x{number:040x}") for number in (1, 2))
+CLIENTS = tuple(Address(f"0x{number:040x}") for number in (1, 2, 3, 4, 5))
+PARENT = {
+    "generator.weight": np.array([[0.5, -1.25, 3.0], [1e-8, 1e8, -0.0]], np.float32),
+    "generator.bias": np.array([1 / 3, 2 / 3], np.float64),
+}
+STEP = {
+    "generator.weight": np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], np.float32),
+    "generator.bias": np.array([0.7, 0.8], np.float32),
+}
+
+
+def update(number: int, parent: bytes) -> Update:
+    client = CLIENTS[number]
+    seed = encoding_seed(1, 1, client)
+    header = UpdateHeader(1, 1, client, parent, 3 + number, 5 + number, "float32", seed)
+    signed = np.float32((1, -3, 2, 0.5, -0.25)[number])
+    return Update(header, {name: array * signed for name, array in STEP.items()})
+
+
+def combined(kind: type[Choice]) -> bytes:
+    rule = COMBINE[kind]
+    parent = first_state(PARENT, rule.slots)
+    updates = [update(number, digest_of(encode_model(PARENT))) for number in range(5)]
+    return encode_model(rule.combine(kind(), parent, updates))  # type: ignore[call-arg]
+
+
+def through(kind: type[Choice]) -> Arrays:
+    """A tensor large enough for every codec, encoded by it."""
+    values = {"w": np.linspace(-1, 1, 24, dtype=np.float32).reshape(6, 4)}
+    return encode_arrays([kind()], values, seed=7)  # type: ignore[call-arg]
 
 
 def build() -> dict[str, bytes]:
     """Every vector, made from nothing but literals and the functions under test."""
     manifest = build_manifest(
-        {"name": "vector", "seed": 1, "members": list(CLIENTS), "rounds": {"count": 2}}
+        {"name": "vector", "seed": 1, "members": list(CLIENTS[:2]), "rounds": {"count": 2}}
     )
-    parent = {
-        "generator.weight": np.array([[0.5, -1.25, 3.0], [1e-8, 1e8, -0.0]], np.float32),
-        "generator.bias": np.array([1 / 3, 2 / 3], np.float64),
-    }
-    steps = [
-        {
-            "generator.weight": np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], np.float32) * sign,
-            "generator.bias": np.array([0.7, 0.8], np.float32),
-        }
-        for sign in (1, -3)
-    ]
-    model = encode_model(parent)
-    headers = [
-        UpdateHeader(1, 1, client, digest_of(model), examples)
-        for client, examples in zip(CLIENTS, (3, 4), strict=True)
-    ]
-    updates = [encode_update(*pair) for pair in zip(headers, steps, strict=True)]
-    aggregate = encode_model(weighted_mean(parent, map(decode_update, updates)))
+    model = encode_model(PARENT)
+    first = update(0, digest_of(model))
     return {
         "manifest.json": manifest.to_bytes(),
         "model.safetensors": model,
-        "update_1.safetensors": updates[0],
-        "update_2.safetensors": updates[1],
-        "aggregate.safetensors": aggregate,
+        "update.safetensors": encode_update(first.header, first.arrays),
+        **{f"combine_{_name(kind)}.safetensors": combined(kind) for kind in COMBINE},
+        **{f"encode_{_name(kind)}.safetensors": encode_model(through(kind)) for kind in STAGES},
     }
+
+
+def _name(kind: type[Choice]) -> str:
+    return str(kind.model_fields["kind"].default)
 
 
 def read(name: str) -> bytes:
@@ -74,10 +99,17 @@ def test_the_bytes_are_the_golden_ones(name):
 
 def test_the_golden_files_can_be_read():
     parse_manifest(read("manifest.json"))
-    parent = decode_model(read("model.safetensors"))
-    updates = [decode_update(read(f"update_{number}.safetensors")) for number in (1, 2)]
-    assert [update.header.client for update in updates] == list(CLIENTS)
-    assert encode_model(weighted_mean(parent, updates)) == read("aggregate.safetensors")
+    assert decode_model(read("model.safetensors")).keys() == PARENT.keys()
+    assert decode_update(read("update.safetensors")).header.client == CLIENTS[0]
+
+
+@pytest.mark.parametrize("kind", STAGES, ids=_name)
+def test_what_a_codec_wrote_decodes_to_the_golden_bytes(kind: type[Choice]):
+    schema = difference_schema(schema_of({"w": np.zeros((6, 4), np.float32)}))
+    stored = decode_model(read(f"encode_{_name(kind)}.safetensors"))
+    decoded = decode_arrays([kind()], stored, schema, seed=7)
+    recorded = json.loads(DIGESTS.read_text())[f"decoded by {_name(kind)}"]
+    assert digest_of(encode_model(decoded)).hex() == recorded
 
 
 def write_missing() -> None:
@@ -88,6 +120,10 @@ def write_missing() -> None:
         if name not in digests:
             (VECTORS / name).write_bytes(blob)
             digests[name] = digest_of(blob).hex()
+    schema = difference_schema(schema_of({"w": np.zeros((6, 4), np.float32)}))
+    for kind in STAGES:
+        decoded = decode_arrays([kind()], through(kind), schema, seed=7)
+        digests.setdefault(f"decoded by {_name(kind)}", digest_of(encode_model(decoded)).hex())
     DIGESTS.write_text(json.dumps(digests, indent=2) + "\n")
 
 

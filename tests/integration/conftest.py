@@ -20,7 +20,7 @@ from fl_node.store import open_store
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[Manifest], Running]]:
     """Open a manifest's task on a fresh local chain, served over HTTP."""
-    members = signers(4)
+    members = signers(5)
     funded = [address_of(signer) for signer in members]
     with devnet_in_thread(tmp_path / "chain.sqlite", fund=funded) as rpc_url:
         deployment = deploy(rpc_url, members[0])
