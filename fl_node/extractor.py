@@ -20,7 +20,7 @@ class Extractor(Section):
     """sha256 of a classifier in the task's store; empty: the weights that the manifest's seed gives."""
     network: Literal["cnn", "resnet18"] = "cnn"
     """As for the classifier learner."""
-    width: Annotated[int, Field(ge=4, le=512)] = 32
+    width: Annotated[int, Field(ge=4, le=512)] = 16
     """Channels of the first layer."""
     classes: Annotated[int, Field(ge=2, le=10_000)] = 10
     """Of the last layer, which is there and not used."""

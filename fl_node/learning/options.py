@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from fl_node.arrays import Arrays
+
 if TYPE_CHECKING:
     # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
     from fl_node.manifest import Manifest
@@ -15,8 +17,26 @@ Network = Literal["cnn", "resnet18"]
 
 
 @dataclass(frozen=True, slots=True)
+class ClassifierOptions:
+    """One classifier and how a member trains it. Ranges and meanings: `fl_node.manifest` and its sections."""
+
+    channels: int = 1
+    size: int = 32
+    held_out: float = 0.1
+    network: Network = "cnn"
+    width: int = 16
+    classes: int = 10
+    batch: int = 32
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    rate: float = 0.05
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    share: tuple[str, ...] = ("*",)
+
+
+@dataclass(frozen=True, slots=True)
 class GanOptions:
-    """One GAN and how a member trains it. Ranges and meanings: `fl_node.manifest`, sections data, learner, strategy."""
+    """One GAN and how a member trains it. Ranges and meanings: as for `ClassifierOptions`."""
 
     channels: int = 1
     size: int = 32
@@ -34,31 +54,22 @@ class GanOptions:
     beta2: float = 0.999
     ema_half_life: int = 200
     share: tuple[str, ...] = ("*",)
-
-
-@dataclass(frozen=True, slots=True)
-class ClassifierOptions:
-    """One classifier and how a member trains it. Ranges and meanings: as for `GanOptions`."""
-
-    channels: int = 1
-    size: int = 32
-    held_out: float = 0.1
-    network: Network = "cnn"
-    width: int = 16
-    classes: int = 10
-    batch: int = 32
-    optimiser: Literal["sgd", "adam"] = "sgd"
-    rate: float = 0.05
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    share: tuple[str, ...] = ("*",)
+    extractor: ClassifierOptions = ClassifierOptions()
+    """What held-out pictures and samples are compared by; its channels and size are the GAN's."""
+    extractor_weights: Arrays | None = None
+    """All of its tensors; None: random ones, which the seed gives."""
 
 
 Options = GanOptions | ClassifierOptions
 
 
-def learning_options(manifest: Manifest) -> Options:
-    """Take what training needs out of a manifest."""
+def learning_options(manifest: Manifest, extractor_weights: Arrays | None = None) -> Options:
+    """Take what training needs out of a manifest.
+
+    Args:
+        manifest: The task.
+        extractor_weights: The tensors of a GAN's `learner.extractor`, where the manifest names a digest.
+    """
     data, learner = manifest.data, manifest.learner
     common: dict[str, Any] = {
         "channels": data.channels,
@@ -91,4 +102,18 @@ def learning_options(manifest: Manifest) -> Options:
         beta1=float(learner.beta1),
         beta2=float(learner.beta2),
         ema_half_life=learner.ema_half_life,
+        extractor=extractor_options(manifest),
+        extractor_weights=extractor_weights,
+    )
+
+
+def extractor_options(manifest: Manifest) -> ClassifierOptions:
+    """The classifier whose features a GAN's pictures are compared by."""
+    data, extractor = manifest.data, manifest.learner.extractor
+    return ClassifierOptions(
+        channels=data.channels,
+        size=data.size,
+        network=extractor.network,
+        width=extractor.width,
+        classes=extractor.classes,
     )

@@ -17,7 +17,7 @@ class Coverage:
     """What a classifier takes the samples for.
 
     Attributes:
-        shares: Of the samples, by class; they add up to 1.
+        shares: Of the samples, by class up to the last that occurs; they add up to 1.
         covered: Classes found among the real pictures, and at most `RARER` times rarer among the samples.
         classes: Classes that the classifier finds among the real pictures at all.
     """
@@ -27,15 +27,15 @@ class Coverage:
     classes: int
 
 
-def coverage(predicted_N: Array, predicted_real_M: Array, classes: int) -> Coverage:
+def coverage(predicted_N: Array, predicted_real_M: Array) -> Coverage:
     """Count the classes that samples cover.
 
     Both samples go through the same classifier, so that what it tends to mistake counts equally on both sides.
 
     Args:
-        predicted_N, predicted_real_M: A class, 0 to `classes` - 1, for each sample and real picture; at least one each.
-        classes: > 0.
+        predicted_N, predicted_real_M: A class, from 0, for each sample and real picture; at least one each.
     """
+    classes = 1 + int(max(predicted_N.max(), predicted_real_M.max()))
     counts_K = np.bincount(predicted_N, minlength=classes)
     real_K = np.bincount(predicted_real_M, minlength=classes)
     # In integers, so that a class that is exactly so much rarer is covered.

@@ -8,15 +8,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor, nn
 
 from fl_node.arrays import Arrays
 from fl_node.errors import Misuse
 from fl_node.learning.gan.models import Generator
 from fl_node.learning.options import GanOptions
+from fl_node.learning.steps import place
 from fl_node.learning.tensors import fill_module
 
 GAP = 2
 """Pixels between pictures."""
+
+CHUNK = 512
+"""Samples that are drawn at once."""
 
 
 def sample_grid(
@@ -34,14 +39,42 @@ def sample_grid(
     Raises:
         Misuse: The model holds no generator, or another one than the options describe.
     """
-    generator = _generator(options, model)
-    random = torch.Generator().manual_seed(seed)
-    z_NZ = torch.randn(rows * columns, options.latent, generator=random)
-    with torch.no_grad():
-        x_NCHW = generator.eval()(z_NZ)
-    pixels_NCHW = ((x_NCHW + 1) * 127.5).round().to(torch.uint8).numpy()
+    pixels_NCHW = draw_samples(options, model, rows * columns, seed, torch.device("cpu"))
     grid_HWC = _tile(pixels_NCHW, rows, columns)
     Image.fromarray(grid_HWC[:, :, 0] if options.channels == 1 else grid_HWC).save(path, "PNG")
+
+
+def draw_samples(
+    options: GanOptions, model: Arrays, count: int, seed: int, device: torch.device
+) -> NDArray[np.uint8]:
+    """Draw samples: pixels_NCHW.
+
+    Args:
+        options: The model's.
+        model: As for `sample_grid`.
+        count: > 0.
+        seed: Gives z, the same on every device.
+        device: Where the generator runs.
+
+    Raises:
+        Misuse: As `sample_grid`.
+    """
+    generator = place(_generator(options, model), device)
+    random = torch.Generator().manual_seed(seed)
+    z_NZ = torch.randn(count, options.latent, generator=random)
+    parts = [to_pixels(sample(generator, z_NZ.to(device))).cpu() for z_NZ in z_NZ.split(CHUNK)]
+    return torch.cat(parts).numpy()
+
+
+@torch.no_grad()
+def sample(generator: nn.Module, z_NZ: Tensor) -> Tensor:
+    """x_NCHW of a generator that is not being trained, float32."""
+    return generator.eval()(z_NZ).float()
+
+
+def to_pixels(x_NCHW: Tensor) -> Tensor:
+    """-1..1 to uint8 0..255: what a picture is once it is stored."""
+    return ((x_NCHW + 1) * 127.5).round().to(torch.uint8)
 
 
 def _generator(options: GanOptions, model: Arrays) -> Generator:

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from fl_node.learning import GanOptions, genesis
-from fl_node.learning.gan.evaluation import energy_distance
 from fl_node.learning.gan.models import build
 from fl_node.learning.gan.training_loop import ema_decay, prepare_training, train_steps
 from fl_node.learning.steps import Examples, to_pictures
@@ -64,19 +63,6 @@ def test_the_average_follows_the_generator_and_is_never_trained():
         current = training.model["generator"].state_dict()[name]
         expected = expected.lerp(current, 1 - ema_decay(options.ema_half_life))
     torch.testing.assert_close(training.model["generator_ema"].state_dict()[name], expected)
-
-
-def test_the_energy_distance_is_small_for_alike_and_large_for_unlike():
-    random = torch.Generator().manual_seed(0)
-    x_ND, y_ND = (torch.randn(400, 16, generator=random) for _ in range(2))
-    assert abs(energy_distance(x_ND, y_ND).item()) < 0.01
-    assert energy_distance(x_ND, y_ND + 2).item() > 1
-
-
-def test_the_energy_distance_of_two_points_is_worked_out_by_hand():
-    x_ND, y_ND = torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0], [5.0]])
-    # Across: 3, 5, 2, 4, mean 3.5; within: 1 and 2.
-    assert energy_distance(x_ND, y_ND).item() == pytest.approx(2 * 3.5 - 1 - 2)
 
 
 def test_members_averages_add_up_to_the_average_of_their_mean():

@@ -1,0 +1,142 @@
+"""What pictures are compared by: the features of a classifier before its last layer.
+
+Distances between pixels are blurry judges, so that samples are compared by features. A trained classifier gives those
+that tell the data's classes apart. One with random weights tells distributions apart, too, if less as people do, and
+needs no data: Naeem et al. 2020 (arXiv:2002.09797) propose that for pictures unlike those of ImageNet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fl_node.arrays import Array, Arrays
+from fl_node.learner import Progress, no_progress
+from fl_node.learning.classifier import CLASSIFIER
+from fl_node.learning.classifier.evaluation import features
+from fl_node.learning.data import Images, verify_images
+from fl_node.learning.options import ClassifierOptions
+from fl_node.learning.steps import to_device, to_pictures
+from fl_node.learning.tensors import fill_module, module_arrays, module_tensors
+from fl_node.seeds import derive_seed
+from fl_node.tensors import encode_tensors
+
+BATCH = 1024
+"""Pictures that go through an extractor at a time."""
+
+EPOCHS, LEAST_STEPS = 10, 500
+"""How long an extractor is trained: so many passes over its data, and at least so many steps."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Extractor:
+    """A network that turns pictures into features, and perhaps these into classes.
+
+    Attributes:
+        digest: sha256 of its weights as a blob, in hex.
+        features: uint8 pixels_NCHW to float32 features_ND.
+        classify: features_ND to the class_N that each is taken for; None where it knows none.
+    """
+
+    digest: str
+    features: Callable[[Pixels], Array]
+    classify: Callable[[Array], Array] | None = None
+
+
+def random_weights(options: ClassifierOptions, seed: int) -> dict[str, Array]:
+    """A classifier that has learnt nothing; the same on every machine.
+
+    Args:
+        options: The classifier.
+        seed: Normally the manifest's.
+    """
+    root = derive_seed(seed, "extractor")
+    tensors = module_tensors(CLASSIFIER.build(options))
+    return {
+        name: CLASSIFIER.initial(name, tuple(like.shape), root) for name, like in tensors.items()
+    }
+
+
+def train_extractor(
+    options: ClassifierOptions,
+    images: Images,
+    seed: int,
+    device: torch.device,
+    progress: Progress = no_progress,
+) -> dict[str, Array]:
+    """Train a classifier for its features. On one CPU thread, the same input gives the same bytes.
+
+    Args:
+        options: The classifier and its optimiser.
+        images: Of a training split, with classes.
+        seed: Weights and batches follow from it.
+        device: Prepared (`fl_node.learning.device`).
+        progress: Told about the steps.
+
+    Raises:
+        DataUnusable: Pictures of another shape, or classes that are missing or unknown.
+        TrainingDiverged: The loss is no longer finite.
+    """
+    verify_images(images, options)
+    CLASSIFIER.verify(options, images)
+    model = CLASSIFIER.build(options)
+    fill_module(model, random_weights(options, seed))
+    training = CLASSIFIER.prepare_training(model, options, device)
+    examples = to_device(images, device)
+    steps = max(LEAST_STEPS, EPOCHS * len(examples) // options.batch)
+    CLASSIFIER.train_steps(training, options, examples, steps, seed, progress=progress)
+    return module_arrays(training.model)
+
+
+def open_extractor(
+    options: ClassifierOptions, arrays: Arrays, device: torch.device, classifies: bool
+) -> Extractor:
+    """Put a classifier's weights to use.
+
+    Args:
+        options: The classifier.
+        arrays: All of its tensors.
+        device: Where it runs.
+        classifies: Whether its classes are those of the pictures that it will see.
+
+    Raises:
+        Misuse: The arrays are not this classifier's; raised when the first pictures are seen.
+    """
+
+    def extract(x_NCHW: Tensor) -> Tensor:
+        return features(options, arrays, to_pictures(x_NCHW))
+
+    def classify(features_ND: Array) -> Array:
+        logits_NK = features_ND @ arrays["head.weight"].T + arrays["head.bias"]
+        return np.argmax(logits_NK, axis=1)
+
+    return Extractor(
+        digest=weights_digest(arrays),
+        features=lambda pixels_NCHW: through(extract, pixels_NCHW, device),
+        classify=classify if classifies else None,
+    )
+
+
+def weights_digest(arrays: Arrays) -> str:
+    """The name of weights in a store, in hex."""
+    return hashlib.sha256(encode_tensors(arrays)).hexdigest()
+
+
+@torch.no_grad()
+def through(
+    function: Callable[[Tensor], Tensor], pixels_NCHW: Pixels, device: torch.device
+) -> Array:
+    """Send pictures through a function on a device, so many at a time; float32."""
+    batches = (pixels_NCHW[at : at + BATCH] for at in range(0, len(pixels_NCHW), BATCH))
+    outputs = [
+        function(torch.from_numpy(np.ascontiguousarray(batch)).to(device)) for batch in batches
+    ]
+    return torch.cat(outputs).float().cpu().numpy()
