@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fl_node.extractor import Extractor
-from fl_node.extractor import Extractor
 from fl_node.fields import Choice, Number
 
 Batch = Annotated[int, Field(ge=2, le=4096)]
@@ -44,8 +43,6 @@ class GanLearner(Choice):
     """Steps after which a generator weight counts half in its exponential average; 0 keeps none."""
     extractor: Extractor = Extractor()
     """Gives the features on which the held-out loss, a KID, is measured."""
-    extractor: Extractor = Extractor()
-    """What the held-out loss compares pictures by."""
 
 
 class ClassifierLearner(Choice):

@@ -65,7 +65,7 @@ def node(
     with NodeState(state, membership) as folder, display:
         display.started(ledger.account, task)
         images = wiring.part_of(manifest, wiring.load_data(manifest, data), own_part)
-        learner = wiring.make_learner(manifest, images, device, threads)
+        learner = wiring.make_learner(manifest, images, device, threads, blobs)
         wiring.verify_genesis(manifest, ledger.task_state(task).genesis_digest)
         participant = Participant(
             ledger, blobs, learner, task, manifest, folder, progress=display.progress

@@ -40,11 +40,11 @@ def simulate(
         member: wiring.part_of(manifest, images, wiring.Part(partition, index, len(members)))
         for index, member in enumerate(members)
     }
+    store = open_store(out) if out else None
     learners = {
-        member: wiring.make_learner(manifest, part, device, threads)
+        member: wiring.make_learner(manifest, part, device, threads, store)
         for member, part in parts.items()
     }
-    store = open_store(out) if out else None
     console = Console(stderr=as_json)
     digests: list[str] = []
     shown = Console(stderr=True)

@@ -21,6 +21,7 @@ from fl_node.encoding import digest_of, encode_model
 from fl_node.errors import BadData, Misuse
 from fl_node.global_state import first_state
 from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from fl_node.round import load_model
 from fl_node.seeds import derive_seed
 from fl_node.store import Store
 from fl_node.training import EdgeLearner
@@ -228,17 +229,50 @@ def deal_out(images: Images, partition: str, count: int, seed: int) -> list[Imag
     return [images.subset(part) for part in learning.partition(rule, labels, count, seed)]
 
 
-def make_learner(manifest: Manifest, images: Images, device: str | None, threads: int) -> Learner:
+def extractor_weights(manifest: Manifest, store: Store | None) -> Arrays | None:
+    """The stored tensors of the extractor that a GAN's manifest names.
+
+    Args:
+        manifest: The task.
+        store: The task's; None where the command has none.
+
+    Returns:
+        None where none are stored: they follow from the seed, or the learner compares no pictures.
+
+    Raises:
+        Misuse: The manifest names a digest, and there is no store, or the store does not have it.
+    """
+    learner = manifest.learner
+    if learner.kind != "gan" or not learner.extractor.digest:
+        return None
+    digest = learner.extractor.digest
+    if store is None:
+        raise Misuse(f"the manifest's extractor {digest} is in the task's store: give --store")
+    try:
+        return load_model(store, bytes.fromhex(digest), manifest.limits.model_bytes).arrays
+    except BadData as trouble:
+        raise Misuse(f"the manifest's extractor: {trouble}") from None
+
+
+def make_learner(
+    manifest: Manifest,
+    images: Images,
+    device: str | None,
+    threads: int,
+    store: Store | None = None,
+) -> Learner:
     """The learner of one member, on its own pictures; an edge node with its devices, where the manifest asks for one.
 
     Raises:
         DataUnusable: Too few pictures.
         DeviceUnusable: No such device.
+        Misuse: As `extractor_weights`.
     """
     from fl_node import learning
 
+    chosen = learning.learning_options(manifest, extractor_weights(manifest, store))
+
     def one(part: Images) -> Learner:
-        chosen = learning.learning_options(manifest)
         return learning.make_learner(chosen, manifest.seed, part, device, threads)
 
     work = manifest.strategy.work
