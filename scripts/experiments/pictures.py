@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from platformdirs import user_cache_path
 
 from fl_node.errors import DataUnusable
 from fl_node.learning.data import Images, load_images, load_test_images
-from fl_node.learning.options import Options
+from fl_node.learning.options import ClassifierOptions, Options
 from fl_node.seeds import derive_seed
 
 CIFAR10_VARIABLE = "GANCHOR_CIFAR10"
@@ -33,14 +34,20 @@ def training_pictures(data: str, options: Options, limit: int | None = None) -> 
     Raises:
         DataUnusable: CIFAR-10 is not where the environment says.
     """
-    images = load_images("digits", options) if data == "digits" else _cifar10("train", options)
-    return _limited(images, limit)
+    return _limited(_whole(data, "train", options.channels, options.size), limit)
 
 
 def unseen_pictures(data: str, options: Options, limit: int | None = None) -> Images:
     """What no member trains on; as `training_pictures`."""
-    images = load_test_images("digits", options) if data == "digits" else _cifar10("test", options)
-    return _limited(images, limit)
+    return _limited(_whole(data, "test", options.channels, options.size), limit)
+
+
+@lru_cache(maxsize=4)  # A process makes many runs, most of them on the same pictures.
+def _whole(data: str, split: str, channels: int, size: int) -> Images:
+    options = ClassifierOptions(channels=channels, size=size)
+    if data == "cifar10":
+        return _cifar10(split, options)
+    return load_images(data, options) if split == "train" else load_test_images(data, options)
 
 
 def _limited(images: Images, limit: int | None) -> Images:

@@ -1,0 +1,139 @@
+"""E5: two of ten members send bad updates; which rules of combination bear it.
+
+    uv run scripts/experiments/bad_members.py
+
+`limits.update_norm`, which leaves out updates that are too long, is at its default of 1000, which lets all of these
+through; one row has the mean with a limit that honest updates keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from classifiers import SPLITS, classifier
+from classifying import classified
+from harness import Experiment, Result, Setting
+from reporting import Options, finals, markdown, read_options, results_of
+
+from fl_node.arrays import Array, Arrays
+from fl_node.encoding import difference
+from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
+
+BAD = (3, 7)
+"""The indices of the bad members."""
+
+NONE = ""
+"""No attack."""
+
+DEALT = ("IID", "Dirichlet(0.5)")
+"""The splits: robust rules lean on the honest updates being alike."""
+
+Attack = Callable[[Array, np.random.Generator, int], Array]
+"""(a tensor of the honest difference, randomness, the member's index) to what is sent instead."""
+
+ATTACKS: Mapping[str, Attack] = {
+    "sign flipped": lambda honest, random, index: -honest,
+    "scaled by 100": lambda honest, random, index: 100 * honest,
+    # Not quite the same from both: a repeated update is left out by itself.
+    "constant": lambda honest, random, index: np.full_like(honest, 1 + index / 10),
+    "noise": lambda honest, random, index: random.standard_normal(honest.shape, np.float32),
+}
+"""What a bad member sends, by the words of the table."""
+
+
+def _robust(combine: Mapping[str, Any]) -> dict[str, Any]:
+    """Robust rules ask for so many updates that the honest ones are enough."""
+    return {"strategy": {"combine": combine}, "values": {"rounds": {"min_updates": 8}}}
+
+
+RULES: Mapping[str, Mapping[str, Any]] = {
+    "mean": {},
+    "mean, norm at most 5": {"values": {"limits": {"update_norm": 5}}},
+    "median": _robust({"kind": "median"}),
+    "trimmed mean, 0.2": _robust({"kind": "trimmed_mean", "share": "0.2"}),
+    "Krum, 2 bad": _robust({"kind": "krum", "byzantine": 2}),
+    "multi-Krum, 2 bad, 6 kept": _robust({"kind": "krum", "byzantine": 2, "keep": 6}),
+}
+"""The rules, by the words of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadLearner:
+    """Trains honestly, and then hands in something else."""
+
+    learner: Learner
+    attack: Attack
+    index: int
+
+    def steps_for(self, epochs: int) -> int:
+        """As the honest learner's."""
+        return self.learner.steps_for(epochs)
+
+    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+        """Claim the honest number of examples and the honest loss for another model."""
+        trained = self.learner.train(assignment, progress)
+        random = np.random.default_rng(assignment.seed)
+        honest = difference(trained.shared, assignment.model)
+        return replace(trained, shared=_moved(assignment.model, self._bad(honest, random)))
+
+    def measure(self, model: Arrays, private: Arrays | None) -> float:
+        """As the honest learner's."""
+        return self.learner.measure(model, private)
+
+    def _bad(self, honest: Arrays, random: np.random.Generator) -> Arrays:
+        return {name: self.attack(array, random, self.index) for name, array in honest.items()}
+
+
+def attacked(setting: Setting, index: int, learner: Learner) -> Learner:
+    """Replace the bad members' learners, where the setting names an attack."""
+    if not setting.variant or index not in BAD:
+        return learner
+    return BadLearner(learner, ATTACKS[setting.variant], index)
+
+
+def main() -> None:
+    options = read_options(__doc__ or "")
+    results = results_of(Experiment(settings(options), classified, attacked), options)
+    for split in DEALT:
+        rows = [_row(rule, split, results) for rule in RULES]
+        print(f"{split}: accuracy, %\n\n{markdown(rows)}\n")
+
+
+def settings(options: Options) -> list[Setting]:
+    """Each rule against each attack, and against none, on each split."""
+    return [
+        classifier(
+            options,
+            _name(rule, attack, split),
+            manifest.get("strategy"),
+            partition=SPLITS[split],
+            variant=attack,
+            values=manifest.get("values", {}),
+        )
+        for split in DEALT
+        for attack in (NONE, *ATTACKS)
+        for rule, manifest in RULES.items()
+    ]
+
+
+def _row(rule: str, split: str, results: dict[str, list[Result]]) -> dict[str, str]:
+    cells = {
+        attack or "none": finals(results[_name(rule, attack, split)], "accuracy", scale=100)
+        for attack in (NONE, *ATTACKS)
+    }
+    return {"rule": rule, **cells}
+
+
+def _name(rule: str, attack: str, split: str) -> str:
+    return f"{rule} | {attack or 'none'} | {split}"
+
+
+def _moved(model: Arrays, difference: Arrays) -> dict[str, Array]:
+    return {name: np.asarray(model[name] + difference[name], np.float32) for name in model}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The classifier that the experiments train, small for two cores or large for a GPU, and how its data is dealt out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness import Setting
+from reporting import Options
+
+SPLITS: Mapping[str, str] = {
+    "IID": "iid",
+    "Dirichlet(0.5)": "dirichlet:0.5",
+    "2 classes": "classes:2",
+    "1 class": "classes:1",
+}
+"""How the data is dealt out: the tables' words, and `--partition`'s."""
+
+
+def classifier(
+    options: Options, name: str, strategy: Mapping[str, Any] | None = None, **fields: Any
+) -> Setting:
+    """A setting of the size and data that were asked for: ten members, plain SGD, `epochs(options)` a round.
+
+    Args:
+        options: Size and data count.
+        name: The setting's.
+        strategy: The manifest's section; work that it does not mention is `epochs(options)`.
+        fields: More fields of the setting, which win.
+    """
+    work = {"epochs": epochs(options), **(strategy or {}).get("work", {})}
+    chosen: dict[str, Any] = {**(strategy or {}), "work": work}
+    return Setting(name, strategy=chosen, **{**_fields(options), **fields})
+
+
+def epochs(options: Options) -> int:
+    """Passes over its data that a member makes in a round."""
+    return 10 if options.size == "large" else 2
+
+
+def _fields(options: Options) -> dict[str, Any]:
+    if options.size == "large":  # Flower's niid_bench: 10 members, 50 rounds, E = 10, B = 64.
+        learner = {
+            "network": "resnet18",
+            "width": 64,
+            "batch": 64,
+            "rate": "0.01",
+            "momentum": "0.9",
+        }
+        return {"data": "cifar10", "rounds": 50, "learner": _learner(learner), "every": 5}
+    if options.data == "cifar10":
+        learner = {"width": 16, "batch": 32, "rate": "0.1"}
+        limits = {"pictures": 5_000, "tests": 2_000}
+        return {"data": "cifar10", "rounds": 15, "learner": _learner(learner), "every": 5, **limits}
+    learner = {"width": 8, "batch": 32, "rate": "0.1"}
+    return {"rounds": 15, "learner": _learner(learner), "every": 5}
+
+
+def _learner(knobs: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": "classifier", **knobs}

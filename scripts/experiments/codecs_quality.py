@@ -1,0 +1,162 @@
+"""E4: bytes against quality: every codec and some chains of them, and members that send or train less.
+
+    uv run scripts/experiments/codecs_quality.py
+
+Uplink: the bytes of the updates that were included. Downlink: those of the model that every member starts from, which
+no codec shrinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from classifiers import SPLITS, classifier, epochs
+from classifying import classified
+from harness import Experiment, Result, Setting
+from reporting import Options, finals, markdown, mean_and_spread, read_options, results_of
+
+NOTHING = "float32"
+"""The row that the others are held against."""
+
+SHARE_OF_BEST = 0.95
+"""How much of float32's final accuracy counts as good in the second table."""
+
+
+def _chain(*stages: Mapping[str, Any], feedback: int | str = 0) -> dict[str, Any]:
+    return {"stages": list(stages), "feedback": feedback}
+
+
+def _bits(bits: int, spread: str = "range") -> dict[str, Any]:
+    return {"kind": "quantise", "bits": bits, "spread": spread}
+
+
+def _top(fraction: str) -> dict[str, Any]:
+    return {"kind": "top_k", "fraction": fraction}
+
+
+ROTATE = {"kind": "rotate"}
+RANK = {"kind": "low_rank", "rank": 4}
+ONE_IN_16 = {"kind": "subsample", "one_in": 16}
+ONE_IN_16_UNSCALED = {**ONE_IN_16, "scaled": False}
+
+CODECS: Mapping[str, Mapping[str, Any]] = {
+    NOTHING: {},
+    "QSGD, 8 bits": _chain(_bits(8, "norm")),
+    "QSGD, 4 bits": _chain(_bits(4, "norm")),
+    "QSGD, 2 bits": _chain(_bits(2, "norm")),
+    "2 bits": _chain(_bits(2)),
+    "rotate, 2 bits": _chain(ROTATE, _bits(2)),
+    "rotate, 1 bit": _chain(ROTATE, _bits(1)),
+    "one in 16": _chain(ONE_IN_16),
+    "one in 16, feedback": _chain(ONE_IN_16_UNSCALED, feedback=1),
+    "top 1 %": _chain(_top("0.01")),
+    "top 1 %, feedback": _chain(_top("0.01"), feedback=1),
+    "rank 4": _chain(RANK),
+    "rank 4, feedback": _chain(RANK, feedback=1),
+    "eSGD, 12.5 %": _chain({"kind": "esgd", "fraction": "0.125"}, feedback="0.9"),
+    "one in 16, rotate, 2 bits": _chain(ONE_IN_16, ROTATE, _bits(2)),
+    "top 1 %, 8 bits, feedback": _chain(_top("0.01"), _bits(8), feedback=1),
+    "one in 16, rotate, 4 bits, feedback": _chain(ONE_IN_16_UNSCALED, ROTATE, _bits(4), feedback=1),
+    "rank 4, top 10 %, 8 bits, feedback": _chain(RANK, _top("0.1"), _bits(8), feedback=1),
+}
+"""The codecs, by the words of the table: `strategy.encode` of a manifest."""
+
+
+def main() -> None:
+    options = read_options(__doc__ or "")
+    results = results_of(Experiment(settings(options), classified), options)
+    baseline = results[NOTHING]
+    print(markdown([codec_row(name, results[name], baseline) for name in CODECS]), "\n")
+    rows = (NOTHING, *sparing_strategies(options))
+    print(markdown([sparing_row(name, results[name], baseline) for name in rows]))
+
+
+def settings(options: Options) -> list[Setting]:
+    """Each codec and each way to send or train less, at Dirichlet(0.5)."""
+    codecs = {name: {"encode": encode} for name, encode in CODECS.items()}
+    return [
+        wider(classifier(options, name, strategy, partition=SPLITS["Dirichlet(0.5)"], every=1))
+        for name, strategy in (codecs | dict(sparing_strategies(options))).items()
+    ]
+
+
+def sparing_strategies(options: Options) -> Mapping[str, Mapping[str, Any]]:
+    """Members that send less often, and members that train as much as they need."""
+    return {
+        "CMFL, 0.8": _relevance("0.8"),
+        "CMFL, 0.8 / sqrt(t)": _relevance("0.8", decay="sqrt"),
+        "CMFL, 0.55": _relevance("0.55"),
+        "CMFL, 0.5": _relevance("0.5"),
+        "LoAdaBoost": {"work": {"epochs": epochs(options), "until": "median_loss"}},
+    }
+
+
+def wider(setting: Setting) -> Setting:
+    """The same with a model of 16 channels at least: one so small that names outweigh numbers shows nothing here."""
+    width = max(16, setting.learner["width"])
+    values = {"rounds": {"min_updates": 1}}
+    return replace(setting, learner={**setting.learner, "width": width}, values=values)
+
+
+def codec_row(name: str, results: Sequence[Result], baseline: Sequence[Result]) -> dict[str, str]:
+    """What a codec costs and saves; the loss of accuracy is taken seed by seed."""
+    update, plain = _update_bytes(results[0]), _update_bytes(baseline[0])
+    return {
+        "codec": name,
+        "update, KB": f"{update / 1000:.1f}",
+        "smaller": f"{plain / update:.1f} x",
+        "model down, KB": f"{results[0].down[0] / 1000:.1f}",
+        "accuracy, %": finals(results, "accuracy", scale=100),
+        "points below float32": _below(results, baseline),
+    }
+
+
+def sparing_row(name: str, results: Sequence[Result], baseline: Sequence[Result]) -> dict[str, str]:
+    """What is sent and done in all, and until an accuracy is reached."""
+    good = [SHARE_OF_BEST * (one.final("accuracy") or 0) for one in baseline]
+    reached = [_first(one, level) for one, level in zip(results, good, strict=True)]
+    pairs = list(zip(results, reached, strict=True))
+    return {
+        "strategy": name,
+        "accuracy, %": finals(results, "accuracy", scale=100),
+        "updates": mean_and_spread([sum(one.senders) for one in results], 0),
+        "epochs": mean_and_spread([one.epochs for one in results]),
+        "rounds until good": _until([end and float(end) for end in reached], 1),
+        "updates until good": _until([end and sum(one.senders[:end]) for one, end in pairs], 0),
+        "steps until good": _until([end and sum(one.steps[:end]) for one, end in pairs], 0),
+    }
+
+
+def _update_bytes(result: Result) -> float:
+    return sum(result.up) / sum(result.senders)
+
+
+def _below(results: Sequence[Result], baseline: Sequence[Result]) -> str:
+    pairs = zip(results, baseline, strict=True)
+    drops = [_drop(one.final("accuracy"), full.final("accuracy")) for one, full in pairs]
+    return mean_and_spread(drops, scale=100)
+
+
+def _drop(one: float | None, full: float | None) -> float | None:
+    return None if one is None or full is None else full - one
+
+
+def _first(result: Result, level: float) -> int | None:
+    """The first measured round with that accuracy."""
+    rounds = [int(at["round"]) for at in result.curve if at["accuracy"] >= level]
+    return rounds[0] if rounds else None
+
+
+def _until(values: Sequence[float | None], digits: int) -> str:
+    missed = sum(value is None for value in values)
+    return f"not, {missed} of {len(values)}" if missed else mean_and_spread(values, digits)
+
+
+def _relevance(threshold: str, **knobs: str) -> dict[str, Any]:
+    return {"send": {"kind": "relevance", "threshold": threshold, **knobs}}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""E2: what helps where the members' data differ: the algorithms on the same splits, beside FedAvg.
+
+    uv run scripts/experiments/remedies.py
+
+Two tables: the accuracy of the global model on all test pictures; and that of each member's own model on its own mix of
+classes, which is what FedPer and Ditto are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from classifiers import SPLITS, classifier, epochs
+from classifying import classified
+from harness import Experiment, Result, Setting
+from reporting import Options, finals, markdown, read_options, results_of
+
+
+def main() -> None:
+    options = read_options(__doc__ or "")
+    experiment = Experiment(settings(options), classified)
+    results = results_of(experiment, options)
+    for figure, title in (
+        ("accuracy", "The global model on all classes: accuracy, %"),
+        ("own", "Each member's own model on its own mix of classes: accuracy, %"),
+    ):
+        rows = [_row(name, results, figure) for name in strategies(options)]
+        print(f"{title}\n\n{markdown(rows)}\n")
+
+
+def strategies(options: Options) -> Mapping[str, Mapping[str, Any]]:
+    """The rows: the table's words, and the manifest's."""
+    per_round = epochs(options)
+    # Half of the members do half of the work, the others one and a half times as much.
+    uneven = {"epochs": [max(1, per_round // 2), per_round + per_round // 2] * 5}
+    return {
+        "FedAvg": {},
+        "FedProx, mu 0.01": {"train": {"kind": "proximal", "mu": "0.01"}},
+        "FedProx, mu 0.1": {"train": {"kind": "proximal", "mu": "0.1"}},
+        "FedProx, adaptive mu": {"train": {"kind": "adaptive_proximal"}},
+        "SCAFFOLD": {"train": {"kind": "scaffold"}},
+        "FedNova": {"combine": {"kind": "fednova"}},
+        "FedAvg, uneven work": {"work": uneven},
+        "FedNova, uneven work": {"work": uneven, "combine": {"kind": "fednova"}},
+        "LoAdaBoost": {"work": {"epochs": per_round, "until": "median_loss"}},
+        "FedAdam": {"combine": {"kind": "adam"}},
+        "two-stream MMD": {"train": {"kind": "two_stream"}},
+        "FedPer": {"preset": "fedper"},
+        "Ditto": {"train": {"kind": "ditto"}},
+    }
+
+
+def settings(options: Options) -> list[Setting]:
+    """Each algorithm on each split."""
+    return [
+        classifier(options, f"{name} | {split}", strategy, partition=rule)
+        for name, strategy in strategies(options).items()
+        for split, rule in SPLITS.items()
+    ]
+
+
+def _row(name: str, results: dict[str, list[Result]], figure: str) -> dict[str, str]:
+    cells = {split: finals(results[f"{name} | {split}"], figure, scale=100) for split in SPLITS}
+    return {"algorithm": name, **cells}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""E1: how far FedAvg falls behind central training when the members' data differ.
+
+    uv run scripts/experiments/skew.py
+    uv run scripts/experiments/skew.py --data cifar10:FOLDER
+
+Central training is one member with all of the data and as many epochs in all: it sees as many examples, in as many
+steps as ten members take together.
+"""
+
+from __future__ import annotations
+
+from classifiers import SPLITS, classifier
+from classifying import classified
+from harness import Experiment, Result
+from reporting import finals, markdown, mean_and_spread, read_options, results_of
+
+CENTRAL = "central"
+
+
+def main() -> None:
+    options = read_options(__doc__ or "")
+    settings = [
+        classifier(options, CENTRAL, members=1),
+        *(classifier(options, split, partition=rule) for split, rule in SPLITS.items()),
+    ]
+    results = results_of(Experiment(settings, classified), options)
+    print(markdown([_row(name, results) for name in results]))
+
+
+def _row(name: str, results: dict[str, list[Result]]) -> dict[str, str]:
+    pairs = zip(results[CENTRAL], results[name], strict=True)
+    return {
+        "data": name,
+        "accuracy, %": finals(results[name], "accuracy", scale=100),
+        "points below central": mean_and_spread([_drop(*pair) for pair in pairs], scale=100),
+        "loss": finals(results[name], "loss", digits=2),
+        "rounds": str(len(results[name][0].up)),
+        "steps in all": str(sum(results[name][0].steps)),
+    }
+
+
+def _drop(central: Result, one: Result) -> float | None:
+    above, below = central.final("accuracy"), one.final("accuracy")
+    return None if above is None or below is None else above - below
+
+
+if __name__ == "__main__":
+    main()
