@@ -10,6 +10,7 @@ import pytest
 from doubles import Clock, Federation, small_genesis, small_manifest
 
 from chain.memory_ledger import MemoryLedger
+from fl_node.global_state import first_state
 from fl_node.manifest import Manifest
 from fl_node.opening import open_task
 from fl_node.store import open_store
@@ -32,7 +33,8 @@ def federate(tmp_path: Path) -> Callable[..., Federation]:
         manifest = manifest or small_manifest()
         ledger = MemoryLedger(clock=clock)
         store = open_store(tmp_path / name / "store")
-        opened = open_task(ledger, store, manifest, small_genesis())
+        genesis = first_state(small_genesis(), manifest.strategy.slots)
+        opened = open_task(ledger, store, manifest, genesis)
         return Federation(tmp_path / name, ledger, store, manifest, opened.task, clock)
 
     return build

@@ -126,7 +126,8 @@ def header_of(federation: Federation, **changes: Any) -> UpdateHeader:
     state = federation.ledger.task_state(federation.task)
     seed = encoding_seed(federation.manifest.seed, state.round, ATTACKER)
     place = (federation.task, state.round, ATTACKER, state.parent_digest)
-    honest = UpdateHeader(*place, num_examples=20, steps=1, codec="float32", seed=seed)
+    codec = federation.manifest.strategy.encode.label
+    honest = UpdateHeader(*place, num_examples=20, steps=1, codec=codec, seed=seed)
     return replace(honest, **changes)
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from doubles import MEMBERS, Federation
 from hostile import (
-    ATTACKER,
     HONEST_NODES,
     Stage,
     arrays_of,
