@@ -311,3 +311,81 @@ def test_a_round_that_all_decline_keeps_its_parent(federation: Federation) -> No
         federation.learners[member] = DivergingLearner(number)
     genesis = federation.ledger.task_state(federation.task).genesis_digest
     assert run(federation) == genesis
+
+
+def with_strategy(federate: Callable[..., Federation], **strategy: Any) -> Federation:
+    manifest = small_manifest(strategy=strategy, rounds={"count": 3, "min_updates": 1})
+    return federate(manifest)
+
+
+ONLY_RELEVANT = {"kind": "relevance", "threshold": 1}
+
+
+def test_a_member_whose_update_is_not_worth_sending_says_why_it_declines(
+    federate: Callable[..., Federation],
+) -> None:
+    federation = with_strategy(federate, send=ONLY_RELEVANT)
+    nodes = [federation.start(member) for member in MEMBERS]
+    while federation.ledger.task_state(federation.task).round == 1:
+        steps = [node.step() for node in nodes]
+    step = nodes[0].step()
+    assert (step.action, step.reason) == (Action.SKIP, "the update was not worth sending")
+    assert steps, "the first round has no last one to point where it went, so that everybody sends"
+
+
+def test_what_was_declined_is_declined_after_a_restart_without_training_again(
+    federate: Callable[..., Federation],
+) -> None:
+    federation = with_strategy(federate, send=ONLY_RELEVANT)
+    while federation.ledger.task_state(federation.task).round == 1:
+        for member in MEMBERS:
+            federation.start(member).step()
+    trained = federation.learners[MEMBERS[0]].trained
+
+    class NotNow:
+        def __getattr__(self, name: str) -> Any:
+            if name == "skip":
+                raise ChainUnreachable("unplugged")
+            return getattr(federation.ledger.acting_as(MEMBERS[0]), name)
+
+    with pytest.raises(ChainUnreachable):
+        federation.start(MEMBERS[0], ledger=NotNow()).step()
+    assert federation.start(MEMBERS[0]).step().action is Action.SKIP
+    assert federation.learners[MEMBERS[0]].trained == trained + 1
+
+
+def test_a_log_that_lags_behind_the_state_is_no_past_to_train_by(
+    federate: Callable[..., Federation],
+) -> None:
+    federation = with_strategy(federate, send=ONLY_RELEVANT)
+    while federation.ledger.task_state(federation.task).round == 1:
+        for member in MEMBERS:
+            federation.start(member).step()
+
+    class Lagging:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(federation.ledger.acting_as(MEMBERS[0]), name)
+
+        def history(self, task: int, first_block: int = 0) -> list[Entry]:
+            return [
+                entry
+                for entry in federation.ledger.history(task, first_block)
+                if not isinstance(entry.event, RoundFinalised)
+            ]
+
+    with pytest.raises(HistoryInvalid, match="0 of 1 final rounds"):
+        federation.start(MEMBERS[0], ledger=Lagging()).step()
+
+
+@pytest.mark.parametrize("train", ["adaptive_proximal", "scaffold", "ditto"])
+def test_what_a_training_keeps_survives_a_restart_in_every_step(
+    federate: Callable[..., Federation], train: str
+) -> None:
+    undisturbed = run(with_strategy(federate, train=train))
+    federation = federate(
+        small_manifest(strategy={"train": train}, rounds={"count": 3, "min_updates": 1}), "killed"
+    )
+    while federation.ledger.task_state(federation.task).phase is not Phase.FINISHED:
+        for member in MEMBERS:
+            federation.start(member).step()
+    assert federation.ledger.task_state(federation.task).parent_digest == undisturbed

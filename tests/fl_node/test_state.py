@@ -203,3 +203,12 @@ class TestDamage:
         (folder / "round-00003" / "private.safetensors").write_bytes(b"\x80\x04K\x01.")
         with pytest.raises(StateUnusable, match="header"):
             state.private(4)
+
+
+def test_a_declined_round_is_kept_with_what_was_learnt_and_without_an_update(state, folder):
+    kept = state.keep(3, PARENT, replace(contribution(3), blob=None))
+    assert kept.opening is None
+    with reopened(state, folder) as again:
+        assert again.plan(3, PARENT) == kept
+        assert again.private(4)["rounds"].tolist() == [3]
+        assert not (folder / "round-00003" / "update.safetensors").exists()
