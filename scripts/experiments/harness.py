@@ -277,7 +277,7 @@ def run_all(
         experiment: Settings with distinct names.
         seeds: The manifests'.
         out: Folder for the results; those that are there already are read instead of run.
-        processes: How many runs at a time, each with one torch thread.
+        processes: How many runs at a time, each with one torch thread; 1 stays in this process.
         device: As torch names it; None for the fastest.
 
     Returns:
@@ -320,6 +320,10 @@ def _run(
     processes: int,
     device: str | None,
 ) -> Iterator[Result]:
+    if processes == 1:
+        for setting, seed in missing:
+            yield run_one(setting, seed, experiment.measure, experiment.wrap, device)
+        return
     # Spawned, because torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:

@@ -11,20 +11,29 @@ from __future__ import annotations
 
 from classifiers import SPLITS, classifier
 from classifying import classified
-from harness import Experiment, Result
-from reporting import finals, markdown, mean_and_spread, read_options, results_of
+from harness import Experiment, Result, Setting
+from reporting import (
+    Options,
+    finals,
+    markdown,
+    mean_and_spread,
+    read_options,
+    results_of,
+)
 
 CENTRAL = "central"
 
 
 def main() -> None:
     options = read_options(__doc__ or "")
-    settings = [
-        classifier(options, CENTRAL, members=1),
-        *(classifier(options, split, partition=rule) for split, rule in SPLITS.items()),
-    ]
-    results = results_of(Experiment(settings, classified), options)
+    results = results_of(Experiment(settings(options), classified), options)
     print(markdown([_row(name, results) for name in results]))
+
+
+def settings(options: Options) -> list[Setting]:
+    """Central training, and FedAvg on each split."""
+    splits = (classifier(options, split, partition=rule) for split, rule in SPLITS.items())
+    return [classifier(options, CENTRAL, members=1), *splits]
 
 
 def _row(name: str, results: dict[str, list[Result]]) -> dict[str, str]:
