@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from chain.types import Address
 from chain.web3_ledger import Web3Ledger
 from fl_node.cli.wiring import Part, connect, load_data, make_learner, part_of
 from fl_node.learner import Learner
+from fl_node.learning import Images
 from fl_node.manifest import Manifest, build_manifest
 from fl_node.participant import Action, Participant
 from fl_node.state import Membership, NodeState
@@ -41,10 +43,16 @@ def tiny_manifest(count: int = 3, **changes: Any) -> Manifest:
     return build_manifest({**values, **changes})
 
 
+@functools.cache
+def digits(channels: int, size: int) -> Images:
+    """Every digit, brought to size once."""
+    return load_data(tiny_manifest(data={"channels": channels, "size": size}), "digits")
+
+
 def learner_of(manifest: Manifest, member: Address) -> Learner:
     members = manifest.addresses
     part = Part(PARTITION, members.index(member), len(members))
-    images = part_of(manifest, load_data(manifest, "digits"), part)
+    images = part_of(manifest, digits(manifest.data.channels, manifest.data.size), part)
     return make_learner(manifest, images, "cpu", 1)
 
 
