@@ -7,6 +7,7 @@ chain.py       devnet, deploy, key, status
 task.py        task open
 node.py        node
 audit.py       audit
+evaluate.py    evaluate: of what (subjects.py), by what (extractors.py), and what was found (evaluation.py, plots.py)
 simulate.py    simulate
 demo.py        demo
 tables.py      what people see

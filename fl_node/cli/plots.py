@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PANEL_INCHES = (5.0, 3.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One pair of axes over the rounds.
+    """One curve over the rounds.
 
     Attributes:
-        title: Says what is measured, with its unit where it has one.
-        curves: By name: round to value. Rounds without a value are left out.
-        errors: By a curve's name: round to standard error; none for a curve that has none.
+        title: Says what is drawn.
+        curve: Round to value.
+        errors: Round to standard error; empty draws none.
         floor: A level that real pictures reach; None draws none.
     """
 
     title: str
-    curves: Mapping[str, Mapping[int, float]]
-    errors: Mapping[str, Mapping[int, float]]
+    curve: Mapping[int, float]
+    errors: Mapping[int, float] = field(default_factory=dict)
     floor: float | None = None
 
 
@@ -37,6 +37,8 @@ def draw_panels(panels: Sequence[Panel], path: Path) -> None:
         panels: At least one.
         path: The file to write; its folder exists.
     """
+    from matplotlib.figure import Figure  # slow to import, and only this command draws
+
     width, height = PANEL_INCHES
     figure = Figure(figsize=(width * len(panels), height), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -46,17 +48,16 @@ def draw_panels(panels: Sequence[Panel], path: Path) -> None:
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
-    for name, curve in panel.curves.items():
-        rounds = sorted(curve)
-        errors = panel.errors.get(name)
-        spread = [errors[at] for at in rounds] if errors else None
-        axes.errorbar(
-            rounds, [curve[at] for at in rounds], spread, marker="o", capsize=3, label=name
-        )
+    from matplotlib.ticker import MaxNLocator
+
+    rounds = sorted(panel.curve)
+    values = [panel.curve[round] for round in rounds]
+    errors = [panel.errors.get(round, 0.0) for round in rounds]
+    axes.errorbar(rounds, values, errors if any(errors) else None, marker="o", capsize=3)
     if panel.floor is not None:
         axes.axhline(panel.floor, color="grey", linestyle="--", label="real pictures")
+        axes.legend()
     axes.set_title(panel.title)
     axes.set_xlabel("round")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    axes.legend()

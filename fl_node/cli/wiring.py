@@ -200,8 +200,6 @@ def part_of(manifest: Manifest, images: Images, part: Part) -> Images:
     Raises:
         DataUnusable: It cannot be dealt out as asked.
     """
-    from fl_node import learning
-
     parts = deal_out(images, part.partition, part.count, derive_seed(manifest.seed, "partition"))
     return parts[part.index]
 

@@ -16,6 +16,7 @@ from chain.accounts import Signer, address_of, dev_account
 from chain.deploy import deploy, read_deployment, write_deployment
 from chain.types import Address, UpdateRevealed
 from chain.web3_ledger import Web3Ledger
+from fl_node.arrays import Arrays
 from fl_node.cli import wiring
 from fl_node.cli.app import app, run
 from fl_node.cli.workspace import Workspace
@@ -76,14 +77,23 @@ def key_of(signer: Signer) -> str:
     return "0x" + bytes(signer.key).hex()
 
 
-def finished_task(rpc_url: str, place: Workspace) -> int:
-    """Deploy, open a task of two members, and let both take part to its end."""
+def finished_task(
+    rpc_url: str, place: Workspace, genesis: Arrays | None = None, **changes: Any
+) -> int:
+    """Deploy, open a task of two members, and let both take part to its end.
+
+    Args:
+        rpc_url: Of a chain on which the members have ether.
+        place: Gets deployment, store and nodes.
+        genesis: Two small tensors where it is None.
+        changes: Sections of the manifest, as for `small_manifest`.
+    """
     write_deployment(place.deployment, deploy(rpc_url, STRANGER))
     deployed = read_deployment(place.deployment)
     ledgers = [wiring.connect(rpc_url, deployed, signer) for signer in MEMBERS]
-    manifest = small_manifest(tuple(address_of(signer) for signer in MEMBERS))
+    manifest = small_manifest(tuple(address_of(signer) for signer in MEMBERS), **changes)
     store = open_store(place.store)
-    task = open_task(ledgers[0], store, manifest, small_genesis()).task
+    task = open_task(ledgers[0], store, manifest, genesis or small_genesis()).task
     nodes = [
         Participant(
             ledger,

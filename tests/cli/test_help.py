@@ -26,7 +26,8 @@ LEAVES = {path: command for path, command in ALL.items() if not hasattr(command,
 def test_the_commands_are_those_of_the_specification() -> None:
     named = {" ".join(path) for path in LEAVES}
     expected = (
-        "demo, devnet, deploy, key new, key address, task open, node, status, audit, simulate"
+        "demo, devnet, deploy, key new, key address, task open, node, status, audit, evaluate, "
+        "simulate"
     )
     assert named == set(expected.split(", "))
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from fl_node.cli.plots import Panel, draw_panels
 
-KID = Panel("KID", {"model": {1: 0.4, 3: 0.2}}, {"model": {1: 0.1, 3: 0.05}}, floor=0.01)
-LOSSES = Panel("losses", {"training": {1: 2.0}, "held out": {}}, {})
+KID = Panel("KID", {1: 0.4, 3: 0.2}, {1: 0.1, 3: 0.05}, floor=0.01)
+LOSSES = Panel("losses", {1: 2.0})
 
 
 def drawn(path: Path, *panels: Panel) -> tuple[int, int]:
@@ -28,5 +28,5 @@ def test_equal_curves_give_equal_files_and_others_others(tmp_path: Path) -> None
     first, again, other = (tmp_path / name for name in ("first.png", "again.png", "other.png"))
     draw_panels([KID], first)
     draw_panels([KID], again)
-    draw_panels([Panel("KID", {"model": {1: 0.4, 3: 0.3}}, {}, floor=0.01)], other)
+    draw_panels([Panel("KID", {1: 0.4, 3: 0.3}, floor=0.01)], other)
     assert first.read_bytes() == again.read_bytes() != other.read_bytes()

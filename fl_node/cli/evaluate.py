@@ -1,0 +1,213 @@
+"""`ganchor evaluate`: how good models are, on pictures that nobody trained on."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from fl_node.cli import options, wiring
+from fl_node.cli.evaluation import Evaluation, Measured, table_of, write_files
+from fl_node.cli.extractors import ExtractorKind, manifest_extractor, trained_extractor
+from fl_node.cli.subjects import Subjects, subjects_in_files, subjects_of_task
+from fl_node.cli.workspace import Workspace
+from fl_node.errors import Misuse
+from fl_node.manifest import Manifest
+from fl_node.store import open_store
+
+if TYPE_CHECKING:
+    from fl_node.learning import ClassifierJudge, Extractor, GanJudge, Images
+
+LEAST_SAMPLES = 20
+"""The standard error of a KID rests on ten blocks of two."""
+
+
+def evaluate(
+    task: options.Task = 1,
+    store: options.StoreUrl = options.DEFAULT_STORE,
+    rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(help="Evaluate what `ganchor demo` left in this folder, chain included."),
+    ] = None,
+    rounds: Annotated[
+        str, typer.Option(help="final, all, or rounds such as 1,5,10; 0 is the genesis.")
+    ] = "final",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="With --model: the models' manifest, in TOML. No chain is asked."),
+    ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --manifest: a model's file, as in a store; repeat for several."),
+    ] = None,
+    data: options.Data = "digits",
+    test: Annotated[
+        str | None,
+        typer.Option(
+            help="Pictures that nobody trained on: a data set, whose test split is taken, or folder:PATH. "
+            "Default: the data set of --data."
+        ),
+    ] = None,
+    samples: Annotated[
+        int,
+        typer.Option(
+            min=LEAST_SAMPLES, help="Samples of a GAN; at most the number of training pictures."
+        ),
+    ] = 2048,
+    seed: Annotated[int, typer.Option(min=0, help="Samples and extractor follow from it.")] = 0,
+    extractor: Annotated[
+        ExtractorKind,
+        typer.Option(
+            help="What a GAN's pictures are compared by: a classifier trained on --data, the manifest's extractor, "
+            "or Inception, which needs ganchor[inception]."
+        ),
+    ] = ExtractorKind.trained,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder of trained extractors. Default: in the user's cache folder."),
+    ] = None,
+    device: options.Device = None,
+    threads: options.Threads = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for evaluation.json, samples of each model, and curves."),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Measure models on test pictures: a GAN's KID, FID and classes, a classifier's accuracy and loss."""
+    with ExitStack() as stack:
+        if workspace is not None:
+            from chain.devnet import devnet_in_thread  # py-evm, which nothing else here needs
+
+            place = Workspace(workspace)
+            rpc_url = stack.enter_context(devnet_in_thread(place.existing_database()))
+            deployment, store = place.deployment, str(place.store)
+        if manifest is not None or model:
+            subjects = subjects_in_files(manifest, model or [])
+        else:
+            opened = open_store(store, must_exist=True)
+            subjects = subjects_of_task(rpc_url, deployment, opened, task, rounds)
+    pictures = load_pictures(subjects.manifest, data, test)
+    setting = Setting(subjects.manifest, samples, seed, device, threads, extractor, store, cache)
+    evaluation = measure(subjects, pictures, setting, out)
+    if out is not None:
+        write_files(evaluation, out)
+    if as_json:
+        typer.echo(json.dumps(evaluation.to_json()))
+    else:
+        console = Console()
+        console.print(table_of(evaluation))
+        for name, value in evaluation.facts.items():
+            console.print(f"{name}: {value}", soft_wrap=True, markup=False, highlight=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Pictures to train extractors on, and pictures to measure on, with what they are called."""
+
+    data: str
+    train: Images
+    test_data: str
+    test: Images
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How it is measured; see the options of the same names."""
+
+    manifest: Manifest
+    samples: int
+    seed: int
+    device: str | None
+    threads: int
+    extractor: ExtractorKind
+    store: str
+    cache: Path | None
+
+
+def load_pictures(manifest: Manifest, data: str, test: str | None) -> Pictures:
+    """Load a data set's training split, and the test split of the same or of another.
+
+    Raises:
+        Misuse: A folder has no test split, and no `test` is given.
+        DataUnusable: Unknown or empty data, or a download that failed.
+    """
+    from fl_node import learning
+
+    if test is None and data.startswith("folder:"):
+        raise Misuse(f"{data} has no test split: give pictures that nobody trained on with --test")
+    test_data = data if test is None else test
+    tested = learning.load_test_images(test_data, learning.learning_options(manifest))
+    return Pictures(data, wiring.load_data(manifest, data), test_data, tested)
+
+
+def measure(
+    subjects: Subjects, pictures: Pictures, setting: Setting, out: Path | None
+) -> Evaluation:
+    """Measure every model, and draw samples of each into the folder `out`, which is made.
+
+    Raises:
+        Misuse, BadData: A model cannot be read, or is not the manifest's.
+    """
+    from fl_node import learning
+
+    chosen = learning.learning_options(subjects.manifest)
+    device = learning.choose_device(setting.device)
+    learning.prepare(device, setting.threads)
+    facts: dict[str, Any] = {
+        "data": pictures.data,
+        "test": pictures.test_data,
+        "test_pictures": len(pictures.test.pixels_NCHW),
+        "seed": setting.seed,
+    }
+    judge: GanJudge | ClassifierJudge
+    if isinstance(chosen, learning.GanOptions):
+        extractor = open_extractor(setting, pictures.train, device)
+        judge = learning.GanJudge(
+            chosen, extractor, pictures.train, pictures.test, setting.samples, setting.seed, device
+        )
+        facts |= {
+            "samples": judge.samples,
+            "extractor": setting.extractor.value,
+            "extractor_digest": extractor.digest,
+            "extractor_accuracy": judge.extractor_accuracy,
+        }
+    else:
+        judge = learning.ClassifierJudge(chosen, pictures.test, setting.device)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    measured = []
+    console = Console(stderr=True)
+    for one in track(
+        subjects.models,
+        "measuring",
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ):
+        arrays = one.load()
+        measured.append(Measured(one, judge.judge(arrays)))
+        if out is not None and isinstance(chosen, learning.GanOptions):
+            learning.sample_grid(chosen, arrays, out / f"samples-{one.name}.png", setting.seed)
+    return Evaluation(facts, tuple(measured), judge.floor(), subjects.recorded)
+
+
+def open_extractor(setting: Setting, train: Images, device: Any) -> Extractor:
+    """What a GAN's pictures are compared by."""
+    from fl_node import learning
+
+    match setting.extractor:
+        case ExtractorKind.inception:
+            return learning.inception_extractor(device)
+        case ExtractorKind.trained:
+            return trained_extractor(setting.manifest, train, setting.seed, setting.cache, device)
+        case ExtractorKind.manifest:
+            return manifest_extractor(setting.manifest, setting.store, device)

@@ -1,0 +1,132 @@
+"""What `ganchor evaluate` compares pictures by: a classifier that it trains once and keeps, or another's."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platformdirs import user_cache_path
+from rich.console import Console
+from rich.progress import Progress
+
+from fl_node.arrays import Arrays
+from fl_node.cli import wiring
+from fl_node.encoding import decode_model, encode_model
+from fl_node.errors import BlobMalformed, DataUnusable
+from fl_node.learners import GanLearner
+from fl_node.manifest import Manifest
+from fl_node.store import open_store
+
+if TYPE_CHECKING:
+    from fl_node.learning import ClassifierOptions, Extractor, Images
+
+BATCH, RATE = 64, 0.001
+"""Of the Adam that trains an extractor."""
+
+
+class ExtractorKind(StrEnum):
+    """Which one."""
+
+    trained = "trained"
+    manifest = "manifest"
+    inception = "inception"
+
+
+def manifest_extractor(manifest: Manifest, store: str, device: Any) -> Extractor:
+    """The one that the members' held-out losses rest on. Its classes are not asked: random weights know none.
+
+    Args:
+        manifest: A GAN's.
+        store: Where the weights are, if they are not random.
+        device: As torch's; prepared.
+
+    Raises:
+        Misuse, StoreUnusable: It is not in the store.
+    """
+    from fl_node import learning
+
+    chosen = learning.extractor_options(manifest)
+    stored = isinstance(manifest.learner, GanLearner) and manifest.learner.extractor.digest
+    opened = open_store(store, must_exist=True) if stored else None
+    weights = wiring.extractor_weights(manifest, opened)
+    if weights is None:
+        weights = learning.random_weights(chosen, manifest.seed)
+    return learning.open_extractor(chosen, weights, device, classifies=False)
+
+
+def trained_extractor(
+    manifest: Manifest, train: Images, seed: int, cache: Path | None, device: Any
+) -> Extractor:
+    """A classifier of the manifest's extractor's shape, trained on a training split, or kept from an earlier time.
+
+    Args:
+        manifest: Gives network and width.
+        train: Pictures with classes.
+        seed: Weights and batches follow from it.
+        cache: Folder to keep it in; by default the user's cache folder.
+        device: As torch's; prepared.
+
+    Raises:
+        DataUnusable: The pictures have no classes.
+        TrainingDiverged: The loss is no longer finite.
+    """
+    from fl_node import learning
+
+    if train.labels_N is None:
+        raise DataUnusable(
+            "the pictures of --data have no classes to train an extractor on; give --extractor manifest"
+        )
+    chosen = replace(
+        learning.extractor_options(manifest),
+        classes=max(2, 1 + int(train.labels_N.max())),
+        batch=BATCH,
+        optimiser="adam",
+        rate=RATE,
+    )
+    folder = cache or user_cache_path("ganchor") / "extractors"
+    kept = folder / f"{_key(chosen, train, seed)}.safetensors"
+    weights = _kept(kept)
+    if weights is None:
+        weights = _train(chosen, train, seed, device)
+        _keep(kept, encode_model(weights))
+    return learning.open_extractor(chosen, weights, device, classifies=True)
+
+
+def _key(chosen: ClassifierOptions, train: Images, seed: int) -> str:
+    """Names what an extractor is trained from, so that another training set or knob never meets an old one."""
+    key = hashlib.sha256(f"{chosen} {seed}".encode())
+    key.update(train.pixels_NCHW.tobytes())
+    key.update(b"" if train.labels_N is None else train.labels_N.tobytes())
+    return key.hexdigest()
+
+
+def _kept(path: Path) -> Arrays | None:
+    try:
+        return decode_model(path.read_bytes())
+    except (FileNotFoundError, BlobMalformed):  # A file that was cut short is made anew.
+        return None
+
+
+def _keep(path: Path, blob: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
+    unfinished.write_bytes(blob)
+    unfinished.replace(path)
+
+
+def _train(chosen: ClassifierOptions, train: Images, seed: int, device: Any) -> Arrays:
+    from fl_node import learning
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        line = bar.add_task("training the extractor", total=None)
+        return learning.train_extractor(
+            chosen,
+            train,
+            seed,
+            device,
+            lambda step, steps, losses: bar.update(line, completed=step, total=steps),
+        )

@@ -1,0 +1,139 @@
+"""What `ganchor evaluate` measures: the models of a task's final rounds, or model files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chain.types import Entry
+from fl_node.arrays import Arrays
+from fl_node.cli import wiring
+from fl_node.encoding import decode_model, digest_of
+from fl_node.errors import BadData, Misuse
+from fl_node.global_state import model_of
+from fl_node.manifest import Manifest, read_manifest
+from fl_node.past import mean_losses
+from fl_node.record import final_rounds, members_of, past_of
+from fl_node.round import load_model
+from fl_node.store import Store
+
+MILLION = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One model: what it is called, its round (0 is the genesis; None for a file), its digest in hex, and its tensors,
+    read when they are asked for."""
+
+    name: str
+    round: int | None
+    digest: str
+    load: Callable[[], Arrays]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedLosses:
+    """The means of a final round's losses on chain, weighted by examples; None where nothing was included."""
+
+    round: int
+    training: float | None
+    held_out: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """The models, their manifest, and the losses of all final rounds as the members recorded them."""
+
+    manifest: Manifest
+    models: tuple[Subject, ...]
+    recorded: tuple[RecordedLosses, ...] = ()
+
+
+def subjects_of_task(
+    rpc_url: str, deployment: Path, store: Store, task: int, rounds: str
+) -> Subjects:
+    """The models of a task's final rounds, in the order of the rounds.
+
+    Args:
+        rpc_url, deployment: Of the chain and the contract.
+        store: Holds the task's blobs.
+        task: The task's number.
+        rounds: As `--rounds` takes it.
+
+    Raises:
+        Misuse: `rounds` names one that is not final, or the store has not the task's manifest.
+    """
+    ledger = wiring.open_ledger(rpc_url, deployment)
+    manifest = wiring.load_manifest(ledger, store, task)
+    entries = list(ledger.history(task))
+    digests = [ledger.task_state(task).genesis_digest]
+    digests += [one.finalised.aggregate_digest for one in final_rounds(entries)]
+    models = [
+        Subject(
+            str(round), round, digests[round].hex(), _from_store(store, digests[round], manifest)
+        )
+        for round in chosen_rounds(rounds, len(digests) - 1)
+    ]
+    return Subjects(manifest, tuple(models), tuple(_recorded(entries)))
+
+
+def subjects_in_files(manifest: Path | None, models: Sequence[Path]) -> Subjects:
+    """Models that lie in files, such as those of `ganchor simulate --store`.
+
+    Raises:
+        Misuse: Only one of the two is given, or a file is no model blob, or too large.
+        ManifestInvalid: The manifest is wrong.
+    """
+    if manifest is None or not models:
+        raise Misuse("--manifest and --model go together: the one describes what is in the other")
+    agreed = read_manifest(manifest)
+    return Subjects(agreed, tuple(_in_file(path, agreed) for path in models))
+
+
+def chosen_rounds(text: str, last: int) -> list[int]:
+    """Read `--rounds`: final, all, or numbers with commas between them; 0 is the genesis.
+
+    Args:
+        text: As a person wrote it.
+        last: The last final round; 0 where there is none yet.
+
+    Raises:
+        Misuse: It is none of these, or names a round that is not final.
+    """
+    if text == "final":
+        return [last]
+    if text == "all":
+        return list(range(last + 1))
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and word.isascii() for word in words):
+        raise Misuse(f"--rounds is {text!r}; allowed: final, all, or numbers such as 1,5,10")
+    numbers = sorted({int(word) for word in words})
+    if numbers[-1] > last:
+        raise Misuse(f"round {numbers[-1]} is not final; the last final round is {last}")
+    return numbers
+
+
+def _from_store(store: Store, digest: bytes, manifest: Manifest) -> Callable[[], Arrays]:
+    return lambda: model_of(load_model(store, digest, manifest.limits.model_bytes).arrays)
+
+
+def _in_file(path: Path, manifest: Manifest) -> Subject:
+    limit = manifest.limits.model_bytes
+    if path.stat().st_size > limit:
+        raise Misuse(f"{path}: {path.stat().st_size} bytes; the manifest allows {limit}")
+    blob = path.read_bytes()
+    try:
+        arrays = model_of(decode_model(blob))
+    except BadData as trouble:
+        raise Misuse(f"{path}: {trouble}") from None
+    digest = digest_of(blob).hex()
+    name = path.name if path.name != digest else digest[:8]
+    return Subject(name, None, digest, lambda: arrays)
+
+
+def _recorded(entries: Sequence[Entry]) -> Iterator[RecordedLosses]:
+    for round, past in enumerate(past_of(members_of(entries), entries), start=1):
+        means = [mean_losses([past], loss) for loss in ("training", "held_out")]
+        training, held_out = (mean[0] / MILLION if mean else None for mean in means)
+        yield RecordedLosses(round, training, held_out)
