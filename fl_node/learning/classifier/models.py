@@ -32,10 +32,10 @@ class Residual(nn.Module):
 
     def __init__(self, width_in: int, width: int, stride: int) -> None:
         super().__init__()
-        self.first = _convolution(width_in, width, 3, stride)
-        self.second = _convolution(width, width, 3)
+        self.first = _block(width_in, width, 3, stride)
+        self.second = _block(width, width, 3)
         same = stride == 1 and width_in == width
-        self.shortcut = nn.Identity() if same else _convolution(width_in, width, 1, stride)
+        self.shortcut = nn.Identity() if same else _block(width_in, width, 1, stride)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         inner = self.second(F.relu(self.first(x_NCHW), inplace=True))
@@ -43,13 +43,14 @@ class Residual(nn.Module):
 
 
 def _cnn(options: ClassifierOptions) -> nn.Sequential:
-    """Four times convolution, norm, ReLU, halving; widths double from block to block."""
+    """Four times convolution, halving, norm, ReLU; widths double from block to block."""
     blocks: OrderedDict[str, nn.Module] = OrderedDict()
     width_in = options.channels
     for number in range(BLOCKS):
         width = options.width << number
-        blocks[f"block{number + 1}"] = _convolution(width_in, width, 3).extend(
-            [nn.ReLU(inplace=True), nn.MaxPool2d(2)]
+        # Halved first, so that norm and ReLU have a quarter of the work.
+        blocks[f"block{number + 1}"] = _block(width_in, width, 3, then=nn.MaxPool2d(2)).append(
+            nn.ReLU(inplace=True)
         )
         width_in = width
     return _pooled(blocks)
@@ -57,7 +58,7 @@ def _cnn(options: ClassifierOptions) -> nn.Sequential:
 
 def _resnet18(options: ClassifierOptions) -> nn.Sequential:
     """For small pictures: the first convolution is 3x3 and neither it nor a pool halves the picture."""
-    stem = _convolution(options.channels, options.width, 3).append(nn.ReLU(inplace=True))
+    stem = _block(options.channels, options.width, 3).append(nn.ReLU(inplace=True))
     blocks: OrderedDict[str, nn.Module] = OrderedDict(stem=stem)
     width_in = options.width
     for number in range(BLOCKS):
@@ -73,6 +74,12 @@ def _pooled(blocks: OrderedDict[str, nn.Module]) -> nn.Sequential:
     return nn.Sequential(OrderedDict(blocks, mean=nn.AdaptiveAvgPool2d(1), features=nn.Flatten()))
 
 
-def _convolution(width_in: int, width: int, kernel: int, stride: int = 1) -> nn.Sequential:
+def _block(
+    width_in: int, width: int, kernel: int, stride: int = 1, then: nn.Module | None = None
+) -> nn.Sequential:
+    """Convolution, whatever comes then, norm."""
     conv = nn.Conv2d(width_in, width, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(OrderedDict(conv=conv, norm=group_norm(width)))
+    parts: OrderedDict[str, nn.Module] = OrderedDict(conv=conv)
+    if then is not None:
+        parts["then"] = then
+    return nn.Sequential(OrderedDict(parts, norm=group_norm(width)))
