@@ -111,6 +111,7 @@ def settings(options: Options) -> list[Setting]:
             manifest.get("strategy"),
             partition=SPLITS[split],
             variant=attack,
+            rounds=10,
             values=manifest.get("values", {}),
         )
         for split in DEALT

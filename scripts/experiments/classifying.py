@@ -11,6 +11,7 @@ from chain.types import Address
 from fl_node.arrays import Array, Arrays
 from fl_node.learning import learning_options
 from fl_node.learning.classifier.evaluation import accuracy
+from fl_node.learning.data import Images
 
 PERSONAL = ("ditto",)
 """Ways of training that leave each member a whole model of its own."""
@@ -20,24 +21,22 @@ def classified(at: Checkpoint) -> dict[str, float]:
     """The classifier's figures.
 
     Returns:
-        `accuracy` and `loss` of the global model on the test split, where all of the model is shared. `own`: each
-        member's own model, which is the global one where it has no other, on test pictures with the classes in that
-        member's proportions; the mean over the members. Accuracies are 0 to 1.
+        `accuracy` of the global model on the test split, where all of the model is shared. `own`: each member's own
+        model, which is the global one where it has no other, on test pictures with the classes in that member's
+        proportions; the mean over the members. Both from 0 to 1.
     """
-    options = learning_options(at.manifest)
     strategy = at.manifest.strategy
     is_whole, is_personal = strategy.share == ("*",), strategy.train.kind in PERSONAL
-    figures = {}
-    if is_whole:
-        figures["accuracy"], figures["loss"] = accuracy(options, at.model, at.test, at.device)
-    if is_whole and not is_personal:
-        by_class = _by_class(at, at.model)
-        own = [float(_mix(at, member) @ by_class) for member in at.parts]
+    figures: dict[str, float] = {}
+    by_class = _by_class(at, at.model) if is_whole else None
+    if by_class is not None:
+        figures["accuracy"] = float(_mix(at, at.test) @ by_class)
+    if by_class is None or is_personal:
+        models = {member: own_model(at, member) for member in at.parts}
+        own = [_mix(at, part) @ _by_class(at, models[member]) for member, part in at.parts.items()]
     else:
-        own = [
-            float(_mix(at, member) @ _by_class(at, own_model(at, member))) for member in at.parts
-        ]
-    return {**figures, "own": mean(own)}
+        own = [_mix(at, part) @ by_class for part in at.parts.values()]
+    return {**figures, "own": float(mean(own))}
 
 
 def own_model(at: Checkpoint, member: Address) -> Arrays:
@@ -69,8 +68,8 @@ def _by_class(at: Checkpoint, model: Arrays) -> Array:
     )
 
 
-def _mix(at: Checkpoint, member: Address) -> Array:
-    """The share of each class among a member's pictures."""
+def _mix(at: Checkpoint, images: Images) -> Array:
+    """The share of each class among some pictures."""
     options = learning_options(at.manifest)
-    counts = np.bincount(at.parts[member].labels_N, minlength=options.classes)
+    counts = np.bincount(images.labels_N, minlength=options.classes)
     return counts / counts.sum()

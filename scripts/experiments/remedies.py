@@ -37,7 +37,6 @@ def strategies(options: Options) -> Mapping[str, Mapping[str, Any]]:
     return {
         "FedAvg": {},
         "FedProx, mu 0.01": {"train": {"kind": "proximal", "mu": "0.01"}},
-        "FedProx, mu 0.1": {"train": {"kind": "proximal", "mu": "0.1"}},
         "FedProx, adaptive mu": {"train": {"kind": "adaptive_proximal"}},
         "SCAFFOLD": {"train": {"kind": "scaffold"}},
         "FedNova": {"combine": {"kind": "fednova"}},
