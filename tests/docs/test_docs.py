@@ -12,50 +12,34 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles import MEMBERS
-from pydantic import BaseModel
+from pages import DOCS, PROTOCOL, ROOT, blocks, kind_of, table
 from typer.testing import CliRunner
 
 from chain.compile import load_artifact
 from chain.deploy import Deployment
 from chain.history import ARGUMENTS
 from chain.types import Terms
+from fl_node.aggregation import COMBINE
 from fl_node.audit import STEPS, AuditReport, Finding, Status
 from fl_node.audit.report import AuditedRound, AuditedUpdate
 from fl_node.cli.app import app
 from fl_node.cli.workspace import report_rounds
-from fl_node.encoding import decode_update, digest_of
-from fl_node.manifest import PRESETS, Manifest, read_manifest
+from fl_node.codecs import STAGES
+from fl_node.encoding import UpdateHeader, decode_update, digest_of
 from fl_node.tensors import payload_of
+from fl_node.training import TRAIN
 from fl_node.validity import norm
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-PROTOCOL = (DOCS / "protocol.md").read_text()
-MANIFEST = (DOCS / "manifest.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 
 ABI = load_artifact().abi
 FOREIGN_ERRORS = {"SafeCastOverflowedUintDowncast"}
 ROUND = AuditedRound(1, 1, "", "", (), None, None, 0, 0)
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """The fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-
-
-def table(text: str, heading: str) -> dict[str, list[str]]:
-    """The rows of all tables between a heading and the next one, by the code in their first cells."""
-    section = re.split(r"^#+ ", text.split(f"# {heading}\n", 1)[1], flags=re.MULTILINE)[0]
-    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
-    return {cells[0].strip(" `"): [cell.strip() for cell in cells[1:]] for cells in rows}
 
 
 def abi_names(kind: str) -> set[str]:
@@ -116,9 +100,11 @@ class TestContract:
 class TestEncodings:
     def test_every_vector_is_listed_with_its_digest(self):
         recorded = json.loads((ROOT / "tests/vectors/digests.json").read_text())
-        stated = {
-            name: cells[0].strip("`") for name, cells in table(PROTOCOL, "3. Encodings").items()
-        }
+        stated = {}
+        for name, cells in table(PROTOCOL, "3. Encodings").items():
+            stated[name] = cells[0].strip("`")
+            if cells[1]:
+                stated[f"decoded by {_codec_of(name)}"] = cells[1].strip("`")
         assert stated == recorded
 
     def test_the_digests_are_the_files(self):
@@ -126,18 +112,50 @@ class TestEncodings:
             blob = (ROOT / "tests/vectors" / name).read_bytes()
             assert hashlib.sha256(blob).hexdigest() == cells[0].strip("`")
 
-    def test_the_stated_norm_and_content_are_those_of_the_vector(self):
-        blob = (ROOT / "tests/vectors/update_1.safetensors").read_bytes()
-        assert f"has the norm {norm(decode_update(blob).arrays)!r}" in " ".join(PROTOCOL.split())
+    def test_every_codec_has_its_wire_form(self):
+        section = PROTOCOL.split("### Codecs\n")[1].split("\n## ")[0]
+        assert re.findall(r"^#### `(\w+)`", section, re.MULTILINE) == [
+            kind_of(one) for one in STAGES
+        ]
+
+    def test_every_rule_of_combination_has_its_arithmetic(self):
+        section = PROTOCOL.split("### Aggregation\n")[1].split("\n## ")[0]
+        assert {kind_of(one) for one in COMBINE} <= set(re.findall(r"`(\w+)`", section))
+
+    def test_every_slot_of_the_servers_state_is_named(self):
+        slots = {
+            slot for rules in (COMBINE, TRAIN) for rule in rules.values() for slot in rule.slots
+        }
+        listed = table(PROTOCOL, "Server state")
+        assert set(listed) == {f"server.{slot}.NAME" for slot in slots}
+        for kind, rule in {**COMBINE, **TRAIN}.items():
+            for slot in rule.slots:
+                assert f"`{kind_of(kind)}`" in listed[f"server.{slot}.NAME"][0]
+
+    def test_the_stated_header_norm_and_content_are_those_of_the_vector(self):
+        blob = (ROOT / "tests/vectors/update.safetensors").read_bytes()
+        update = decode_update(blob)
+        assert f"has the norm {norm(update.arrays)!r}" in " ".join(PROTOCOL.split())
         assert digest_of(payload_of(blob)).hex() in PROTOCOL
+        assert len(table(PROTOCOL, "Update")) == 1 + len(fields(UpdateHeader))
+        shown = "".join(
+            line.strip()
+            for line in PROTOCOL.split("begins, without the line breaks,")[1].splitlines()[:7]
+        )
+        header = blob[8:].split(b',"generator.weight"')[0].decode()
+        assert header in shown.replace("{...}", "")
 
     def test_every_validity_rule_is_listed_in_order(self):
         listed = re.findall(r"`(\w+)`", " ".join(_first_cells(PROTOCOL, "Validity")))
         assert listed == [
             *("member", "task", "round", "client", "parent_digest", "num_examples", "codec"),
-            *("examples_limit", "tensors", "finite", "norm_limit", "repeat"),
+            *("seed", "steps_limit", "examples_limit", "tensors", "finite", "norm_limit", "repeat"),
         ]
         assert set(listed) == set(_rules_in_code())
+
+
+def _codec_of(vector: str) -> str:
+    return vector.removeprefix("encode_").removesuffix(".safetensors")
 
 
 def _first_cells(text: str, heading: str) -> list[str]:
@@ -177,62 +195,6 @@ class TestAudit:
     def test_every_key_of_the_reports_is_named(self, keys):
         text = PROTOCOL.split("## 8. ")[1].split("## 9. ")[0]
         assert [key for key in keys if f"`{key}`" not in text] == []
-
-
-def manifest_fields(
-    section: type[BaseModel] = Manifest, default: BaseModel | None = None, prefix: str = ""
-) -> Iterator[tuple[str, str]]:
-    """Every field's dotted name, with its default as docs/manifest.md writes it."""
-    for name, field in section.model_fields.items():
-        value = getattr(default, name) if default else field.get_default()
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            given = value if isinstance(value, BaseModel) else None
-            yield from manifest_fields(kind, given, f"{prefix}{name}.")
-        elif default is None and field.is_required():
-            yield prefix + name, "required"
-        else:
-            yield prefix + name, _written(value)
-
-
-def _written(value: object) -> str:
-    match value:
-        case None:
-            return "none"
-        case tuple():
-            return f"`{json.dumps(value)}`"
-        case Decimal():
-            return f"`{value.normalize():f}`"
-        case _:
-            return f"`{value}`"
-
-
-class TestManifest:
-    def test_every_field_is_listed_with_its_default(self):
-        stated = re.findall(r"^\| `([\w.]+)` \|.*\| ([^|]+) \|$", MANIFEST, re.MULTILINE)
-        presets = [(name, cells) for name, cells in stated if name in PRESETS]
-        assert [pair for pair in stated if pair not in presets] == list(manifest_fields())
-
-    def test_every_preset_is_listed_with_its_choices(self):
-        listed = table(MANIFEST, "Presets")
-        for name, choices in PRESETS.items():
-            assert listed[name] == [f"`{choice}`" for choice in choices.values()]
-        assert set(listed) == set(PRESETS)
-
-    def test_the_example_is_a_manifest(self, tmp_path: Path):
-        (example,) = blocks(MANIFEST, "toml")
-        (tmp_path / "manifest.toml").write_text(example)
-        assert read_manifest(tmp_path / "manifest.toml").addresses == MEMBERS
-
-    def test_the_example_names_every_field(self):
-        example = tomllib.loads(blocks(MANIFEST, "toml")[0])
-        unnamed = [name for name, _ in manifest_fields() if not _names(example, name)]
-        assert unnamed == ["format", "strategy.work.steps"]  # fixed; given instead: epochs
-
-
-def _names(values: Any, dotted: str) -> bool:
-    first, _, rest = dotted.partition(".")
-    return first in values and (not rest or _names(values[first], rest))
 
 
 class TestCommands:

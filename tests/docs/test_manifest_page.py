@@ -1,0 +1,180 @@
+"""docs/manifest.md and docs/algorithms.md, held against the code: every field, kind, knob and preset, no other."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from doubles import MEMBERS
+from pages import ALGORITHMS, MANIFEST, README, blocks, kind_of, table
+from pydantic import BaseModel
+
+from fl_node.aggregation import COMBINE
+from fl_node.codecs import STAGES, encoded_schema
+from fl_node.fields import Choice
+from fl_node.global_state import update_schema
+from fl_node.learners import LEARNERS
+from fl_node.manifest import Manifest, read_manifest
+from fl_node.relevance import SEND
+from fl_node.strategy import PRESETS, Strategy, expand_preset
+from fl_node.tensors import Schema, Spec
+from fl_node.training import TRAIN
+
+
+def manifest_fields(
+    section: type[BaseModel] = Manifest, default: BaseModel | None = None, prefix: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Every field's dotted name, with its default as docs/manifest.md writes it; all learners' fields in turn."""
+    for name, field in section.model_fields.items():
+        value = getattr(default, name) if default else field.get_default()
+        kind = field.annotation
+        if name == "learner":
+            for learner in LEARNERS:
+                yield from manifest_fields(learner, None, "learner.")
+        elif isinstance(kind, type) and issubclass(kind, BaseModel) and kind is not Choice:
+            given = value if isinstance(value, BaseModel) else None
+            yield from manifest_fields(kind, given, f"{prefix}{name}.")
+        elif default is None and field.is_required():
+            yield prefix + name, "required"
+        else:
+            yield prefix + name, _written(value)
+
+
+def _written(value: object) -> str:
+    match value:
+        case None:
+            return "none"
+        case Choice():
+            return f"`{value.kind}`"
+        case tuple() | bool() | "":
+            return f"`{json.dumps(value)}`"
+        case Decimal():
+            return f"`{value.normalize():f}`"
+        case _:
+            return f"`{value}`"
+
+
+def _kinds_on_page(heading: str) -> dict[str, dict[str, str]]:
+    """The kinds of a choice's table, each with its knobs and their defaults."""
+    section = MANIFEST.split(f"### `{heading}`: ")[1].split("\n#")[0]
+    kinds: dict[str, dict[str, str]] = {}
+    for row in re.findall(r"^\| (?:\| )?`.*$", section, re.MULTILINE):
+        kind, knob, meaning, _, default = (cell.strip() for cell in row[1:-1].split("|"))
+        assert meaning
+        if kind:
+            kinds[kind.strip("`")] = {}
+        else:
+            list(kinds.values())[-1][knob.strip("`")] = default
+    return kinds
+
+
+def _in_code(kinds: Iterable[type[Choice]]) -> dict[str, dict[str, str]]:
+    return {
+        kind_of(kind): {
+            name: _written(field.get_default())
+            for name, field in kind.model_fields.items()
+            if name != "kind"
+        }
+        for kind in kinds
+    }
+
+
+def _strategies_of(preset: str) -> Iterator[tuple[Strategy, Strategy]]:
+    """A preset and what the page says it is, for each learner."""
+    spans = re.findall(r"`([^`]+)`", table(MANIFEST, "Presets")[preset][0])
+    for index, learner in enumerate(LEARNERS):
+        stated = spans[min(index, len(spans) - 1)]
+        written = tomllib.loads(f"strategy = {stated}", parse_float=Decimal)["strategy"]
+        yield (
+            Strategy.model_validate(expand_preset(preset, kind_of(learner))),
+            Strategy.model_validate(written),
+        )
+
+
+class TestManifest:
+    def test_every_field_is_listed_with_its_default(self):
+        stated = re.findall(r"^\| `(\w+\.[\w.]+|\w+)` \|.*\| ([^|]+) \|$", MANIFEST, re.MULTILINE)
+        named = dict(manifest_fields())
+        assert [pair for pair in stated if pair[0] in named] == list(manifest_fields())
+        assert {name for name, _ in stated if "." in name} <= named.keys()
+
+    @pytest.mark.parametrize(
+        ("choice", "kinds"),
+        [("train", TRAIN), ("encode", STAGES), ("send", SEND), ("combine", COMBINE)],
+    )
+    def test_every_kind_is_listed_with_its_knobs_and_their_defaults(self, choice, kinds):
+        assert _kinds_on_page(choice) == _in_code(kinds)
+
+    def test_every_preset_is_listed(self):
+        assert list(table(MANIFEST, "Presets")) == list(PRESETS)
+
+    @pytest.mark.parametrize("preset", PRESETS)
+    def test_a_preset_written_out_is_the_preset(self, preset):
+        for expanded, stated in _strategies_of(preset):
+            assert stated == expanded
+
+    def test_every_choice_that_refuses_a_manifest_is_in_the_table_of_refusals(self):
+        refused = MANIFEST.split("### What is refused")[1].split("\n## ")[0]
+        first_cells = " ".join(re.findall(r"^\| ([^|]+) \|", refused, re.MULTILINE))
+        objecting = [kind for kind in Strategy.kinds() if kind.objection is not Choice.objection]
+        assert [one for one in objecting if f"`{kind_of(one)}`" not in first_cells] == []
+
+    def test_the_example_is_a_manifest(self, tmp_path: Path):
+        (example,) = blocks(MANIFEST, "toml")
+        (tmp_path / "manifest.toml").write_text(example)
+        assert read_manifest(tmp_path / "manifest.toml").addresses == MEMBERS
+
+    def test_the_example_names_every_field(self):
+        example = tomllib.loads(blocks(MANIFEST, "toml")[0])
+        others = {name for name, _ in manifest_fields(LEARNERS[1], None, "learner.")}
+        own = {name for name, _ in manifest_fields(LEARNERS[0], None, "learner.")}
+        asked = [name for name, _ in manifest_fields() if name not in others - own]
+        unnamed = [name for name in asked if not _names(example, name)]
+        assert unnamed == ["format", "strategy.work.steps"]  # fixed; given instead: epochs
+
+
+def _names(values: Any, dotted: str) -> bool:
+    first, _, rest = dotted.partition(".")
+    return first in values and (not rest or _names(values[first], rest))
+
+
+MILLION: Schema = {"w": Spec((1000, 1000), np.dtype(np.float32))}
+
+
+class TestAlgorithms:
+    def test_every_preset_has_its_line(self):
+        named = re.findall(r"^\| [^|]+ \| `(\w+)` \|", ALGORITHMS, re.MULTILINE)
+        assert sorted(named) == sorted(PRESETS)
+
+    def test_the_readme_names_every_preset_once(self):
+        rows = re.findall(
+            r"^\| .* \| (.*) \|$",
+            README.split("## Algorithms\n")[1].split("\n## ")[0],
+            re.MULTILINE,
+        )
+        assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(PRESETS)
+
+    @pytest.mark.parametrize("preset", PRESETS)
+    def test_the_stated_traffic_is_that_of_the_codecs_and_the_servers_state(self, preset):
+        (up, down) = re.search(
+            rf"^\| [^|]+ \| `{preset}` \|.*\| ([\d.]+)[^|]* \| ([\d.]+)[^|]* \|$",
+            ALGORITHMS,
+            re.MULTILINE,
+        ).groups()
+        strategy = Strategy.model_validate(expand_preset(preset, "gan"))
+        sent = update_schema(MILLION, TRAIN[type(strategy.train)].slots)
+        ratio = _bytes(encoded_schema(strategy.encode.stages, sent)) / _bytes(MILLION)
+        assert up == f"{ratio:.3g}"
+        assert int(down) == 1 + len(strategy.slots)
+
+
+def _bytes(schema: Schema) -> int:
+    return sum(math.prod(spec.shape) * spec.dtype.itemsize for spec in schema.values())
