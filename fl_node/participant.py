@@ -27,6 +27,7 @@ from chain.history import commitment_of
 from chain.ledger import Ledger
 from chain.types import Address, Phase, Receipt, Reveal, TaskState
 from fl_node.contribution import Place, Received, contribute
+from fl_node.encoding import decode_model
 from fl_node.errors import BadData, Misuse, StoreUnusable, TrainingDiverged
 from fl_node.global_state import model_of
 from fl_node.learner import Learner, Progress, no_progress
@@ -135,6 +136,7 @@ class Participant:
         self._progress = progress
         self._index = manifest.addresses.index(ledger.account)
         self._round_block = 0
+        self._made: Model | None = None
 
     def step(self) -> Step:
         """Do the one thing that is next.
@@ -211,6 +213,7 @@ class Participant:
     def _attest(self, state: TaskState) -> Receipt:
         aggregated = self._aggregate(state)
         digest = self._store.put(aggregated.blob)
+        self._made = Model(digest, decode_model(aggregated.blob))
         return self._ledger.attest(self._task, state.round, digest, aggregated.included)
 
     def _aggregate(self, state: TaskState) -> Aggregated:
@@ -241,6 +244,9 @@ class Participant:
         return self._load(state.parent_digest)
 
     def _load(self, digest: bytes) -> Model:
+        # Who has aggregated a round has its model already: what it downloads is the others' updates, however small.
+        if self._made is not None and self._made.digest == digest:
+            return self._made
         return load_model(self._store, digest, self._manifest.limits.model_bytes)
 
 

@@ -389,3 +389,24 @@ def test_what_a_training_keeps_survives_a_restart_in_every_step(
         for member in MEMBERS:
             federation.start(member).step()
     assert federation.ledger.task_state(federation.task).parent_digest == undisturbed
+
+
+def test_who_has_aggregated_a_round_does_not_download_its_model(federation: Federation) -> None:
+    """What a member downloads is the updates, which codecs make small; the model it makes itself."""
+    fetched: list[bytes] = []
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(federation.store, name)
+
+        def get(self, digest: bytes, max_bytes: int) -> memoryview:
+            fetched.append(digest)
+            return federation.store.get(digest, max_bytes)
+
+    nodes = [federation.start(MEMBERS[0], store=Counting())]
+    nodes += [federation.start(member) for member in MEMBERS[1:]]
+    while {node.step().action for node in nodes} != {Action.FINISHED}:
+        pass
+    genesis = federation.ledger.task_state(federation.task).genesis_digest
+    models = {event.aggregate_digest for event in finalised(federation)} | {genesis}
+    assert [digest for digest in fetched if digest in models] == [genesis] * 2
