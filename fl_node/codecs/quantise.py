@@ -33,9 +33,9 @@ Float32 = NDArray[np.float32]
 class Quantise(Choice):
     """Send so many bits for each element, and the scales.
 
-    The default bucket was measured with 4 bits and elements that are normal, or heavy-tailed (Student's t with 3 degrees
-    of freedom): buckets of 256 have 0.76 and 0.39 times the squared error of 1024, for 5 % more bytes. Of 128: another
-    0.84 and 0.62 times, for 6 % more.
+    The default bucket was measured with 4 bits and elements that are normal, or heavy-tailed (Student's t with 3
+    degrees of freedom): buckets of 256 have 0.76 and 0.39 times the squared error of 1024, for 5 % more bytes. Of 128:
+    another 0.84 and 0.62 times, for 6 % more.
     """
 
     kind: Literal["quantise"] = "quantise"
