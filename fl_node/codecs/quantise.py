@@ -72,7 +72,7 @@ class Quantise(Choice):
             return None
         return (
             f"the error of {self.bits} bits over buckets of {self.bucket} can exceed the update, and with feedback it "
-            "grows from round to round: take more bits, a smaller bucket, or no feedback"
+            "may grow from round to round: take more bits, a smaller bucket, or no feedback"
         )
 
 
