@@ -249,6 +249,12 @@ class TestEveryPage:
             assert not anchor or anchor in _anchors(found.read_text()), target
 
     @page
+    def test_files_that_are_mentioned_exist(self, path: Path):
+        rooms = "fl_node|chain|tests|scripts|contracts|docs"
+        named = re.findall(rf"(?<![\w/])((?:{rooms})/[\w./-]*\w)", path.read_text())
+        assert [name for name in named if not (ROOT / name).exists()] == []
+
+    @page
     def test_toml_parses(self, path: Path):
         for block in blocks(path.read_text(), "toml"):
             tomllib.loads(block)
