@@ -43,7 +43,7 @@ def strategies(options: Options) -> Mapping[str, Mapping[str, Any]]:
         "FedAvg, uneven work": {"work": uneven},
         "FedNova, uneven work": {"work": uneven, "combine": {"kind": "fednova"}},
         "LoAdaBoost": {"work": {"epochs": per_round, "until": "median_loss"}},
-        "FedAdam": {"combine": {"kind": "adam"}},
+        "FedAdam, rate 0.03": {"combine": {"kind": "adam", "rate": "0.03"}},
         "two-stream MMD": {"train": {"kind": "two_stream"}},
         "FedPer": {"preset": "fedper"},
         "Ditto": {"train": {"kind": "ditto"}},
