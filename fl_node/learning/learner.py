@@ -98,7 +98,7 @@ class MemberLearner:
             num_examples=len(self._examples),
             steps=assignment.steps,
             training_loss=training_loss,
-            mean_gradient=gradient_sums and _means(gradient_sums, assignment.steps, shared),
+            mean_gradient=_means(gradient_sums, assignment.steps, shared),
         )
 
     def measure(self, model: Arrays, private: Arrays | None) -> float:
@@ -166,12 +166,14 @@ def _verify_finite(arrays: Arrays) -> None:
             raise TrainingDiverged(f"{name} is no longer finite; lower learning rates may help")
 
 
-def _means(sums: dict[str, Tensor], steps: int, shared: Arrays) -> dict[str, Array]:
+def _means(sums: dict[str, Tensor] | None, steps: int, shared: Arrays) -> dict[str, Array] | None:
     """Mean gradients under all shared names: 0 for what no gradient reaches, such as batch norm's statistics.
 
     Raises:
         TrainingDiverged: One is not finite.
     """
+    if sums is None:
+        return None
     means = {name: np.zeros_like(array) for name, array in shared.items()}
     means |= {name: to_array(total / steps) for name, total in sums.items()}
     _verify_finite(means)

@@ -1,6 +1,7 @@
-"""Training speed: our step against the step of the listing that the project grew from, same model and batch.
+"""Training speed: our loop against the usual tutorial's, or with each term against drift beside plain training.
 
-Needs numpy and torch and nothing of the chain. Pictures are random bytes: a step costs the same on any picture.
+The GAN's tutorial loop is that of the listing the project grew from. Needs numpy and torch and nothing of the chain.
+Pictures are random bytes: a step costs the same on any picture.
 """
 
 from __future__ import annotations
@@ -10,24 +11,28 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from fl_node.learner import Assignment
+from fl_node.learning import ClassifierOptions, GanOptions, Images, MemberLearner, Options
+from fl_node.learning.classifier.models import build as build_classifier
 from fl_node.learning.device import choose_device, prepare
-from fl_node.learning.gan.models import Discriminator, Generator, build
-from fl_node.learning.gan.training_loop import prepare_training, train_steps
+from fl_node.learning.gan.models import Discriminator, Generator
 from fl_node.learning.genesis import genesis
-from fl_node.learning.options import GanOptions
-from fl_node.learning.steps import Examples, to_pictures
+from fl_node.learning.kinds import kind_of
+from fl_node.learning.steps import to_device, to_pictures
 from fl_node.learning.tensors import fill_module
 
 PICTURES = 2048
+CLASSES = 10
 REPEATS = 5
 WARM_UP_STEPS = 3
 
@@ -39,19 +44,29 @@ def main() -> None:
     arguments = parse_arguments()
     device = choose_device(arguments.device)
     prepare(device, arguments.threads)
-    options = listing_options(arguments.size, arguments.batch)
-    pixels = np.random.default_rng(0).integers(
-        0, 256, (PICTURES, options.channels, options.size, options.size), np.uint8
-    )
-    seconds = compare(
-        [ours(options, pixels, device), listing(options, pixels, device)], arguments.steps
-    )
-    ours_rate, listing_rate = (arguments.steps * arguments.batch / value for value in seconds)
-    report(describe(device), arguments, ours_rate, listing_rate)
+    options = describe_model(arguments)
+    images = random_images(options)
+    if arguments.algorithms:
+        runs = algorithms(options, images, device)
+    else:
+        usual = listing if isinstance(options, GanOptions) else tutorial
+        runs = {"ours": ours(options, images, device), "listing": usual(options, images, device)}
+    seconds = compare(list(runs.values()), arguments.steps)
+    rates = {
+        name: arguments.steps * arguments.batch / value
+        for name, value in zip(runs, seconds, strict=True)
+    }
+    report(describe(device), arguments, rates)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--learner", default="gan", choices=("gan", "classifier", "resnet18"), help="what learns"
+    )
+    parser.add_argument(
+        "--algorithms", action="store_true", help="compare the terms against drift instead"
+    )
     parser.add_argument("--batch", type=int, default=32, help="pictures per step")
     parser.add_argument("--size", type=int, default=64, choices=(32, 64), help="pixels per side")
     parser.add_argument("--steps", type=int, default=10, help="steps per repeat")
@@ -63,8 +78,15 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def listing_options(size: int, batch: int) -> GanOptions:
-    """The listing's model and objective: DCGAN with batch norm, binary cross-entropy, Adam at 1e-3, no average."""
+def describe_model(arguments: argparse.Namespace) -> Options:
+    """A classifier as it is by default, or the listing's GAN.
+
+    That is a DCGAN with batch norm, binary cross-entropy, Adam at 1e-3, and no average.
+    """
+    size, batch = arguments.size, arguments.batch
+    if arguments.learner != "gan":
+        network = "cnn" if arguments.learner == "classifier" else arguments.learner
+        return ClassifierOptions(channels=3, size=size, batch=batch, network=network)
     return GanOptions(
         channels=3,
         size=size,
@@ -78,17 +100,54 @@ def listing_options(size: int, batch: int) -> GanOptions:
     )
 
 
-def ours(options: GanOptions, pixels: np.ndarray, device: torch.device) -> Run:
-    """The project's own loop, as a member runs it."""
-    model = build(options)
+def random_images(options: Options) -> Images:
+    random = np.random.default_rng(0)
+    shape = (PICTURES, options.channels, options.size, options.size)
+    pixels = random.integers(0, 256, shape, np.uint8)
+    return Images(pixels, random.integers(0, CLASSES, PICTURES))
+
+
+def ours(options: Options, images: Images, device: torch.device) -> Run:
+    """The project's own loop."""
+    kind = kind_of(options)
+    model = kind.build(options)
     fill_module(model, genesis(options, seed=0))
-    training = prepare_training(model, options, device)
-    resident = Examples(torch.from_numpy(pixels).to(device))
-    return lambda steps: float(train_steps(training, options, resident, steps, seed=0))
+    training = kind.prepare_training(model, options, device)
+    resident = to_device(images, device)
+    return lambda steps: float(kind.train_steps(training, options, resident, steps, seed=0))
 
 
-def listing(options: GanOptions, pixels: np.ndarray, device: torch.device) -> Run:
-    """The usual tutorial loop: a data loader, every batch copied over, both losses read back in every step."""
+def algorithms(options: Options, images: Images, device: torch.device) -> dict[str, Run]:
+    """A member's whole training, plain and with one term each; the start and the end of a training count, too."""
+    learner = MemberLearner(options, 0, images, device)
+    model = genesis(options, seed=0)
+    zeros = {name: np.zeros_like(array) for name, array in model.items()}
+    terms = {
+        "plain": {},
+        "mu": {"mu": 0.01},
+        "correction": {"correction": zeros},
+        "discrepancy": {"discrepancy": 0.1},
+    }
+
+    def run(own: dict) -> Run:
+        return lambda steps: learner.train(Assignment(model, None, 0, steps, **own))
+
+    return {name: run(own) for name, own in terms.items()}
+
+
+def usual_batches(images: Images, batch: int, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
+    """A data loader, every batch copied over."""
+    pictures = torch.utils.data.TensorDataset(
+        to_pictures(torch.from_numpy(images.pixels_NCHW)), torch.from_numpy(images.labels_N)
+    )
+    loader = torch.utils.data.DataLoader(pictures, batch, shuffle=True, drop_last=True)
+    while True:
+        for tensors in loader:
+            yield tuple(tensor.to(device) for tensor in tensors)
+
+
+def listing(options: GanOptions, images: Images, device: torch.device) -> Run:
+    """The listing's loop: both losses are read back in every step."""
     generator, discriminator = Generator(options).to(device), Discriminator(options).to(device)
     for module in [*generator.modules(), *discriminator.modules()]:
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
@@ -98,33 +157,46 @@ def listing(options: GanOptions, pixels: np.ndarray, device: torch.device) -> Ru
     discriminator_adam = torch.optim.Adam(
         discriminator.parameters(), options.discriminator_rate, betas
     )
-    pictures = torch.utils.data.TensorDataset(to_pictures(torch.from_numpy(pixels)))
-    loader = torch.utils.data.DataLoader(pictures, options.batch, shuffle=True, drop_last=True)
+    batches = usual_batches(images, options.batch, device)
     criterion = nn.BCEWithLogitsLoss()
 
     def run(steps: int) -> None:
-        losses = []
-        while True:
-            for (x_real,) in loader:
-                if len(losses) == steps:
-                    return
-                x_real = x_real.to(device)
-                ones = torch.ones(len(x_real), device=device)
-                zeros = torch.zeros(len(x_real), device=device)
+        for _ in range(steps):
+            x_real, _ = next(batches)
+            ones = torch.ones(len(x_real), device=device)
+            zeros = torch.zeros(len(x_real), device=device)
 
-                discriminator.zero_grad()
-                loss_real = criterion(discriminator(x_real), ones)
-                loss_real.backward()
-                x_fake = generator(torch.randn(len(x_real), options.latent, device=device))
-                loss_fake = criterion(discriminator(x_fake.detach()), zeros)
-                loss_fake.backward()
-                discriminator_adam.step()
+            discriminator.zero_grad()
+            loss_real = criterion(discriminator(x_real), ones)
+            loss_real.backward()
+            x_fake = generator(torch.randn(len(x_real), options.latent, device=device))
+            loss_fake = criterion(discriminator(x_fake.detach()), zeros)
+            loss_fake.backward()
+            discriminator_adam.step()
 
-                generator.zero_grad()
-                loss_generator = criterion(discriminator(x_fake), ones)
-                loss_generator.backward()
-                generator_adam.step()
-                losses.append(loss_real.item() + loss_fake.item() + loss_generator.item())
+            generator.zero_grad()
+            loss_generator = criterion(discriminator(x_fake), ones)
+            loss_generator.backward()
+            generator_adam.step()
+            loss_real.item() + loss_fake.item() + loss_generator.item()
+
+    return run
+
+
+def tutorial(options: ClassifierOptions, images: Images, device: torch.device) -> Run:
+    """The same network in the usual loop; the loss is read back in every step."""
+    model = build_classifier(options).to(device)
+    optimiser = torch.optim.SGD(model.parameters(), options.rate)
+    batches = usual_batches(images, options.batch, device)
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            x_NCHW, labels_N = next(batches)
+            optimiser.zero_grad()
+            loss = F.cross_entropy(model["head"](model["base"](x_NCHW)), labels_N)
+            loss.backward()
+            optimiser.step()
+            loss.item()
 
     return run
 
@@ -148,23 +220,22 @@ def describe(device: torch.device) -> str:
     return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
 
 
-def report(
-    device: str, arguments: argparse.Namespace, ours_rate: float, listing_rate: float
-) -> None:
+def report(device: str, arguments: argparse.Namespace, rates: dict[str, float]) -> None:
+    """Rates, and each as a multiple of the one it is compared with: the last, or plain training, the first."""
+    base = rates["plain" if arguments.algorithms else "listing"]
     print(
-        f"DCGAN {arguments.size}x{arguments.size}, batch {arguments.batch}, on {device}; "
+        f"{arguments.learner} {arguments.size}x{arguments.size}, batch {arguments.batch}, on {device}; "
         f"median of {REPEATS} x {arguments.steps} steps, random pictures"
     )
-    print(f"{'step':10} {'images/s':>10} {'ratio':>7}")
-    print(f"{'ours':10} {ours_rate:10.1f} {ours_rate / listing_rate:7.2f}")
-    print(f"{'listing':10} {listing_rate:10.1f} {1:7.2f}")
+    print(f"{'step':12} {'images/s':>10} {'ratio':>7}")
+    for name, rate in rates.items():
+        print(f"{name:12} {rate:10.1f} {rate / base:7.2f}")
     if arguments.json:
         figures = {
-            "device": device,
-            "images_per_second": round(ours_rate, 1),
-            "listing_images_per_second": round(listing_rate, 1),
+            f"{name}_images_per_second".removeprefix("ours_"): round(rate, 1)
+            for name, rate in rates.items()
         }
-        print(json.dumps(figures))
+        print(json.dumps({"device": device, **figures}))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,12 @@
 import json
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
+
+import pytest
+
+from fl_node.learning import ClassifierOptions, GanOptions, learning_options
+from fl_node.manifest import build_manifest
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -21,29 +25,44 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def test_the_bench_runs_without_chain_manifest_or_data_sets():
+def bench(*options: str) -> dict:
     script = str(ROOT / "scripts" / "bench" / "training.py")
-    options = ["--size", "32", "--batch", "2", "--steps", "1", "--threads", "1", "--json"]
+    common = ["--batch", "2", "--steps", "1", "--threads", "1", "--device", "cpu", "--json"]
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, script, *options, "--device", "cpu"],
+        [sys.executable, "-c", PROGRAM, script, *common, *options],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
-    assert figures["images_per_second"] > 0 and figures["listing_images_per_second"] > 0
-    assert figures["device"].startswith("cpu")
+    assert figures.pop("device").startswith("cpu")
+    return figures
 
 
-def test_the_options_defaults_are_the_manifests():
-    from fl_node.learning import GanOptions, learning_options
-    from fl_node.manifest import build_manifest
+def test_the_bench_runs_without_chain_manifest_or_data_sets():
+    figures = bench("--size", "32")
+    assert figures.keys() == {"images_per_second", "listing_images_per_second"}
+    assert all(rate > 0 for rate in figures.values())
 
+
+@pytest.mark.slow
+def test_the_bench_compares_a_classifier_with_terms_against_drift():
+    assert bench("--learner", "classifier").keys() == {
+        *("images_per_second", "listing_images_per_second")
+    }
+    assert bench("--learner", "classifier", "--algorithms").keys() == {
+        f"{name}_images_per_second" for name in ("plain", "mu", "correction", "discrepancy")
+    }
+
+
+SECTIONS = {"gan": GanOptions, "classifier": ClassifierOptions}
+
+
+@pytest.mark.parametrize("kind", SECTIONS)
+def test_the_options_defaults_are_the_manifests(kind):
     members = ["0x" + "0" * 39 + "1", "0x" + "0" * 39 + "2"]
     manifest = build_manifest(
-        {"name": "defaults", "seed": 1, "members": members, "rounds": {"count": 1}}
+        {"name": "a", "seed": 1, "members": members, "rounds": {"count": 1}, "learner": kind}
     )
-    taken, own = learning_options(manifest), GanOptions()
-    for field in fields(GanOptions):
-        assert getattr(taken, field.name) == getattr(own, field.name), field.name
+    assert learning_options(manifest) == SECTIONS[kind]()
