@@ -7,7 +7,8 @@ chain.py       devnet, deploy, key, status
 task.py        task open
 node.py        node
 audit.py       audit
-evaluate.py    evaluate: of what (subjects.py), by what (extractors.py), and what was found (evaluation.py, plots.py)
+evaluate.py    evaluate: of what (subjects.py), and what was found (evaluation.py, plots.py)
+extractors.py  extractor
 simulate.py    simulate
 demo.py        demo
 tables.py      what people see

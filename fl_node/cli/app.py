@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from chain.errors import CallRejected, LedgerError
-from fl_node.cli import audit, chain, demo, evaluate, node, simulate, task
+from fl_node.cli import audit, chain, demo, evaluate, extractors, node, simulate, task
 from fl_node.errors import GanchorError
 
 FAILED = 2
@@ -35,6 +35,7 @@ app.command()(node.node)
 app.command()(chain.status)
 app.command()(audit.audit)
 app.command()(evaluate.evaluate)
+app.command()(extractors.extractor)
 app.command()(simulate.simulate)
 
 

@@ -76,7 +76,7 @@ def demo(
     seconds = round(time.monotonic() - started, 1)
     draw_samples(place, manifest, report)
     summary = write_reports(place, report, gas, seconds)
-    console.print(rounds_table(report.rounds, gas))
+    console.print(rounds_table(report.rounds, gas, held_out="KID held out"))
     print_audit(console, report)
     describe(place, summary, console)
     if as_json:
@@ -173,15 +173,15 @@ def _round_of(entry: Entry, current: int) -> int:
 
 def draw_samples(place: Workspace, manifest: Manifest, report: AuditReport) -> None:
     """One picture grid for every final model, from the same noise."""
-    from fl_node.learning import learning_options, sample_grid
+    from fl_node.learning import GanOptions, learning_options, sample_grid
 
+    chosen = learning_options(manifest)
+    assert isinstance(chosen, GanOptions)  # as `write_manifest` asked
     store = open_store(str(place.store))
     for one in report.rounds:
         digest = bytes.fromhex(one.aggregate_digest)
         model = load_model(store, digest, manifest.limits.model_bytes)
-        sample_grid(
-            learning_options(manifest), model.arrays, place.samples / f"round-{one.round:03}.png"
-        )
+        sample_grid(chosen, model.arrays, place.samples / f"round-{one.round:03}.png")
 
 
 def describe(place: Workspace, summary: dict[str, Any], console: Console) -> None:

@@ -14,7 +14,12 @@ from rich.progress import track
 
 from fl_node.cli import options, wiring
 from fl_node.cli.evaluation import Evaluation, Measured, table_of, write_files
-from fl_node.cli.extractors import ExtractorKind, manifest_extractor, trained_extractor
+from fl_node.cli.extractors import (
+    Cache,
+    ExtractorKind,
+    manifest_extractor,
+    trained_extractor,
+)
 from fl_node.cli.subjects import Subjects, subjects_in_files, subjects_of_task
 from fl_node.cli.workspace import Workspace
 from fl_node.errors import Misuse
@@ -70,10 +75,7 @@ def evaluate(
             "or Inception, which needs ganchor[inception]."
         ),
     ] = ExtractorKind.trained,
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Folder of trained extractors. Default: in the user's cache folder."),
-    ] = None,
+    cache: Cache = None,
     device: options.Device = None,
     threads: options.Threads = 1,
     out: Annotated[

@@ -1,23 +1,25 @@
-"""What `ganchor evaluate` compares pictures by: a classifier that it trains once and keeps, or another's."""
+"""`ganchor extractor`, and what `ganchor evaluate` compares pictures by."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from platformdirs import user_cache_path
 from rich.console import Console
 from rich.progress import Progress
 
 from fl_node.arrays import Arrays
-from fl_node.cli import wiring
+from fl_node.cli import options, wiring
 from fl_node.encoding import decode_model, encode_model
-from fl_node.errors import BlobMalformed, DataUnusable
+from fl_node.errors import BlobMalformed, DataUnusable, Misuse
 from fl_node.learners import GanLearner
-from fl_node.manifest import Manifest
+from fl_node.manifest import Manifest, read_manifest
 from fl_node.store import open_store
 
 if TYPE_CHECKING:
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 
 BATCH, RATE = 64, 0.001
 """Of the Adam that trains an extractor."""
+
+
+Cache = Annotated[
+    Path | None,
+    typer.Option(help="Folder of trained extractors. Default: in the user's cache folder."),
+]
 
 
 class ExtractorKind(StrEnum):
@@ -60,13 +68,23 @@ def manifest_extractor(manifest: Manifest, store: str, device: Any) -> Extractor
 def trained_extractor(
     manifest: Manifest, train: Images, seed: int, cache: Path | None, device: Any
 ) -> Extractor:
-    """A classifier of the manifest's extractor's shape, trained on a training split, or kept from an earlier time.
+    """A classifier of the manifest's extractor's shape, trained on a training split; see `trained_weights`."""
+    from fl_node import learning
+
+    chosen, weights = trained_weights(manifest, train, seed, cache, device)
+    return learning.open_extractor(chosen, weights, device, classifies=True)
+
+
+def trained_weights(
+    manifest: Manifest, train: Images, seed: int, cache: Path | None, device: Any
+) -> tuple[ClassifierOptions, Arrays]:
+    """Train an extractor, or take the one that was kept from an earlier time.
 
     Args:
         manifest: Gives network and width.
         train: Pictures with classes.
         seed: Weights and batches follow from it.
-        cache: Folder to keep it in; by default the user's cache folder.
+        cache: Folder to keep it in; by default in the user's cache folder.
         device: As torch's; prepared.
 
     Raises:
@@ -92,7 +110,42 @@ def trained_extractor(
     if weights is None:
         weights = _train(chosen, train, seed, device)
         _keep(kept, encode_model(weights))
-    return learning.open_extractor(chosen, weights, device, classifies=True)
+    return chosen, weights
+
+
+def extractor(
+    manifest_file: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="The manifest, in TOML.")
+    ],
+    data: options.Data = "digits",
+    store: options.StoreUrl = options.DEFAULT_STORE,
+    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+    cache: Cache = None,
+    device: options.Device = None,
+    threads: options.Threads = 1,
+    as_json: options.Json = False,
+) -> None:
+    """Train an extractor for a GAN's manifest, put it into the store, and print what the manifest has to say of it."""
+    from fl_node import learning
+
+    manifest = read_manifest(manifest_file)
+    if not isinstance(manifest.learner, GanLearner):
+        raise Misuse("only a GAN's held-out loss rests on an extractor; this learner is another")
+    train = wiring.load_data(manifest, data)
+    chosen_device = learning.choose_device(device)
+    learning.prepare(chosen_device, threads)
+    chosen, weights = trained_weights(manifest, train, seed, cache, chosen_device)
+    named = {
+        "digest": open_store(store).put(encode_model(weights)).hex(),
+        "network": chosen.network,
+        "width": chosen.width,
+        "classes": chosen.classes,
+    }
+    if as_json:
+        typer.echo(json.dumps(named))
+    else:
+        fields = ", ".join(f"{name} = {json.dumps(value)}" for name, value in named.items())
+        typer.echo(f"[learner]\nextractor = {{ {fields} }}")
 
 
 def _key(chosen: ClassifierOptions, train: Images, seed: int) -> str:

@@ -28,12 +28,17 @@ def loss(millionths: int | None) -> str:
     return "–" if millionths is None else f"{millionths / 1e6:.4f}"
 
 
-def rounds_table(rounds: Sequence[AuditedRound], gas: Mapping[int, int] | None = None) -> Table:
+def rounds_table(
+    rounds: Sequence[AuditedRound],
+    gas: Mapping[int, int] | None = None,
+    held_out: str = "held out",
+) -> Table:
     """One line for each round: aggregate, updates, who was included, losses, gas and seconds.
 
     Args:
         rounds: From an audit.
         gas: Gas of all transactions of a round, by its number; no column where absent.
+        held_out: What the held-out loss is.
     """
     table = Table(
         title="Rounds on chain, with mean losses",
@@ -45,7 +50,7 @@ def rounds_table(rounds: Sequence[AuditedRound], gas: Mapping[int, int] | None =
     table.add_column("model")
     table.add_column("client, update, examples", no_wrap=True)
     table.add_column("training", justify="right")
-    table.add_column("held out", justify="right")
+    table.add_column(held_out, justify="right")
     if gas is not None:
         table.add_column("gas", justify="right")
     table.add_column("s", justify="right")

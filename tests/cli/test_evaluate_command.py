@@ -245,23 +245,39 @@ class TestTheExtractor:
         }
         assert len(digests) == 2
 
-    def test_a_stored_one_is_found_by_the_manifests_digest(
-        self, evaluate: Any, tmp_path: Path
+    def test_one_that_was_put_into_the_store_is_found_by_the_manifests_digest(
+        self, evaluate: Any, ganchor: Ganchor, tmp_path: Path, pictures: list[str]
     ) -> None:
-        from fl_node.store import open_store
-
         options = model_file(tmp_path)
         trained = json.loads(evaluate(*options, "--json").out)
-        (kept,) = (tmp_path / "cache").iterdir()
-        store = tmp_path / "store"
-        open_store(str(store)).put(kept.read_bytes())
-        named = f'digest = "{trained["extractor_digest"]}", classes = 2, width = 4'
-        written(tmp_path, GAN_TOML.replace("width = 4 }", named + " }"))
+        place = ["--store", tmp_path / "store", "--cache", tmp_path / "cache"]
+        put = ganchor("extractor", options[1], *pictures[:2], *place, "--device", "cpu")
+        assert put.code == 0, put.err
+        named = put.out.removeprefix("[learner]").strip()
+        assert f'digest = "{trained["extractor_digest"]}"' in named
+        written(tmp_path, GAN_TOML.replace("extractor = { width = 4 }", named))
         words = [*options, "--extractor", "manifest", "--json"]
-        found = json.loads(evaluate(*words, "--store", store).out)
+        found = json.loads(evaluate(*words, *place[:2]).out)
         assert found["extractor_digest"] == trained["extractor_digest"]
         assert found["models"][0]["kid"] == trained["models"][0]["kid"]
         refused(evaluate(*words, "--store", tmp_path / "nowhere"), "nowhere")
+
+    def test_a_classifier_needs_none(self, ganchor: Ganchor, tmp_path: Path) -> None:
+        outcome = ganchor("extractor", written(tmp_path, CLASSIFIER_TOML))
+        refused(outcome, "only a GAN's held-out loss rests on an extractor")
+
+    def test_it_is_told_to_machines(
+        self, ganchor: Ganchor, tmp_path: Path, pictures: list[str], evaluate: Any
+    ) -> None:
+        path = written(tmp_path, GAN_TOML)
+        place = ["--store", tmp_path / "store", "--cache", tmp_path / "cache"]
+        told = json.loads(ganchor("extractor", path, *pictures[:2], *place, "--json").out)
+        assert {**told, "digest": ""} == {
+            "digest": "",
+            "network": "cnn",
+            "width": 4,
+            "classes": 2,
+        }
 
     def test_pictures_without_classes_train_none(
         self, evaluate: Any, tmp_path: Path, pictures: list[str]

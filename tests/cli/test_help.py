@@ -27,7 +27,7 @@ def test_the_commands_are_those_of_the_specification() -> None:
     named = {" ".join(path) for path in LEAVES}
     expected = (
         "demo, devnet, deploy, key new, key address, task open, node, status, audit, evaluate, "
-        "simulate"
+        "extractor, simulate"
     )
     assert named == set(expected.split(", "))
 
