@@ -44,6 +44,12 @@ def prepare(device: torch.device, threads: int | None = None) -> None:
     torch.backends.cudnn.benchmark = device.type == "cuda"
 
 
+def release(device: torch.device) -> None:
+    """Give back the GPU memory that torch keeps for later: other nodes may train there while this one waits."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def _count(kind: str) -> int:
     if kind == "cuda":
         return torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -66,7 +66,10 @@ def correct(training: Training, correction: Arrays) -> dict[str, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class SecondStream:
-    """The received model's features beside the trained model's (Yao et al. 2018, "Two-stream federated learning").
+    """The received model beside the trained one (Yao et al. 2018, "Two-stream federated learning").
+
+    A classifier's features are those of its last hidden layer. A GAN's are its discriminator's, of real pictures; where
+    the discriminator is not shared, the received one is the member's own as it was before the training.
 
     Attributes:
         features: Of the received model, which stays as it is.
@@ -85,7 +88,10 @@ class SecondStream:
         """
         with torch.no_grad():
             received = self.features(x_NCHW)
-        return self.weight * squared_mmd(trained.flatten(1).float(), received.flatten(1).float())
+        # In float32 throughout: of nearly equal features, half precision would compare the rounding.
+        with torch.autocast(x_NCHW.device.type, enabled=False):
+            discrepancy = squared_mmd(trained.flatten(1).float(), received.flatten(1).float())
+        return self.weight * discrepancy
 
 
 def squared_mmd(x_ND: Tensor, y_MD: Tensor) -> Tensor:

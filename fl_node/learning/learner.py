@@ -18,8 +18,8 @@ from fl_node.errors import Misuse, TrainingDiverged
 from fl_node.learner import Assignment, Progress, Trained, no_progress
 from fl_node.learning import drift
 from fl_node.learning.data import Images, split_held_out, verify_images
-from fl_node.learning.device import choose_device, prepare
-from fl_node.learning.genesis import genesis, tensor_shapes
+from fl_node.learning.device import choose_device, prepare, release
+from fl_node.learning.genesis import tensor_shapes
 from fl_node.learning.kinds import kind_of
 from fl_node.learning.optimisers import PREFIX, fill_optimisers, optimiser_arrays
 from fl_node.learning.options import Options
@@ -65,7 +65,8 @@ class MemberLearner:
         self._options, self._seed, self._device = options, seed, device
         self._examples = to_device(images.subset(kept), device)
         self._held_out = to_device(images.subset(held_out), device)
-        self._shared = shared_names(tensor_shapes(options), options.share)
+        self._shapes = tensor_shapes(options)
+        self._shared = shared_names(self._shapes, options.share)
 
     def steps_for(self, epochs: int) -> int:
         """Optimiser steps of so many passes over the member's training data; the last batch is completed."""
@@ -78,6 +79,20 @@ class MemberLearner:
             TrainingDiverged: A loss, a weight or what an optimiser keeps is no longer finite.
             Misuse: The assignment's arrays are not of this model.
         """
+        trained = self._train(assignment, progress)
+        release(self._device)
+        return trained
+
+    def measure(self, model: Arrays, private: Arrays | None) -> float:
+        """The kind's loss on the held-out pictures: see `held_out_loss` in its room.
+
+        Raises:
+            Misuse: The arrays are not of this model.
+        """
+        complete = place(self._complete(model, private), self._device)
+        return self._kind.held_out_loss(self._options, complete, self._held_out, self._seed)
+
+    def _train(self, assignment: Assignment, progress: Progress) -> Trained:
         training = self._resume(assignment.model, assignment.private)
         gradient_sums = self._add_terms(training, assignment)
         training_loss = self._kind.train_steps(
@@ -101,15 +116,6 @@ class MemberLearner:
             mean_gradient=_means(gradient_sums, assignment.steps, shared),
         )
 
-    def measure(self, model: Arrays, private: Arrays | None) -> float:
-        """The kind's loss on the held-out pictures: see `held_out_loss` in its room.
-
-        Raises:
-            Misuse: The arrays are not of this model.
-        """
-        complete = place(self._complete(model, private), self._device)
-        return self._kind.held_out_loss(self._options, complete, self._held_out, self._seed)
-
     def _resume(self, shared: Arrays, private: Arrays | None) -> Training:
         """The model and its optimisers as they were left."""
         model = self._complete(shared, private)
@@ -127,14 +133,16 @@ class MemberLearner:
         return model
 
     def _unshared_genesis(self) -> Arrays:
-        model = genesis(self._options, self._seed)
-        return {name: array for name, array in model.items() if name not in self._shared}
+        return {
+            name: self._kind.initial(name, shape, self._seed)
+            for name, shape in self._shapes.items()
+            if name not in self._shared
+        }
 
     def _add_terms(self, training: Training, assignment: Assignment) -> dict[str, Tensor] | None:
         """Where there is a correction, the sums of the gradients that it changes."""
         if assignment.mu:
-            anchor = assignment.model if assignment.anchor is None else assignment.anchor
-            drift.pull(training, self._own(anchor), assignment.mu)
+            drift.pull(training, self._own(_anchor(assignment)), assignment.mu)
         if assignment.correction is None:
             return None
         return drift.correct(training, self._own(assignment.correction))
@@ -142,8 +150,7 @@ class MemberLearner:
     def _second_stream(self, assignment: Assignment) -> drift.SecondStream | None:
         if not assignment.discrepancy:
             return None
-        anchor = assignment.model if assignment.anchor is None else assignment.anchor
-        received = place(self._complete(anchor, assignment.private), self._device)
+        received = place(self._complete(_anchor(assignment), assignment.private), self._device)
         # In training mode as the trained model, so that the two are one function at first.
         features = self._kind.features(received.requires_grad_(False))
         return drift.SecondStream(features, assignment.discrepancy)
@@ -153,6 +160,10 @@ class MemberLearner:
             differing = min(arrays.keys() ^ set(self._shared))
             raise Misuse(f"the tensors are others than the shared ones, first {differing!r}")
         return arrays
+
+
+def _anchor(assignment: Assignment) -> Arrays:
+    return assignment.model if assignment.anchor is None else assignment.anchor
 
 
 def _verify_finite(arrays: Arrays) -> None:

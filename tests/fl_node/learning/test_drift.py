@@ -18,7 +18,7 @@ from fl_node.learning import (
     make_learner,
     shared_part,
 )
-from fl_node.learning.drift import squared_mmd
+from fl_node.learning.drift import SecondStream, squared_mmd
 
 GAN = GanOptions(latent=8, generator_width=4, discriminator_width=4, batch=8)
 CLASSIFIER = ClassifierOptions(width=4, classes=3, batch=8, rate=0.1)
@@ -217,3 +217,11 @@ def test_features_that_are_all_alike_have_no_discrepancy_and_a_finite_slope():
     value = squared_mmd(x_ND, torch.ones(4, 3))
     value.backward()
     assert value.item() == 0 and torch.isfinite(x_ND.grad).all()
+
+
+def test_the_discrepancy_is_worked_out_in_full_precision_among_steps_in_half():
+    x_ND, trained_ND = samples(0), samples(1)
+    second = SecondStream(lambda x_ND: x_ND, 2.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        among = second.term(x_ND, trained_ND)
+    assert among == 2 * squared_mmd(trained_ND, x_ND)
