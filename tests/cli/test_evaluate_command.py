@@ -131,6 +131,8 @@ class TestATask:
             {"round": 2, "training": 0.5, "held_out": 1.0},
         ]
         assert (found["samples"], found["test_pictures"], found["seed"]) == (24, 24, 0)
+        page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+        assert not [key for key in {**found, **found["models"][0]} if f"`{key}`" not in page]
 
     def test_the_floor_is_below_what_noise_gets(self, evaluate: Any, place: Workspace) -> None:
         found = json.loads(evaluate("--workspace", place.folder, "--json").out)

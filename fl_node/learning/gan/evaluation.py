@@ -25,7 +25,7 @@ def held_out_loss(
     """Kernel inception distance of the generator's samples from held-out pictures, on the extractor's features.
 
     The generator's average is measured, where the model has one. Adversarial losses say little about the pictures, and
-    this does: docs/decisions/0012.
+    this does: docs/decisions/0012-held-out-loss-is-kid.md.
 
     Args:
         options: The model's, and the extractor.
