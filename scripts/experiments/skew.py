@@ -4,12 +4,13 @@
     uv run scripts/experiments/skew.py --data cifar10:FOLDER
 
 Central training is one member with all of the data and as many epochs in all: it sees as many examples, in as many
-steps as ten members take together.
+steps as ten members take together. The last rows do the same work in a fifth of the rounds: the longer the members
+train by themselves, the further they drift apart.
 """
 
 from __future__ import annotations
 
-from classifiers import SPLITS, classifier
+from classifiers import SPLITS, classifier, epochs
 from classifying import classified
 from harness import Experiment, Result, Setting
 from reporting import (
@@ -31,9 +32,22 @@ def main() -> None:
 
 
 def settings(options: Options) -> list[Setting]:
-    """Central training, and FedAvg on each split."""
-    splits = (classifier(options, split, partition=rule) for split, rule in SPLITS.items())
-    return [classifier(options, CENTRAL, members=1), *splits]
+    """Central training, and FedAvg on each split, with the usual work between two rounds and with five times that."""
+    central, longer = classifier(options, CENTRAL, members=1), 5 * epochs(options)
+    return [
+        central,
+        *(classifier(options, split, partition=rule) for split, rule in SPLITS.items()),
+        *(
+            classifier(
+                options,
+                f"{split}, {longer} epochs a round",
+                {"work": {"epochs": longer}},
+                partition=rule,
+                rounds=central.rounds // 5,
+            )
+            for split, rule in SPLITS.items()
+        ),
+    ]
 
 
 def _row(name: str, results: dict[str, list[Result]]) -> dict[str, str]:
@@ -42,7 +56,6 @@ def _row(name: str, results: dict[str, list[Result]]) -> dict[str, str]:
         "data": name,
         "accuracy, %": finals(results[name], "accuracy", scale=100),
         "points below central": mean_and_spread([_drop(*pair) for pair in pairs], scale=100),
-        "loss": finals(results[name], "loss", digits=2),
         "rounds": str(len(results[name][0].up)),
         "steps in all": str(sum(results[name][0].steps)),
     }
