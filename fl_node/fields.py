@@ -60,6 +60,11 @@ class Choice(Section):
 
     kind: str
 
+    @classmethod
+    def name(cls) -> str:
+        """The kind's name."""
+        return str(cls.model_fields["kind"].default)
+
     def objection(self, manifest: Manifest) -> str | None:
         """Why this choice makes no sense in this manifest; None where it does."""
         return None
@@ -88,5 +93,5 @@ class OneOf:
         if isinstance(value, str):
             return {"kind": value}
         if isinstance(value, dict) and "kind" not in value:
-            return {"kind": self._kinds[0].model_fields["kind"].default, **value}
+            return {"kind": self._kinds[0].name(), **value}
         return value

@@ -63,5 +63,5 @@ class ClassifierLearner(Choice):
     weight_decay: Annotated[Number, Field(ge=0, le=1)] = Decimal(0)
 
 
-LEARNERS = (GanLearner, ClassifierLearner)
+LEARNERS: tuple[type[Choice], ...] = (GanLearner, ClassifierLearner)
 """The choices for `learner` in a manifest; the first is the default."""

@@ -82,7 +82,7 @@ class Manifest(Section):
         if not isinstance(strategy, str | dict):
             return values
         kind = learner.get("kind", "gan") if isinstance(learner, dict) else learner
-        return {**values, "strategy": expand_preset(strategy, kind)}
+        return {**values, "strategy": expand_preset(strategy, str(kind))}
 
     @model_validator(mode="after")
     def _members_fit(self) -> Self:
@@ -182,7 +182,7 @@ def _shown(value: object) -> str:
 
 def _field_of(place: tuple[int | str, ...]) -> str:
     """The field as a person wrote it: without the kind, which pydantic puts behind the name of a choice."""
-    kinds = {kind.model_fields["kind"].default for kind in (*LEARNERS, *Strategy.kinds())}
+    kinds = {kind.name() for kind in (*LEARNERS, *Strategy.kinds())}
     parts = [str(part) for part in place]
     choices = ("learner", "train", "send", "combine")
     behind = [before in choices or before.isdecimal() for before in ["", *parts]]

@@ -168,7 +168,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 """Names for well-known combinations. A preset is a starting point: choices written beside it win."""
 
 
-def expand_preset(strategy: object, learner: object) -> dict[str, Any]:
+def expand_preset(strategy: object, learner: str) -> dict[str, Any]:
     """Write a preset's choices out.
 
     Args:

@@ -224,7 +224,21 @@ class TestManifest:
             (("count = 2", "counts = 2"), ["rounds.count", "rounds.counts"]),
             (('name = "test"', ""), ["name", "required"]),
             (("seed = 5", 'seed = "x"'), ["seed", "integer", "'x'"]),
-            (("seed = 5", "seed = 5\nstrategy = 'fedfoo'\n#"), ["fedfoo", "allowed: fedavg"]),
+            (("seed = 5", "seed = 5\nstrategy = 'fedfoo'\n#"), ["fedfoo", "allowed: cmfl, "]),
+            (("work = { steps = 1 }", "preset = 'krum'"), ["min_updates", "at least 5"]),
+            (("work = { steps = 1 }", "preset = 'cmfl'"), ["use rounds.min_updates = 1"]),
+            (
+                ("work = { steps = 1 }", "train = 'scaffold'\nshare = ['*.bias']"),
+                ["scaffold", "never averaged"],
+            ),
+            (
+                ("work = { steps = 1 }", "encode = [{ kind = 'top_k', fraction = 0 }]"),
+                ["strategy.encode.stages.0.fraction", "greater than 0"],
+            ),
+            (
+                ("work = { steps = 1 }", "encode = ['quantise', 'rotate']"),
+                ["rotate cannot follow quantise"],
+            ),
             (("0x", "1x"), ["members.0", "40 hex digits"]),
             (("steps = 1", "steps = 1, epochs = 1"), ["strategy.work", "either steps or epochs"]),
             (("generator_width = 4", "norm = 'layer'"), ["learner.norm", "'batch', 'group'"]),

@@ -102,6 +102,8 @@ def test_one_number_has_one_spelling(text):
         ("data.size", 48, "data.size: .*32 or 64"),
         ("learner.loss", "wasserstein", "learner.loss: .*'bce', 'hinge' or 'relativistic'"),
         ("learner.kind", "diffusion", "learner: .*'gan', 'classifier'"),
+        ("learner", ["gan"], "learner: "),
+        ("learner", {"kind": ["gan"]}, "learner: "),
         ("learner", "diffusion", "learner: .*'gan', 'classifier'"),
         ("learner", {"kind": "classifier", "momentum": 2}, "learner.momentum: .*less than 1"),
         ("learner.widht", 3, "learner.widht: .*not permitted"),

@@ -78,13 +78,9 @@ def build() -> dict[str, bytes]:
         "manifest.json": manifest.to_bytes(),
         "model.safetensors": model,
         "update.safetensors": encode_update(first.header, first.arrays),
-        **{f"combine_{_name(kind)}.safetensors": combined(kind) for kind in COMBINE},
-        **{f"encode_{_name(kind)}.safetensors": encode_model(through(kind)) for kind in STAGES},
+        **{f"combine_{kind.name()}.safetensors": combined(kind) for kind in COMBINE},
+        **{f"encode_{kind.name()}.safetensors": encode_model(through(kind)) for kind in STAGES},
     }
-
-
-def _name(kind: type[Choice]) -> str:
-    return str(kind.model_fields["kind"].default)
 
 
 def read(name: str) -> bytes:
@@ -103,12 +99,12 @@ def test_the_golden_files_can_be_read():
     assert decode_update(read("update.safetensors")).header.client == CLIENTS[0]
 
 
-@pytest.mark.parametrize("kind", STAGES, ids=_name)
+@pytest.mark.parametrize("kind", STAGES, ids=lambda kind: kind.name())
 def test_what_a_codec_wrote_decodes_to_the_golden_bytes(kind: type[Choice]):
     schema = difference_schema(schema_of({"w": np.zeros((6, 4), np.float32)}))
-    stored = decode_model(read(f"encode_{_name(kind)}.safetensors"))
+    stored = decode_model(read(f"encode_{kind.name()}.safetensors"))
     decoded = decode_arrays([kind()], stored, schema, seed=7)
-    recorded = json.loads(DIGESTS.read_text())[f"decoded by {_name(kind)}"]
+    recorded = json.loads(DIGESTS.read_text())[f"decoded by {kind.name()}"]
     assert digest_of(encode_model(decoded)).hex() == recorded
 
 
@@ -123,7 +119,7 @@ def write_missing() -> None:
     schema = difference_schema(schema_of({"w": np.zeros((6, 4), np.float32)}))
     for kind in STAGES:
         decoded = decode_arrays([kind()], through(kind), schema, seed=7)
-        digests.setdefault(f"decoded by {_name(kind)}", digest_of(encode_model(decoded)).hex())
+        digests.setdefault(f"decoded by {kind.name()}", digest_of(encode_model(decoded)).hex())
     DIGESTS.write_text(json.dumps(digests, indent=2) + "\n")
 
 
