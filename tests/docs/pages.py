@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fl_node.fields import Choice
-
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
@@ -25,8 +23,3 @@ def table(text: str, heading: str) -> dict[str, list[str]]:
     section = re.split(r"^#+ ", text.split(f"# {heading}\n", 1)[1], flags=re.MULTILINE)[0]
     rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
     return {cells[0].strip(" `"): [cell.strip() for cell in cells[1:]] for cells in rows}
-
-
-def kind_of(choice: type[Choice]) -> str:
-    """The name of a kind in a manifest."""
-    return str(choice.model_fields["kind"].default)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import DOCS, PROTOCOL, ROOT, blocks, kind_of, table
+from pages import DOCS, PROTOCOL, ROOT, blocks, table
 from typer.testing import CliRunner
 
 from chain.compile import load_artifact
@@ -114,13 +114,11 @@ class TestEncodings:
 
     def test_every_codec_has_its_wire_form(self):
         section = PROTOCOL.split("### Codecs\n")[1].split("\n## ")[0]
-        assert re.findall(r"^#### `(\w+)`", section, re.MULTILINE) == [
-            kind_of(one) for one in STAGES
-        ]
+        assert re.findall(r"^#### `(\w+)`", section, re.MULTILINE) == [one.name() for one in STAGES]
 
     def test_every_rule_of_combination_has_its_arithmetic(self):
         section = PROTOCOL.split("### Aggregation\n")[1].split("\n## ")[0]
-        assert {kind_of(one) for one in COMBINE} <= set(re.findall(r"`(\w+)`", section))
+        assert {one.name() for one in COMBINE} <= set(re.findall(r"`(\w+)`", section))
 
     def test_every_slot_of_the_servers_state_is_named(self):
         slots = {
@@ -130,7 +128,7 @@ class TestEncodings:
         assert set(listed) == {f"server.{slot}.NAME" for slot in slots}
         for kind, rule in {**COMBINE, **TRAIN}.items():
             for slot in rule.slots:
-                assert f"`{kind_of(kind)}`" in listed[f"server.{slot}.NAME"][0]
+                assert f"`{kind.name()}`" in listed[f"server.{slot}.NAME"][0]
 
     def test_the_stated_header_norm_and_content_are_those_of_the_vector(self):
         blob = (ROOT / "tests/vectors/update.safetensors").read_bytes()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from doubles import MEMBERS
-from pages import ALGORITHMS, MANIFEST, README, blocks, kind_of, table
+from pages import ALGORITHMS, MANIFEST, README, blocks, table
 from pydantic import BaseModel
 
 from fl_node.aggregation import COMBINE
@@ -78,7 +78,7 @@ def _kinds_on_page(heading: str) -> dict[str, dict[str, str]]:
 
 def _in_code(kinds: Iterable[type[Choice]]) -> dict[str, dict[str, str]]:
     return {
-        kind_of(kind): {
+        kind.name(): {
             name: _written(field.get_default())
             for name, field in kind.model_fields.items()
             if name != "kind"
@@ -94,7 +94,7 @@ def _strategies_of(preset: str) -> Iterator[tuple[Strategy, Strategy]]:
         stated = spans[min(index, len(spans) - 1)]
         written = tomllib.loads(f"strategy = {stated}", parse_float=Decimal)["strategy"]
         yield (
-            Strategy.model_validate(expand_preset(preset, kind_of(learner))),
+            Strategy.model_validate(expand_preset(preset, learner.name())),
             Strategy.model_validate(written),
         )
 
@@ -125,7 +125,7 @@ class TestManifest:
         refused = MANIFEST.split("### What is refused")[1].split("\n## ")[0]
         first_cells = " ".join(re.findall(r"^\| ([^|]+) \|", refused, re.MULTILINE))
         objecting = [kind for kind in Strategy.kinds() if kind.objection is not Choice.objection]
-        assert [one for one in objecting if f"`{kind_of(one)}`" not in first_cells] == []
+        assert [one for one in objecting if f"`{one.name()}`" not in first_cells] == []
 
     def test_the_example_is_a_manifest(self, tmp_path: Path):
         (example,) = blocks(MANIFEST, "toml")
