@@ -12,6 +12,7 @@ import numpy as np
 
 from fl_node.arrays import Array, Arrays, prefixed, unprefixed
 from fl_node.encoding import difference_schema
+from fl_node.errors import Misuse
 from fl_node.tensors import Schema, Spec
 
 SERVER = "server."
@@ -33,8 +34,15 @@ def named_in_slot(slot: str, arrays: Arrays) -> dict[str, Array]:
 
 
 def first_state(model: Arrays, slots: Sequence[str]) -> dict[str, Array]:
-    """The global state that a task starts from: the model, and zeros in every slot."""
+    """The global state that a task starts from: the model, and zeros in every slot.
+
+    Raises:
+        Misuse: A tensor of the model is named as the server's state would be, or what travels beside a difference.
+    """
     state = dict(model)
+    for name in model:
+        if name.startswith((SERVER, *(f"{slot}." for slot in slots))):
+            raise Misuse(f"tensor {name!r}: names that begin so are the server's; rename it")
     for slot in slots:
         zeros = {name: np.zeros(array.shape, np.float32) for name, array in model.items()}
         state |= named_in_slot(slot, zeros)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from fl_node.errors import Misuse
 from fl_node.global_state import (
     first_state,
     model_of,
@@ -30,6 +32,12 @@ def test_it_starts_as_the_model_and_zeros_in_every_slot():
     assert all(
         STATE[name].dtype == FLOAT and not STATE[name].any() for name in STATE.keys() - MODEL
     )
+
+
+@pytest.mark.parametrize("name", ["server.w", "control.w", "server.control.w"])
+def test_a_model_may_not_take_the_servers_names(name):
+    with pytest.raises(Misuse, match="rename it"):
+        first_state({name: np.zeros(1, np.float32)}, ("control",))
 
 
 def test_a_slot_is_read_by_tensor_name_and_written_back():

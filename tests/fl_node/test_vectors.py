@@ -50,15 +50,19 @@ def update(number: int, parent: bytes) -> Update:
     client = CLIENTS[number]
     seed = encoding_seed(1, 1, client)
     header = UpdateHeader(1, 1, client, parent, 3 + number, 5 + number, "float32", seed)
-    signed = np.float32((1, -3, 2, 0.5, -0.25)[number])
-    return Update(header, {name: array * signed for name, array in STEP.items()})
+    factor = np.float32((1, -3, 2, 0.5, -0.25)[number])
+    shift = np.float32((0.01, 0.4, -0.2, 0.03, 0.3)[number])
+    return Update(header, {name: array * factor + shift for name, array in STEP.items()})
 
 
 def combined(kind: type[Choice]) -> bytes:
+    """The second round of a rule, so that what it keeps has an effect."""
     rule = COMBINE[kind]
     parent = first_state(PARENT, rule.slots)
-    updates = [update(number, digest_of(encode_model(PARENT))) for number in range(5)]
-    return encode_model(rule.combine(kind(), parent, updates))  # type: ignore[call-arg]
+    for _ in range(2):
+        updates = [update(number, digest_of(encode_model(PARENT))) for number in range(5)]
+        parent = rule.combine(kind(), parent, updates)  # type: ignore[call-arg]
+    return encode_model(parent)
 
 
 def through(kind: type[Choice]) -> Arrays:
@@ -87,9 +91,14 @@ def read(name: str) -> bytes:
     return (VECTORS / name).read_bytes()
 
 
-@pytest.mark.parametrize("name", sorted(build()))
+@pytest.mark.parametrize("name", sorted(build().keys() - {"encode_low_rank.safetensors"}))
 def test_the_bytes_are_the_golden_ones(name):
+    """Low rank is fitted by the machine's own linear algebra: only decoding it is the same everywhere."""
     assert build()[name] == read(name)
+
+
+@pytest.mark.parametrize("name", sorted(build()))
+def test_the_golden_files_have_their_digests(name):
     assert digest_of(read(name)).hex() == json.loads(DIGESTS.read_text())[name]
 
 
