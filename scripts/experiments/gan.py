@@ -1,0 +1,107 @@
+"""E3: a GAN on central data, on each member's alone, with the generator shared, and with both networks shared.
+
+    uv run scripts/experiments/gan.py
+
+Every member takes as many steps in every setting, so that all of them take a node the same time. Central training is
+measured twice: after as many steps as one member takes, and after as many as all members take together, when it has
+seen as many examples as they have. The samples of the first seed's runs are left beside the results, in gan.png.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gans import floor_of, gan, gan_results, judged, picture_file, quality_cells, ratio_cell, rounds
+from harness import Experiment, Result, Setting
+from PIL import Image, ImageDraw
+from reporting import Options, markdown, read_options
+
+SPLITS: Mapping[str, str] = {
+    "IID": "iid",
+    "Dirichlet(0.5)": "dirichlet:0.5",
+    "2 classes": "classes:2",
+}
+"""How the data is dealt out: the table's words, and `--partition`'s."""
+
+CENTRAL = "central"
+
+MEMBERS = 5
+
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "one member alone": {"alone": 0},
+    "generator shared": {"strategy": {"preset": "fedper"}},
+    "both shared": {"strategy": {"preset": "fedavg"}},
+}
+"""What is done with a split: fields of the setting."""
+
+HEADING, GREYS = 14, 16
+"""Pixels above each setting's samples, and levels of grey, in the picture that compares them."""
+
+
+def main() -> None:
+    options = read_options(__doc__ or "")
+    chosen = settings(options)
+    results = gan_results(Experiment(chosen, judged), options)
+    floor = floor_of(chosen[0], options.device)
+    print(markdown(table(options, results)))
+    print(f"\nreal training pictures: KID {floor['kid']:.4f}, FID {floor['fid']:.2f}")
+    names = [CENTRAL, *(f"{way} | Dirichlet(0.5)" for way in WAYS)]
+    compare_samples(options, names, options.out / "gan.png")
+
+
+def settings(options: Options) -> list[Setting]:
+    """Central, and each way on each split."""
+    count = rounds(options)
+    central = gan(options, CENTRAL, members=1, rounds=MEMBERS * count, every=count)
+    split = [
+        gan(options, f"{way} | {name}", members=MEMBERS, partition=rule, **fields)
+        for way, fields in WAYS.items()
+        for name, rule in SPLITS.items()
+    ]
+    return [central, *split]
+
+
+def table(options: Options, results: Mapping[str, list[Result]]) -> list[dict[str, str]]:
+    """A row for each setting; its KID is held against central training's at either length."""
+    end = rounds(options)
+    rows = {name: (several, end) for name, several in results.items() if name != CENTRAL}
+    central = results[CENTRAL]
+    rows = {
+        "central, a member's steps": (central, end),
+        "central, all members' steps": (central, MEMBERS * end),
+        **rows,
+    }
+    return [
+        {
+            "training": name,
+            **quality_cells(several, round),
+            "KID / central, a member's steps": ratio_cell(several, central, round, end),
+            "KID / central, all steps": ratio_cell(several, central, round, MEMBERS * end),
+        }
+        for name, (several, round) in rows.items()
+    ]
+
+
+def compare_samples(options: Options, names: Sequence[str], path: Path) -> None:
+    """Put the first seed's samples of several settings side by side, all from the same z."""
+    files = [picture_file(options.out / "samples", name, options.seeds[0]) for name in names]
+    pictures = [_opened(file) for file in files]
+    width, height = pictures[0].size
+    whole = Image.new(pictures[0].mode, ((width + HEADING) * len(pictures), height + HEADING))
+    draw = ImageDraw.Draw(whole)
+    for index, (name, picture) in enumerate(zip(names, pictures, strict=True)):
+        left = (width + HEADING) * index
+        draw.text((left, 0), name.partition(" | ")[0], fill="white")
+        whole.paste(picture, (left, HEADING))
+    whole.quantize(GREYS).save(path, optimize=True)
+
+
+def _opened(file: Path) -> Image.Image:
+    with Image.open(file) as picture:
+        return picture.copy()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""E4, the GAN: bytes against quality, for codecs and chains of them, at Dirichlet(0.5) with both networks shared.
+
+    uv run scripts/experiments/gan_bytes.py
+
+Uplink: the bytes of the updates that were included. Downlink: those of the model that every member starts from, which
+no codec shrinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from codecs_quality import CODECS, NOTHING
+from gans import gan, gan_results, judged, quality_cells, ratio_cell, rounds
+from harness import Experiment, Result, Setting
+from reporting import Options, markdown, read_options
+
+CHOSEN = (
+    "QSGD, 8 bits",
+    "one in 16, rotate, 2 bits",
+    "one in 20, rotate, 4 bits, feedback",
+    "top 1 %, 8 bits, feedback",
+)
+"""Of the classifier's codecs: a mild one, and those that come to a hundredth or near it."""
+
+BOTH_SHARED = {"preset": "fedavg"}
+"""As gan.py writes it, so that the row without a codec is its result."""
+
+STRATEGIES: Mapping[str, Mapping[str, Any]] = {
+    NOTHING: BOTH_SHARED,
+    **{name: {**BOTH_SHARED, "encode": CODECS[name]} for name in CHOSEN},
+}
+
+
+def main() -> None:
+    options = read_options(__doc__ or "")
+    results = gan_results(Experiment(settings(options), judged), options)
+    baseline = results[NOTHING]
+    print(markdown([row(options, name, results[name], baseline) for name in STRATEGIES]))
+
+
+def settings(options: Options) -> list[Setting]:
+    """Each codec."""
+    return [
+        gan(options, name, strategy, partition="dirichlet:0.5")
+        for name, strategy in STRATEGIES.items()
+    ]
+
+
+def row(
+    options: Options, name: str, results: Sequence[Result], baseline: Sequence[Result]
+) -> dict[str, str]:
+    """What a codec costs and saves; the ratio of KIDs is taken seed by seed."""
+    end = rounds(options)
+    update, plain = _update_bytes(results[0]), _update_bytes(baseline[0])
+    return {
+        "codec": name,
+        "update, KB": f"{update / 1000:.1f}",
+        "smaller": f"{plain / update:.1f} x",
+        "model down, KB": f"{results[0].down[0] / 1000:.1f}",
+        **quality_cells(results, end),
+        "KID / float32": ratio_cell(results, baseline, end, end),
+    }
+
+
+def _update_bytes(result: Result) -> float:
+    return sum(result.up) / sum(result.senders)
+
+
+if __name__ == "__main__":
+    main()

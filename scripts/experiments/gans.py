@@ -1,0 +1,167 @@
+"""The GAN that the experiments train, small for two cores or large for a GPU, and how good its samples are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from harness import Checkpoint, Experiment, Result, Setting
+from pictures import training_pictures, unseen_pictures
+from reporting import Options, mean_and_spread, results_of
+
+from fl_node.learning import ClassifierOptions, GanJudge, SampleQuality, choose_device
+from fl_node.learning.extractor import Extractor, open_extractor, train_extractor
+from fl_node.learning.gan.samples import sample_grid
+from fl_node.learning.options import GanOptions, learning_options
+
+SAMPLES_VARIABLE = "GANCHOR_EXPERIMENT_SAMPLES"
+"""Names the folder into which the last round's samples are drawn; nothing is drawn where it is not set."""
+
+SAMPLES, SEED = 2048, 0
+"""At most so many samples are measured, from this seed's z; the extractor's weights follow from it, too."""
+
+ROWS, COLUMNS = 8, 4
+"""Of a picture of samples."""
+
+RELATIVISTIC: Mapping[str, Any] = {
+    "kind": "gan",
+    "latent": 64,
+    "generator_width": 24,
+    "discriminator_width": 16,
+    "beta1": 0,
+    "beta2": "0.99",
+    "generator_rate": "0.001",
+    "discriminator_rate": "0.001",
+    "ema_half_life": 60,
+    "extractor": {"width": 8},  # The members' own, for the losses that they report.
+}
+"""What gave the best KID in a few hundred steps, of some twenty settings that docs/experiments.md names."""
+
+
+def gan(
+    options: Options, name: str, strategy: Mapping[str, Any] | None = None, **fields: Any
+) -> Setting:
+    """A setting of the size and data that were asked for: five members, `steps(options)` a round, `rounds(options)`.
+
+    Args:
+        options: Size and data count.
+        name: The setting's.
+        strategy: The manifest's section, without the work.
+        fields: More fields of the setting, which win.
+    """
+    strategy = {**(strategy or {}), "work": {"steps": steps(options)}}
+    count = rounds(options)
+    common: dict[str, Any] = {"rounds": count, "members": 5, "every": count, "data": options.data}
+    common |= {"learner": learner(options), "strategy": strategy}
+    if options.data == "cifar10" and options.size == "small":
+        common |= {"pictures": 5_000, "tests": 2_000}
+    return Setting(name, **{**common, **fields})
+
+
+def rounds(options: Options) -> int:
+    """Rounds of a setting."""
+    return 100 if options.size == "large" else 20
+
+
+def steps(options: Options) -> int:
+    """Optimiser steps of a member in a round."""
+    return 200 if options.size == "large" else 20
+
+
+def learner(options: Options) -> dict[str, Any]:
+    """The manifest's section: the DCGAN, wider where the size is large."""
+    if options.size == "small":
+        return dict(RELATIVISTIC)
+    wide = {"latent": 100, "generator_width": 64, "discriminator_width": 64, "batch": 64}
+    return {**RELATIVISTIC, **wide, "ema_half_life": 1000}
+
+
+def judged(at: Checkpoint) -> dict[str, float]:
+    """How far the global generator's samples are from the test split, and how many classes they show.
+
+    Returns:
+        `kid`, `fid` and `covered`: see `fl_node.measures`.
+    """
+    options = learning_options(at.manifest)
+    folder = os.environ.get(SAMPLES_VARIABLE)
+    if folder and at.round == at.setting.rounds:
+        picture = picture_file(Path(folder), at.setting.name, at.manifest.seed)
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        sample_grid(options, at.model, picture, SEED, ROWS, COLUMNS)
+    judge = _judge(at.setting.data, at.setting.pictures, at.setting.tests, options, at.device)
+    return _figures(judge.judge(at.model))
+
+
+def floor_of(setting: Setting, device: str | None) -> dict[str, float]:
+    """The figures that real training pictures get in the place of samples."""
+    options = learning_options(setting.manifest(SEED))
+    return _figures(_judge(setting.data, setting.pictures, setting.tests, options, device).floor())
+
+
+def gan_results(experiment: Experiment, options: Options) -> dict[str, list[Result]]:
+    """Run an experiment, or what of it has not been run yet, and draw every run's samples."""
+    os.environ[SAMPLES_VARIABLE] = str(options.out / "samples")  # The runs' processes inherit it.
+    return results_of(experiment, options)
+
+
+def picture_file(folder: Path, name: str, seed: int) -> Path:
+    """Where the samples of a setting's run are drawn."""
+    words = "".join(letter if letter.isalnum() else "-" for letter in name)
+    return folder / f"{words}-{seed}.png"
+
+
+def figure_at(result: Result, figure: str, round: int) -> float | None:
+    """A figure after a measured round; None where the run diverged."""
+    if result.diverged:
+        return None
+    return next(at[figure] for at in result.curve if at["round"] == round)
+
+
+def quality_cells(results: list[Result], round: int) -> dict[str, str]:
+    """The figures' cells of a table, after a round."""
+    return {
+        "KID": mean_and_spread([figure_at(one, "kid", round) for one in results], 3),
+        "FID": mean_and_spread([figure_at(one, "fid", round) for one in results], 1),
+        "classes": mean_and_spread([figure_at(one, "covered", round) for one in results], 1),
+    }
+
+
+def ratio_cell(results: list[Result], baseline: list[Result], round: int, of_round: int) -> str:
+    """KID over the baseline's, seed by seed."""
+    pairs = zip(results, baseline, strict=True)
+    return mean_and_spread([_ratio(one, base, round, of_round) for one, base in pairs], 2)
+
+
+def _ratio(one: Result, base: Result, round: int, of_round: int) -> float | None:
+    above, below = figure_at(one, "kid", round), figure_at(base, "kid", of_round)
+    return None if above is None or below is None else above / below
+
+
+def _figures(quality: SampleQuality) -> dict[str, float]:
+    covered = quality.coverage.covered if quality.coverage else 0
+    return {"kid": quality.kid, "fid": quality.fid, "covered": covered}
+
+
+@lru_cache(maxsize=4)  # A process judges many runs, of few kinds of GAN.
+def _judge(
+    data: str, pictures: int | None, tests: int | None, options: GanOptions, device: str | None
+) -> GanJudge:
+    train, test = training_pictures(data, options, pictures), unseen_pictures(data, options, tests)
+    extractor = _extractor(data, pictures, options.channels, options.size, device)
+    return GanJudge(options, extractor, train, test, SAMPLES, SEED, choose_device(device))
+
+
+@lru_cache(maxsize=2)
+def _extractor(
+    data: str, pictures: int | None, channels: int, size: int, device: str | None
+) -> Extractor:
+    """A classifier of the training pictures, the same for every run."""
+    options = ClassifierOptions(
+        channels=channels, size=size, width=16, batch=64, optimiser="adam", rate=0.001
+    )
+    train, chosen = training_pictures(data, options, pictures), choose_device(device)
+    weights = train_extractor(options, train, SEED, chosen)
+    return open_extractor(options, weights, chosen, classifies=True)

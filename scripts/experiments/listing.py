@@ -1,0 +1,124 @@
+"""E6: what it cost the listing that this project grew from to initialise both networks again at every call of `train`.
+
+    uv run scripts/experiments/listing.py
+
+Its model and budget: a DCGAN with batch norm, binary cross-entropy, Adam at 1e-3 with betas 0.5 and 0.999, batches of
+32; of ten members a tenth is drawn, at least two; the generator alone is shared. Beside it the same without the fault,
+and this project's objective with both networks shared, with as many members, rounds, steps and layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from gans import floor_of, gan, gan_results, judged, learner, quality_cells, ratio_cell
+from harness import Experiment, Result, Setting
+from reporting import Options, markdown, mean_and_spread, read_options
+
+from fl_node.arrays import Arrays
+from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
+from fl_node.learning import genesis, shared_part
+from fl_node.learning.options import GanOptions, learning_options
+
+FORGETFUL, MENDED, OURS = "the listing", "the listing, mended", "ours"
+
+OBJECTIVE: dict[str, Any] = {
+    "norm": "batch",
+    "loss": "bce",
+    "penalty": 0,
+    "generator_rate": "0.001",
+    "discriminator_rate": "0.001",
+    "beta1": "0.5",
+    "beta2": "0.999",
+    "ema_half_life": 0,
+    "batch": 32,
+}
+"""The listing's; fields of the manifest's learner."""
+
+FORGETS = "forgets"
+EVERY = 2
+
+
+class Forgetful:
+    """A learner whose member begins from new weights whenever it trains, whatever model it received."""
+
+    def __init__(self, learner: Learner, options: GanOptions) -> None:
+        self._learner, self._options = learner, options
+
+    def steps_for(self, epochs: int) -> int:
+        """As the learner's."""
+        return self._learner.steps_for(epochs)
+
+    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+        """Train a generator drawn anew, against the discriminator that a member begins with."""
+        drawn = shared_part(genesis(self._options, assignment.seed), self._options.share)
+        return self._learner.train(replace(assignment, model=drawn, private=None), progress)
+
+    def measure(self, model: Arrays, private: Arrays | None) -> float:
+        """As the learner's."""
+        return self._learner.measure(model, private)
+
+
+def wrap(setting: Setting, index: int, learner: Learner) -> Learner:
+    """Make the members of the listing's own setting forgetful."""
+    if setting.variant != FORGETS:
+        return learner
+    return Forgetful(learner, learning_options(setting.manifest(0)))
+
+
+def main() -> None:
+    options = read_options(__doc__ or "")
+    chosen = settings(options)
+    results = gan_results(Experiment(chosen, judged, wrap), options)
+    last, ours = chosen[0].rounds, results[OURS]
+    print(
+        markdown(
+            [
+                {
+                    "training": name,
+                    **quality_cells(several, last),
+                    "KID / ours": ratio_cell(several, ours, last, last),
+                    "seconds": mean_and_spread([one.seconds for one in several], 0),
+                }
+                for name, several in results.items()
+            ]
+        )
+    )
+    print(f"\n{markdown(rounds_table(results))}")
+    print(f"\nreal training pictures: KID {floor_of(chosen[0], options.device)['kid']:.4f}")
+
+
+def settings(options: Options) -> list[Setting]:
+    """The listing, the listing without its fault, and ours."""
+    theirs = {**learner(options), **OBJECTIVE}
+    fields: dict[str, Any] = {
+        "members": 10,
+        "every": EVERY,
+        "values": {"rounds": {"cohort_fraction": "0.1", "cohort_floor": 2}},
+    }
+    generator = {"share": ["generator.*"]}
+    return [
+        gan(options, FORGETFUL, generator, learner=theirs, variant=FORGETS, **fields),
+        gan(options, MENDED, generator, learner=theirs, **fields),
+        gan(options, OURS, **fields),
+    ]
+
+
+def rounds_table(results: dict[str, list[Result]]) -> list[dict[str, str]]:
+    """KID over the rounds."""
+    rounds = [int(at["round"]) for at in results[OURS][0].curve]
+    return [
+        {
+            "KID after round": name,
+            **{
+                str(round): mean_and_spread([one.curve[index]["kid"] for one in several], 2)
+                for index, round in enumerate(rounds)
+            },
+        }
+        for name, several in results.items()
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""The GAN's experiments: their settings, that the listing forgets, and how KIDs are held against each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import gan
+import gan_bytes
+import gans
+import listing
+import numpy as np
+import pytest
+from gans import SAMPLES_VARIABLE, floor_of, judged, picture_file, quality_cells, ratio_cell
+from harness import Result, Setting, plain, run_one
+from PIL import Image
+from reporting import Options
+
+from fl_node.arrays import Arrays
+from fl_node.learner import Assignment, Progress, Trained, no_progress
+from fl_node.learning import ClassifierOptions, Images, random_weights
+
+SMALL = Options((1,), 1, Path("unused"), "small", "digits", "cpu", False)
+
+
+class Remembering:
+    """Gives back what it was told to start from."""
+
+    def steps_for(self, epochs: int) -> int:
+        return epochs
+
+    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+        kept = assignment.private or {}
+        return Trained(assignment.model, kept, num_examples=1, steps=1, training_loss=0.0)
+
+    def measure(self, model: Arrays, private: Arrays | None) -> float:
+        return 0.0
+
+
+def of_kids(*kids: float, diverged: int | None = None) -> Result:
+    curve = [{"round": float(at), "kid": kid} for at, kid in enumerate(kids, start=1)]
+    return Result("x", 1, "", curve, [], [], [], [], [], 0.0, diverged, 0.0)
+
+
+@pytest.mark.parametrize("script", [gan, gan_bytes, listing])
+@pytest.mark.parametrize(("size", "data"), [("small", "digits"), ("large", "cifar10")])
+def test_every_gan_setting_is_a_manifest(script: object, size: str, data: str) -> None:
+    options = replace(SMALL, size=size, data=data)
+    settings = script.settings(options)
+    assert len({setting.name for setting in settings}) == len(settings)
+    for setting in settings:
+        assert setting.manifest(1).rounds.count == setting.rounds
+
+
+def test_every_member_takes_as_many_steps_in_every_setting() -> None:
+    per_member = {
+        one.manifest(1).strategy.work.amount(0) * one.rounds
+        for one in gan.settings(SMALL)
+        if one.name != gan.CENTRAL
+    }
+    (central,) = (one for one in gan.settings(SMALL) if one.name == gan.CENTRAL)
+    assert len(per_member) == 1
+    assert central.rounds * 20 == gan.MEMBERS * per_member.pop()
+
+
+def test_the_listing_forgets_what_it_received_and_what_it_kept() -> None:
+    forgetful, mended, _ = listing.settings(SMALL)
+    received = {"generator.x": np.zeros(3, np.float32)}
+    kept = {"discriminator.x": np.ones(3, np.float32)}
+    assignment = Assignment(received, kept, seed=1, steps=1)
+    told = listing.wrap(forgetful, 0, Remembering()).train(assignment)
+    assert told.private == {}
+    assert set(told.shared) != set(received)
+    assert all(name.startswith("generator.") for name in told.shared)
+    told = listing.wrap(mended, 0, Remembering()).train(assignment)
+    assert (told.shared, told.private) == (received, kept)
+
+
+def test_the_listing_draws_other_weights_at_every_call() -> None:
+    forgetful = listing.wrap(listing.settings(SMALL)[0], 0, Remembering())
+    one, other = (
+        forgetful.train(Assignment({}, None, seed=seed, steps=1)).shared for seed in (1, 2)
+    )
+    name = "generator.to_picture.weight"
+    assert not np.array_equal(one[name], other[name])
+    assert one[name].std() == pytest.approx(0.02, rel=0.2)
+
+
+def test_two_of_ten_members_of_the_listing_train_in_a_round() -> None:
+    for setting in listing.settings(SMALL):
+        terms = setting.manifest(1).terms()
+        assert (setting.members, max(terms.cohort_floor, terms.cohort_fraction // 1000)) == (10, 2)
+
+
+def test_kids_are_held_against_the_same_seed_s() -> None:
+    several, baseline = [of_kids(9.0, 2.0), of_kids(9.0, 6.0)], [of_kids(1.0), of_kids(2.0)]
+    assert ratio_cell(several, baseline, round=2, of_round=1) == "2.50 ± 0.71"
+    assert ratio_cell([of_kids(diverged=1)], [of_kids(1.0)], 2, 1) == "diverged, 1 of 1"
+
+
+def untrained(options: ClassifierOptions, images: Images, seed: int, device: object) -> Arrays:
+    return random_weights(options, seed)
+
+
+def test_samples_are_measured_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gans, "train_extractor", untrained)  # which takes seconds
+    monkeypatch.setenv(SAMPLES_VARIABLE, str(tmp_path / "samples"))
+    tiny: Setting = replace(
+        gan.settings(SMALL)[0],
+        name="tiny | iid",
+        rounds=2,
+        every=1,
+        members=2,
+        pictures=60,
+        tests=40,
+        strategy={"work": {"steps": 1}},
+    )
+    result = run_one(tiny, 1, judged, plain)
+    floor = floor_of(tiny, "cpu")
+    for figures in result.curve:
+        assert figures["kid"] > floor["kid"]
+        assert figures["fid"] > floor["fid"]
+        assert 0 <= figures["covered"] <= 10
+    assert set(quality_cells([result], 2)) == {"KID", "FID", "classes"}
+    picture = picture_file(tmp_path / "samples", "tiny | iid", 1)
+    with Image.open(picture) as drawn:
+        assert drawn.size == (4 * 34 - 2, 8 * 34 - 2)
+    names = ["tiny | iid", "tiny | iid"]
+    gan.compare_samples(replace(SMALL, out=tmp_path), names, tmp_path / "gan.png")
+    with Image.open(tmp_path / "gan.png") as whole:
+        pixels = np.asarray(whole.convert("L"))
+    assert pixels[gan.HEADING :, :134].std() > 10  # Early samples are noise, not an empty frame.
