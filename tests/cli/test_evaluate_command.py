@@ -111,6 +111,7 @@ def model_file(folder: Path, text: str = GAN_TOML) -> list[object]:
 
 
 class TestATask:
+    @pytest.mark.slow
     def test_every_round_is_measured_and_shown(
         self, evaluate: Any, place: Workspace, tmp_path: Path
     ) -> None:

@@ -30,6 +30,7 @@ def test_the_chain_changes_no_bit(start: Callable[[Manifest], Running], share: l
     assert [one.aggregated.digest for one in simulated(manifest)] == on_chain
 
 
+@pytest.mark.slow
 def test_the_same_cohorts_give_the_same_weights(start: Callable[[Manifest], Running]) -> None:
     rounds: dict[str, Any] = {"count": 3, "cohort_fraction": "0.5", "cohort_floor": 2}
     manifest = tiny_manifest(4, rounds=rounds)
@@ -43,6 +44,7 @@ def test_the_same_cohorts_give_the_same_weights(start: Callable[[Manifest], Runn
     assert last.aggregated.digest == final
 
 
+@pytest.mark.slow
 def test_a_simulation_repeats_itself() -> None:
     manifest = tiny_manifest()
     first, second = simulated(manifest), simulated(manifest)

@@ -40,6 +40,7 @@ def bench(*options: str) -> dict:
     return figures
 
 
+@pytest.mark.slow
 def test_the_bench_runs_without_chain_manifest_or_data_sets():
     figures = bench("--size", "32")
     assert figures.keys() == {"images_per_second", "listing_images_per_second"}
