@@ -28,8 +28,9 @@ from chain.types import Address, Reveal
 from fl_node.arrays import Arrays
 from fl_node.canonical import canonical_json
 from fl_node.contribution import Contribution
-from fl_node.encoding import decode_model, digest_of, encode_model
+from fl_node.encoding import decode_model, digest_of
 from fl_node.errors import BadData, StateUnusable
+from fl_node.tensors import Blob, pieces_of
 
 KEPT_ROUNDS = 2
 """The planned round, and the one before it in case the chain forgets a block and the round is planned again."""
@@ -113,23 +114,23 @@ class NodeState:
     def keep(self, round: int, parent_digest: bytes, contribution: Contribution) -> Plan:
         """Write a round's plan, update and private arrays, all or nothing, and forget rounds long past."""
         plan = Plan(round, parent_digest, _opening(contribution))
-        files = {
-            "plan.json": canonical_json(_plan_to_json(plan)),
-            "private.safetensors": encode_model(contribution.private),
+        files: dict[str, list[Blob]] = {
+            "plan.json": [canonical_json(_plan_to_json(plan))],
+            "private.safetensors": pieces_of(contribution.private),
         }
         if contribution.blob is not None:
-            files["update.safetensors"] = contribution.blob
+            files["update.safetensors"] = [contribution.blob]
         with _reported(self._folder):
             self._write(round, files)
             for old in self._rounds()[:-KEPT_ROUNDS]:
                 shutil.rmtree(self._round(old))
         return plan
 
-    def _write(self, round: int, files: dict[str, bytes]) -> None:
+    def _write(self, round: int, files: dict[str, list[Blob]]) -> None:
         writing = self._folder / f"writing-{round:05}"
         writing.mkdir()
-        for name, content in files.items():
-            _write_file(writing / name, content)
+        for name, pieces in files.items():
+            _write_file(writing / name, pieces)
         _sync_folder(writing)
         if self._round(round).exists():
             shutil.rmtree(self._round(round))
@@ -154,7 +155,7 @@ class NodeState:
             }
         )
         if not path.exists():
-            _write_file(path.with_suffix(".writing"), ours)
+            _write_file(path.with_suffix(".writing"), [ours])
             path.with_suffix(".writing").rename(path)
         elif path.read_bytes() != ours:
             raise StateUnusable(
@@ -173,9 +174,9 @@ def _lock(folder: Path) -> IO[str]:
     return file
 
 
-def _write_file(path: Path, content: bytes) -> None:
+def _write_file(path: Path, pieces: list[Blob]) -> None:
     with path.open("wb") as file:
-        file.write(content)
+        file.writelines(pieces)
         file.flush()
         os.fsync(file.fileno())
 

@@ -67,13 +67,22 @@ def encode_tensors(arrays: Arrays, note: str | None = None) -> bytes:
     Raises:
         Misuse: A tensor that cannot be stored, or too many of them.
     """
+    return b"".join(pieces_of(arrays, note))
+
+
+def pieces_of(arrays: Arrays, note: str | None = None) -> list[Blob]:
+    """The same file in pieces, to be written one after the other without another copy of the arrays.
+
+    Raises:
+        Misuse: As `encode_tensors`.
+    """
     schema = schema_of(arrays)
     for name, spec in schema.items():
         _verify_storable(name, spec)
     head = _head(schema, note)
     if len(head) > 8 + MAX_HEADER_BYTES:
         raise Misuse(f"a header of {len(head) - 8} bytes; at most {MAX_HEADER_BYTES} are allowed")
-    return b"".join([head, *(_bytes_of(arrays[name]) for name in _in_order(schema))])
+    return [head, *(_bytes_of(arrays[name]) for name in _in_order(schema))]
 
 
 def decode_tensors(blob: Blob) -> tuple[dict[str, Array], str | None]:
