@@ -50,7 +50,7 @@ def _fields(options: Options) -> dict[str, Any]:
         return {"data": "cifar10", "rounds": 50, "learner": _learner(learner), "every": 5}
     if options.data == "cifar10":
         learner = {"width": 16, "batch": 32, "rate": "0.1"}
-        limits = {"pictures": 5_000, "tests": 2_000}
+        limits = {"pictures": 2_000, "tests": 1_000}
         return {"data": "cifar10", "rounds": 15, "learner": _learner(learner), "every": 5, **limits}
     learner = {"width": 8, "batch": 32, "rate": "0.1"}
     return {"rounds": 15, "learner": _learner(learner), "every": 5}
