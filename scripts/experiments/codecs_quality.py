@@ -2,8 +2,8 @@
 
     uv run scripts/experiments/codecs_quality.py
 
-Uplink: the bytes of the updates that were included. Downlink: those of the model that every member starts from, which
-no codec shrinks.
+Up goes a member's update. Down come the model that it starts from, which no codec shrinks, and, where it attests, the
+updates of all members.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def main() -> None:
     options = read_options(__doc__ or "")
     results = results_of(Experiment(settings(options), classified), options)
     baseline = results[NOTHING]
-    print(markdown([codec_row(name, results[name], baseline) for name in CODECS]), "\n")
+    print(markdown([codec_row(name, results[name], baseline) for name in CODECS]))
+    print(f"\nThe model: {baseline[0].down[0] / 1000:.1f} KB.\n")
     rows = (NOTHING, *SPARING)
     print(markdown([sparing_row(name, results[name], baseline) for name in rows]))
 
@@ -108,7 +109,7 @@ def codec_row(name: str, results: Sequence[Result], baseline: Sequence[Result]) 
         "codec": name,
         "update, KB": f"{update / 1000:.1f}",
         "smaller": f"{plain / update:.1f} x",
-        "model down, KB": f"{results[0].down[0] / 1000:.1f}",
+        "an attester reads, KB": f"{sum(results[0].up) / len(results[0].up) / 1000:.0f}",
         "accuracy, %": finals(results, "accuracy", scale=100),
         "points below float32": _below(results, baseline),
     }
