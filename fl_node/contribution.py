@@ -23,7 +23,7 @@ from fl_node.past import Past, median_loss
 from fl_node.relevance import worth_sending
 from fl_node.seeds import derive_seed
 from fl_node.sending import send
-from fl_node.training import TRAIN, UntilMedian, learners_own
+from fl_node.training import TRAIN, Context, UntilMedian, learners_own
 
 MILLIONTHS = 1_000_000
 MAX_LOSS = ((1 << 63) - 1) // MILLIONTHS
@@ -140,8 +140,8 @@ def _train(
     if work.until == "median_loss":
         median = median_loss(received.past, "training")
         learner = UntilMedian(learner, median and median / MILLIONTHS, work.loss)
-    control = slot_of(received.state, "control")
-    return TRAIN[type(train)].run(train, learner, assignment, received.past, control, progress)
+    context = Context(received.past, slot_of(received.state, "control"), progress)
+    return TRAIN[type(train)].run(train, learner, assignment, context)
 
 
 def _header(manifest: Manifest, place: Place, trained: Trained) -> UpdateHeader:

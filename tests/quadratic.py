@@ -16,7 +16,7 @@ from fl_node.arrays import Array, Arrays
 from fl_node.fields import Choice
 from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
 from fl_node.past import Past
-from fl_node.training import TRAIN
+from fl_node.training import TRAIN, Context
 
 
 def point(*coordinates: float) -> dict[str, Array]:
@@ -93,7 +93,7 @@ def train_once(
     server: Arrays | None = None,
 ) -> Trained:
     """Carry a choice of `strategy.train` out."""
-    return TRAIN[type(choice)].run(choice, learner, assignment, past, server or {}, no_progress)
+    return TRAIN[type(choice)].run(choice, learner, assignment, Context(past, server or {}))
 
 
 def federate(

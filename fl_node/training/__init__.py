@@ -12,8 +12,8 @@ from typing import Any
 
 from fl_node.arrays import Array, Arrays
 from fl_node.fields import Choice
-from fl_node.learner import Assignment, Learner, Progress, Trained
-from fl_node.past import Past
+from fl_node.learner import Assignment, Learner, Trained
+from fl_node.training.context import Context
 from fl_node.training.ditto import PERSONAL, Ditto, personal_model, train_ditto
 from fl_node.training.edge import EdgeLearner
 from fl_node.training.loadaboost import UntilMedian
@@ -28,8 +28,8 @@ from fl_node.training.proximal import (
 from fl_node.training.scaffold import CONTROL, Scaffold, advance_control, train_scaffold
 from fl_node.training.two_stream import TwoStream, train_two_stream
 
-Run = Callable[[Any, Learner, Assignment, Past, Arrays, Progress], Trained]
-"""Knobs, learner, assignment, past, server's control variates by tensor name ({} without the slot), progress."""
+Run = Callable[[Any, Learner, Assignment, Context], Trained]
+"""Knobs, learner, assignment and context to what was trained."""
 
 Advance = Callable[[Arrays, Iterable[Arrays], int], dict[str, Array]]
 """A slot's arrays, what the included updates say of it in ascending order of client, and the number of all members, to
@@ -45,7 +45,7 @@ class Training:
         slots: What travels in an update beside the difference, as `SLOT.NAME`, and is kept in the global state.
         advance: How a slot moves by what travelled; asked only where there are slots.
         keeps: The prefix of the private arrays that are the algorithm's and not the learner's.
-        needs_past: Whether `run` looks at the past; where not, it may be given an empty one.
+        needs_past: Whether `run` looks at the context's past; where not, it may be empty.
     """
 
     run: Run
@@ -75,6 +75,7 @@ def learners_own(choice: Choice, private: Arrays | None) -> Arrays | None:
 __all__ = [
     "TRAIN",
     "AdaptiveProximal",
+    "Context",
     "Ditto",
     "EdgeLearner",
     "Plain",

@@ -21,9 +21,9 @@ from pydantic import Field
 
 from fl_node.arrays import Array, Arrays, prefixed, unprefixed
 from fl_node.fields import Choice, Number
-from fl_node.learner import Assignment, Learner, Progress, Trained
-from fl_node.past import Past
+from fl_node.learner import Assignment, Learner, Trained
 from fl_node.seeds import derive_seed
+from fl_node.training.context import Context
 from fl_node.training.private import split_private
 
 PERSONAL: Final = "personal."
@@ -43,12 +43,7 @@ class Ditto(Choice):
 
 
 def train_ditto(
-    choice: Ditto,
-    learner: Learner,
-    assignment: Assignment,
-    past: Past,
-    server: Arrays,
-    progress: Progress,
+    choice: Ditto, learner: Learner, assignment: Assignment, context: Context
 ) -> Trained:
     """Train the shared model, then the personal one by the same assignment with the pull towards the received model.
 
@@ -58,7 +53,7 @@ def train_ditto(
     own, personal = split_private(assignment.private, PERSONAL)
     shared = learner.train(
         replace(assignment, private=own),
-        lambda step, steps, losses: progress(step, 2 * steps, losses),
+        lambda step, steps, losses: context.progress(step, 2 * steps, losses),
     )
     tuned = learner.train(
         replace(
@@ -69,7 +64,7 @@ def train_ditto(
             anchor=assignment.model,
             mu=float(choice.pull),
         ),
-        lambda step, steps, losses: progress(steps + step, 2 * steps, losses),
+        lambda step, steps, losses: context.progress(steps + step, 2 * steps, losses),
     )
     kept = prefixed(_MODEL, tuned.shared) | prefixed(_STATE, tuned.private)
     return replace(shared, private={**shared.private, **prefixed(PERSONAL, kept)})

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fl_node.arrays import Arrays
 from fl_node.fields import Choice
-from fl_node.learner import Assignment, Learner, Progress, Trained
-from fl_node.past import Past
+from fl_node.learner import Assignment, Learner, Trained
+from fl_node.training.context import Context
 
 
 class Plain(Choice):
@@ -17,12 +16,7 @@ class Plain(Choice):
 
 
 def train_plain(
-    choice: Plain,
-    learner: Learner,
-    assignment: Assignment,
-    past: Past,
-    server: Arrays,
-    progress: Progress,
+    choice: Plain, learner: Learner, assignment: Assignment, context: Context
 ) -> Trained:
     """Hand the assignment to the learner as it is."""
-    return learner.train(assignment, progress)
+    return learner.train(assignment, context.progress)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from fl_node.arrays import Arrays
 from fl_node.fields import Choice, Number
-from fl_node.learner import Assignment, Learner, Progress, Trained
-from fl_node.past import Loss, Past, mean_losses
+from fl_node.learner import Assignment, Learner, Trained
+from fl_node.past import Loss, mean_losses
+from fl_node.training.context import Context
 
 if TYPE_CHECKING:
     from fl_node.manifest import Manifest
@@ -56,28 +56,18 @@ class AdaptiveProximal(Choice):
 
 
 def train_proximal(
-    choice: Proximal,
-    learner: Learner,
-    assignment: Assignment,
-    past: Past,
-    server: Arrays,
-    progress: Progress,
+    choice: Proximal, learner: Learner, assignment: Assignment, context: Context
 ) -> Trained:
     """Train with the fixed mu."""
-    return learner.train(replace(assignment, mu=float(choice.mu)), progress)
+    return learner.train(replace(assignment, mu=float(choice.mu)), context.progress)
 
 
 def train_adaptive_proximal(
-    choice: AdaptiveProximal,
-    learner: Learner,
-    assignment: Assignment,
-    past: Past,
-    server: Arrays,
-    progress: Progress,
+    choice: AdaptiveProximal, learner: Learner, assignment: Assignment, context: Context
 ) -> Trained:
     """Train with the mu that the past leads to."""
-    mu = adapted_mu(choice, mean_losses(past, choice.loss))
-    return learner.train(replace(assignment, mu=float(mu)), progress)
+    mu = adapted_mu(choice, mean_losses(context.past, choice.loss))
+    return learner.train(replace(assignment, mu=float(mu)), context.progress)
 
 
 def adapted_mu(choice: AdaptiveProximal, losses: Sequence[float]) -> Decimal:

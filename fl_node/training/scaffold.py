@@ -30,8 +30,8 @@ from fl_node.aggregation.arithmetic import moved
 from fl_node.arrays import Array, Arrays, Float64, prefixed
 from fl_node.errors import Misuse
 from fl_node.fields import Choice
-from fl_node.learner import Assignment, Learner, Progress, Trained
-from fl_node.past import Past
+from fl_node.learner import Assignment, Learner, Trained
+from fl_node.training.context import Context
 from fl_node.training.private import split_private
 
 if TYPE_CHECKING:
@@ -72,17 +72,12 @@ class Scaffold(Choice):
 
 
 def train_scaffold(
-    choice: Scaffold,
-    learner: Learner,
-    assignment: Assignment,
-    past: Past,
-    server: Arrays,
-    progress: Progress,
+    choice: Scaffold, learner: Learner, assignment: Assignment, context: Context
 ) -> Trained:
     """Train with corrected gradients, and send the change of the member's variate beside the difference.
 
     Args:
-        server: c, float32, by tensor name.
+        context: Its `server` is c.
 
     Raises:
         TrainingDiverged: As the learner does.
@@ -90,12 +85,14 @@ def train_scaffold(
     """
     own, variate = split_private(assignment.private, _PREFIX)
     if not variate:
-        variate = {name: np.zeros_like(array) for name, array in server.items()}
+        variate = {name: np.zeros_like(array) for name, array in context.server.items()}
     correction = {
-        name: np.asarray(server[name] - variate[name], array.dtype)
+        name: np.asarray(context.server[name] - variate[name], array.dtype)
         for name, array in assignment.model.items()
     }
-    trained = learner.train(replace(assignment, private=own, correction=correction), progress)
+    trained = learner.train(
+        replace(assignment, private=own, correction=correction), context.progress
+    )
     if trained.mean_gradient is None:
         raise Misuse("scaffold needs the learner's mean gradient, but it returned none")
     latest = {name: np.asarray(array, np.float32) for name, array in trained.mean_gradient.items()}

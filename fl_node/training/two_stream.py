@@ -13,10 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fl_node.arrays import Arrays
 from fl_node.fields import Choice, Number
-from fl_node.learner import Assignment, Learner, Progress, Trained
-from fl_node.past import Past
+from fl_node.learner import Assignment, Learner, Trained
+from fl_node.training.context import Context
 
 
 class TwoStream(Choice):
@@ -28,12 +27,7 @@ class TwoStream(Choice):
 
 
 def train_two_stream(
-    choice: TwoStream,
-    learner: Learner,
-    assignment: Assignment,
-    past: Past,
-    server: Arrays,
-    progress: Progress,
+    choice: TwoStream, learner: Learner, assignment: Assignment, context: Context
 ) -> Trained:
     """Train with the discrepancy's weight."""
-    return learner.train(replace(assignment, discrepancy=float(choice.weight)), progress)
+    return learner.train(replace(assignment, discrepancy=float(choice.weight)), context.progress)

@@ -10,10 +10,21 @@ seen as many examples as they have. The samples of the first seed's runs are lef
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gans import floor_of, gan, gan_results, judged, picture_file, quality_cells, ratio_cell, rounds
+from gans import (
+    floor_of,
+    gan,
+    gan_results,
+    judged,
+    picture_file,
+    quality_cells,
+    ratio_cell,
+    rounds,
+    steps,
+)
 from harness import Experiment, Result, Setting
 from PIL import Image, ImageDraw
 from reporting import Options, markdown, read_options
@@ -47,7 +58,7 @@ def main() -> None:
     floor = floor_of(chosen[0], options.device)
     print(markdown(table(options, results)))
     print(f"\nreal training pictures: KID {floor['kid']:.4f}, FID {floor['fid']:.2f}")
-    names = [CENTRAL, *(f"{way} | Dirichlet(0.5)" for way in WAYS)]
+    names = [CENTRAL, *(f"{way}, Dirichlet(0.5)" for way in WAYS)]
     compare_samples(options, names, options.out / "gan.png")
 
 
@@ -56,23 +67,31 @@ def settings(options: Options) -> list[Setting]:
     count = rounds(options)
     central = gan(options, CENTRAL, members=1, rounds=MEMBERS * count, every=count)
     split = [
-        gan(options, f"{way} | {name}", members=MEMBERS, partition=rule, **fields)
+        gan(options, f"{way}, {name}", members=MEMBERS, partition=rule, **fields)
         for way, fields in WAYS.items()
         for name, rule in SPLITS.items()
     ]
-    return [central, *split]
+    return [central, *split, often(options)]
+
+
+def often(options: Options) -> Setting:
+    """Both networks shared, and averaged twice as often: as many steps, in twice as many rounds."""
+    twice, half = 2 * rounds(options), steps(options) // 2
+    fields: dict[str, Any] = {"partition": SPLITS["Dirichlet(0.5)"], "members": MEMBERS}
+    setting = gan(options, "both shared, twice the rounds, Dirichlet(0.5)", **fields)
+    strategy = {"preset": "fedavg", "work": {"steps": half}}
+    return replace(setting, strategy=strategy, rounds=twice, every=twice)
 
 
 def table(options: Options, results: Mapping[str, list[Result]]) -> list[dict[str, str]]:
     """A row for each setting; its KID is held against central training's at either length."""
-    end = rounds(options)
-    rows = {name: (several, end) for name, several in results.items() if name != CENTRAL}
-    central = results[CENTRAL]
+    end, central = rounds(options), results[CENTRAL]
     rows = {
         "central, a member's steps": (central, end),
         "central, all members' steps": (central, MEMBERS * end),
-        **rows,
     }
+    federated = [one for one in settings(options) if one.name != CENTRAL]
+    rows |= {one.name: (results[one.name], one.rounds) for one in federated}
     return [
         {
             "training": name,
@@ -93,7 +112,7 @@ def compare_samples(options: Options, names: Sequence[str], path: Path) -> None:
     draw = ImageDraw.Draw(whole)
     for index, (name, picture) in enumerate(zip(names, pictures, strict=True)):
         left = (width + HEADING) * index
-        draw.text((left, 0), name.partition(" | ")[0], fill="white")
+        draw.text((left, 0), name.partition(", ")[0], fill="white")
         whole.paste(picture, (left, HEADING))
     whole.quantize(GREYS).save(path, optimize=True)
 

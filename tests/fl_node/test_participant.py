@@ -318,6 +318,12 @@ def with_strategy(federate: Callable[..., Federation], **strategy: Any) -> Feder
     return federate(manifest)
 
 
+def end_round_1(federation: Federation) -> None:
+    while federation.ledger.task_state(federation.task).round == 1:
+        for member in MEMBERS:
+            federation.start(member).step()
+
+
 ONLY_RELEVANT = {"kind": "relevance", "threshold": 1}
 
 
@@ -325,21 +331,16 @@ def test_a_member_whose_update_is_not_worth_sending_says_why_it_declines(
     federate: Callable[..., Federation],
 ) -> None:
     federation = with_strategy(federate, send=ONLY_RELEVANT)
-    nodes = [federation.start(member) for member in MEMBERS]
-    while federation.ledger.task_state(federation.task).round == 1:
-        steps = [node.step() for node in nodes]
-    step = nodes[0].step()
+    end_round_1(federation)  # which has no last one to point where it went, so that everybody sends
+    step = federation.start(MEMBERS[0]).step()
     assert (step.action, step.reason) == (Action.SKIP, "the update was not worth sending")
-    assert steps, "the first round has no last one to point where it went, so that everybody sends"
 
 
 def test_what_was_declined_is_declined_after_a_restart_without_training_again(
     federate: Callable[..., Federation],
 ) -> None:
     federation = with_strategy(federate, send=ONLY_RELEVANT)
-    while federation.ledger.task_state(federation.task).round == 1:
-        for member in MEMBERS:
-            federation.start(member).step()
+    end_round_1(federation)
     trained = federation.learners[MEMBERS[0]].trained
 
     class NotNow:
@@ -358,9 +359,7 @@ def test_a_log_that_lags_behind_the_state_is_no_past_to_train_by(
     federate: Callable[..., Federation],
 ) -> None:
     federation = with_strategy(federate, send=ONLY_RELEVANT)
-    while federation.ledger.task_state(federation.task).round == 1:
-        for member in MEMBERS:
-            federation.start(member).step()
+    end_round_1(federation)
 
     class Lagging:
         def __getattr__(self, name: str) -> Any:

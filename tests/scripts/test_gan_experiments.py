@@ -107,7 +107,7 @@ def test_samples_are_measured_and_drawn(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv(SAMPLES_VARIABLE, str(tmp_path / "samples"))
     tiny: Setting = replace(
         gan.settings(SMALL)[0],
-        name="tiny | iid",
+        name="tiny, iid",
         rounds=2,
         every=1,
         members=2,
@@ -122,10 +122,10 @@ def test_samples_are_measured_and_drawn(tmp_path: Path, monkeypatch: pytest.Monk
         assert figures["fid"] > floor["fid"]
         assert 0 <= figures["covered"] <= 10
     assert set(quality_cells([result], 2)) == {"KID", "FID", "classes"}
-    picture = picture_file(tmp_path / "samples", "tiny | iid", 1)
+    picture = picture_file(tmp_path / "samples", "tiny, iid", 1)
     with Image.open(picture) as drawn:
         assert drawn.size == (4 * 34 - 2, 8 * 34 - 2)
-    names = ["tiny | iid", "tiny | iid"]
+    names = ["tiny, iid", "tiny, iid"]
     gan.compare_samples(replace(SMALL, out=tmp_path), names, tmp_path / "gan.png")
     with Image.open(tmp_path / "gan.png") as whole:
         pixels = np.asarray(whole.convert("L"))

@@ -9,6 +9,7 @@ from quadratic import QuadraticLearner, equal, federate, optimum, point, same_bi
 from fl_node.arrays import Array
 from fl_node.learner import Assignment
 from fl_node.training import Ditto, Plain, learners_own, personal_model
+from fl_node.training.context import Context
 from fl_node.training.ditto import train_ditto
 
 LEARNER = QuadraticLearner(centre=(4.0, -1.0), curvature=(0.5, 1.0), noise=0.1)
@@ -81,9 +82,8 @@ def test_it_is_a_pure_function() -> None:
 
 def test_progress_counts_both_trainings() -> None:
     seen: list[tuple[int, int]] = []
-    train_ditto(
-        Ditto(), LEARNER, START, (), {}, lambda step, steps, losses: seen.append((step, steps))
-    )
+    context = Context(progress=lambda step, steps, losses: seen.append((step, steps)))
+    train_ditto(Ditto(), LEARNER, START, context)
 
     assert seen == [(step, 10) for step in range(1, 11)]
 
