@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from classifiers import SPLITS, classifier
+from classifiers import classifier
 from classifying import classified
 from harness import Experiment, Result, Setting
 from reporting import Options, finals, markdown, read_options, results_of
@@ -27,9 +27,6 @@ BAD = (3, 7)
 
 NONE = ""
 """No attack."""
-
-DEALT = ("IID", "Dirichlet(0.5)")
-"""The splits: robust rules lean on the honest updates being alike."""
 
 Attack = Callable[[Array, np.random.Generator, int], Array]
 """(a tensor of the honest difference, randomness, the member's index) to what is sent instead."""
@@ -97,39 +94,35 @@ def attacked(setting: Setting, index: int, learner: Learner) -> Learner:
 def main() -> None:
     options = read_options(__doc__ or "")
     results = results_of(Experiment(settings(options), classified, attacked), options)
-    for split in DEALT:
-        rows = [_row(rule, split, results) for rule in RULES]
-        print(f"{split}: accuracy, %\n\n{markdown(rows)}\n")
+    print(markdown([_row(rule, results) for rule in RULES]))
 
 
 def settings(options: Options) -> list[Setting]:
-    """Each rule against each attack, and against none, on each split."""
+    """Each rule against each attack, and against none; IID, because robust rules lean on honest updates being alike."""
     return [
         classifier(
             options,
-            _name(rule, attack, split),
+            _name(rule, attack),
             manifest.get("strategy"),
-            partition=SPLITS[split],
             variant=attack,
             rounds=10,
             values=manifest.get("values", {}),
         )
-        for split in DEALT
         for attack in (NONE, *ATTACKS)
         for rule, manifest in RULES.items()
     ]
 
 
-def _row(rule: str, split: str, results: dict[str, list[Result]]) -> dict[str, str]:
+def _row(rule: str, results: dict[str, list[Result]]) -> dict[str, str]:
     cells = {
-        attack or "none": finals(results[_name(rule, attack, split)], "accuracy", scale=100)
+        attack or "none": finals(results[_name(rule, attack)], "accuracy", scale=100)
         for attack in (NONE, *ATTACKS)
     }
     return {"rule": rule, **cells}
 
 
-def _name(rule: str, attack: str, split: str) -> str:
-    return f"{rule} | {attack or 'none'} | {split}"
+def _name(rule: str, attack: str) -> str:
+    return f"{rule} | {attack or 'none'}"
 
 
 def _moved(model: Arrays, difference: Arrays) -> dict[str, Array]:
