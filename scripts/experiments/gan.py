@@ -10,7 +10,6 @@ seen as many examples as they have. The samples of the first seed's runs are lef
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from gans import (
     quality_cells,
     ratio_cell,
     rounds,
-    steps,
 )
 from harness import Experiment, Result, Setting
 from PIL import Image, ImageDraw
@@ -71,16 +69,7 @@ def settings(options: Options) -> list[Setting]:
         for way, fields in WAYS.items()
         for name, rule in SPLITS.items()
     ]
-    return [central, *split, often(options)]
-
-
-def often(options: Options) -> Setting:
-    """Both networks shared, and averaged twice as often: as many steps, in twice as many rounds."""
-    twice, half = 2 * rounds(options), steps(options) // 2
-    fields: dict[str, Any] = {"partition": SPLITS["Dirichlet(0.5)"], "members": MEMBERS}
-    setting = gan(options, "both shared, twice the rounds, Dirichlet(0.5)", **fields)
-    strategy = {"preset": "fedavg", "work": {"steps": half}}
-    return replace(setting, strategy=strategy, rounds=twice, every=twice)
+    return [central, *split]
 
 
 def table(options: Options, results: Mapping[str, list[Result]]) -> list[dict[str, str]]:
