@@ -69,7 +69,7 @@ SPARING: Mapping[str, Mapping[str, Any]] = {
     "CMFL, 0.8": _relevance("0.8"),
     "CMFL, 0.8 / sqrt(t)": _relevance("0.8", decay="sqrt"),
     "CMFL, 0.6": _relevance("0.6"),
-    "CMFL, 0.55": _relevance("0.55"),
+    "CMFL, 0.5": _relevance("0.5"),
     "LoAdaBoost": {"work": {"until": "median_loss"}},
 }
 """Members that send less often, and members that train as much as they need: `strategy` of a manifest."""
