@@ -70,6 +70,7 @@ def test_learning_knows_no_chain(path: Path) -> None:
     assert "chain" not in tops(path)
 
 
+@pytest.mark.slow
 def test_the_audit_needs_no_torch() -> None:
     program = (
         "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None; "

@@ -152,6 +152,7 @@ SCHEMA = {WEIGHT: Spec((5, 7), np.dtype(np.float32)), "bias": Spec((3,), np.dtyp
 @pytest.mark.parametrize("chain", CHAINS)
 @given(data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@pytest.mark.slow
 def test_any_changed_bytes_are_bad_data_or_an_update_of_the_schema(chain: str, data: Any) -> None:
     """The whole way that an update takes, on bytes that were flipped, cut or drawn out anywhere."""
     manifest = manifest_of(chain)

@@ -486,6 +486,7 @@ def devnet_process(database: Path) -> Iterator[tuple[Client, subprocess.Popen[st
 
 
 class TestDurability:
+    @pytest.mark.slow
     def test_what_was_answered_before_a_kill_is_there_after_it(self, tmp_path: Path) -> None:
         with devnet_process(tmp_path / "chain.db") as (client, process):
             sent = [client.send(log_code(TOPIC_A)) for _ in range(5)]
@@ -512,6 +513,7 @@ class TestDurability:
         serve(tmp_path / "chain.db", port=0, on_ready=terminate)
         Database(tmp_path / "chain.db").close()  # it let go of the file
 
+    @pytest.mark.slow
     def test_a_kill_in_the_middle_of_the_work_loses_nothing_that_was_answered(
         self, tmp_path: Path
     ) -> None:

@@ -21,6 +21,7 @@ def simulated(manifest: Manifest, cohort_seeds: list[bytes] | None = None) -> li
 
 
 @pytest.mark.parametrize("share", [["generator.*"], ["*"]], ids=["generator", "both"])
+@pytest.mark.slow
 def test_the_chain_changes_no_bit(start: Callable[[Manifest], Running], share: list[str]) -> None:
     manifest = tiny_manifest(strategy={"share": share, "work": {"steps": 2}})
     running = start(manifest)
@@ -51,6 +52,7 @@ def test_a_simulation_repeats_itself() -> None:
     assert [one.aggregated.digest for one in first] == [one.aggregated.digest for one in second]
 
 
+@pytest.mark.slow
 def test_training_moves_every_shared_tensor(start: Callable[[Manifest], Running]) -> None:
     running = start(tiny_manifest())
     final = decode_model(running.store.get(running.run(), 1 << 24))

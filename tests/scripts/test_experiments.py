@@ -73,6 +73,7 @@ def unwanted(setting: Setting, index: int, learner: Learner) -> Learner:
     raise AssertionError("this was to be read, not run")
 
 
+@pytest.mark.slow
 def test_a_run_trains_counts_and_measures() -> None:
     result = run_one(TINY, 1, classified, plain)
     assert result.steps == [4]  # two members, two steps each

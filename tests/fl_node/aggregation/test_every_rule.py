@@ -91,6 +91,7 @@ def test_the_bytes_are_the_golden_ones(knobs):
     assert golden_digest(knobs) == GOLDEN[knobs.kind]
 
 
+@pytest.mark.slow
 def test_the_processor_changes_no_byte():
     """Without its vector extensions numpy runs other code: other loops, and above all another sort."""
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])

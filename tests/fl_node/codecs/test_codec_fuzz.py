@@ -16,6 +16,8 @@ from fl_node.codecs.top_k import TopK
 from fl_node.errors import BlobMalformed
 from fl_node.tensors import Spec, decode_tensors, encode_tensors, schema_of
 
+pytestmark = pytest.mark.slow
+
 
 def read(stages, sent, schema, seed):
     """The reader, of which nothing else may come."""
