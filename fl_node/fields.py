@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 if TYPE_CHECKING:
-    from fl_node.manifest import Manifest
+    from fl_node.manifest.manifest import Manifest
 
 
 def _as_decimal(value: object) -> object:

@@ -1,7 +1,7 @@
 """What the node asks of whatever learns: train a received model for so many steps, and say how good a model is.
 
 The torch world in `fl_node.learning` implements it. Nothing outside knows which learner runs. The algorithms of
-federated training (`fl_node.training`) are written against this page: each of them sets some fields of an assignment.
+federated training (`fl_node.strategy.train`) are written against this page: each sets some fields of an assignment.
 """
 
 from __future__ import annotations

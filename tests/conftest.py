@@ -10,10 +10,10 @@ import pytest
 from doubles import Clock, Federation, small_genesis, small_manifest
 
 from chain.memory_ledger import MemoryLedger
-from fl_node.global_state import first_state
-from fl_node.manifest import Manifest
-from fl_node.opening import open_task
-from fl_node.store import open_store
+from fl_node.blobs.global_state import first_state
+from fl_node.blobs.store import open_store
+from fl_node.manifest.manifest import Manifest
+from fl_node.member.opening import open_task
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,11 +11,11 @@ import numpy as np
 from chain.memory_ledger import MemoryLedger
 from chain.types import Address
 from fl_node.arrays import Arrays
+from fl_node.blobs.store import Store
 from fl_node.learner import Assignment, Progress, Trained, no_progress
-from fl_node.manifest import Manifest, build_manifest
-from fl_node.participant import Participant
-from fl_node.state import Membership, NodeState
-from fl_node.store import Store
+from fl_node.manifest.manifest import Manifest, build_manifest
+from fl_node.member.participant import Participant
+from fl_node.member.state import Membership, NodeState
 
 MEMBERS = tuple(Address(f"0x{number:040x}") for number in (0x11, 0x22, 0x33))
 

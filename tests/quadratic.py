@@ -14,9 +14,9 @@ import numpy as np
 
 from fl_node.arrays import Array, Arrays
 from fl_node.fields import Choice
+from fl_node.history.past import Past
 from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
-from fl_node.past import Past
-from fl_node.training import TRAIN, Context
+from fl_node.strategy.train import TRAIN, Context
 
 
 def point(*coordinates: float) -> dict[str, Array]:

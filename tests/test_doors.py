@@ -74,6 +74,6 @@ def test_learning_knows_no_chain(path: Path) -> None:
 def test_the_audit_needs_no_torch() -> None:
     program = (
         "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None; "
-        "import fl_node.audit, fl_node.participant, fl_node.simulation, fl_node.cli"
+        "import fl_node.audit, fl_node.member.participant, fl_node.member.simulation, fl_node.cli"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)

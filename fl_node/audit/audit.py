@@ -11,11 +11,11 @@ from fl_node.audit.findings import Findings
 from fl_node.audit.ledger_steps import a1_contract, a2_log_complete, a3_rules_obeyed, a8_parents
 from fl_node.audit.report import AuditedRound, AuditedUpdate, AuditReport, weighted_loss
 from fl_node.audit.store_steps import a4_agreement, a5_to_a7_round
+from fl_node.blobs.store import Store
 from fl_node.errors import AuditImpossible
-from fl_node.manifest import Manifest
-from fl_node.record import RecordedRound, chosen, final_rounds, members_of
-from fl_node.round import Aggregated
-from fl_node.store import Store
+from fl_node.history.record import RecordedRound, chosen, final_rounds, members_of
+from fl_node.manifest.manifest import Manifest
+from fl_node.round.aggregate import Aggregated
 
 SETTLING_READS = 10
 """Times that state and log are read until they fit together, when the task is still running."""

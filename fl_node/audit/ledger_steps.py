@@ -9,7 +9,7 @@ from chain.ledger import Ledger
 from chain.types import Entry, TaskState
 from fl_node.audit.findings import Findings
 from fl_node.audit.replay import head_of, replay
-from fl_node.record import RecordedRound
+from fl_node.history.record import RecordedRound
 
 
 def a1_contract(findings: Findings, connect: Callable[[], Ledger]) -> Ledger | None:

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from chain.types import Address, TaskState
-from fl_node.agreement import check_agreement
 from fl_node.arrays import Arrays
 from fl_node.audit.findings import Findings
-from fl_node.encoding import decode_model, digest_of, encode_model
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.model import Model, decode_model, encode_model, load_model
+from fl_node.blobs.store import Store
+from fl_node.blobs.tensors import schema_of, size_of
 from fl_node.errors import BadData, BlobMissing, BlobOversized, BlobTampered, ManifestInvalid
-from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
-from fl_node.record import RecordedRound, chosen
-from fl_node.round import Aggregated, Model, aggregate_round, load_model
-from fl_node.store import Store
-from fl_node.tensors import schema_of, size_of
+from fl_node.history.record import RecordedRound, chosen
+from fl_node.manifest.agreement import check_agreement
+from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from fl_node.round.aggregate import Aggregated, aggregate_round
 
 
 @dataclass(frozen=True, slots=True)

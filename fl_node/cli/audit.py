@@ -14,10 +14,10 @@ from rich.progress import Progress
 from chain.deploy import read_deployment
 from fl_node.audit import audit as replay_history
 from fl_node.audit.report import AuditReport
+from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
 from fl_node.cli.tables import print_audit, rounds_table
 from fl_node.cli.workspace import Workspace, read_reported
-from fl_node.store import open_store
 
 WITH_FINDINGS = 1
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
 from fl_node.cli.evaluation import Evaluation, Measured, table_of, write_files
 from fl_node.cli.extractors import (
@@ -23,8 +24,7 @@ from fl_node.cli.extractors import (
 from fl_node.cli.subjects import Subjects, subjects_in_files, subjects_of_task
 from fl_node.cli.workspace import Workspace
 from fl_node.errors import Misuse
-from fl_node.manifest import Manifest
-from fl_node.store import open_store
+from fl_node.manifest.manifest import Manifest
 
 if TYPE_CHECKING:
     from fl_node.learning import ClassifierJudge, Extractor, GanJudge, Images

@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fl_node.arrays import Arrays
+from fl_node.blobs.model import decode_model, encode_model
+from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
-from fl_node.encoding import decode_model, encode_model
 from fl_node.errors import BlobMalformed, DataUnusable, Misuse
-from fl_node.learners import GanLearner
-from fl_node.manifest import Manifest, read_manifest
-from fl_node.store import open_store
+from fl_node.manifest.learners import GanLearner
+from fl_node.manifest.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
     from fl_node.learning import ClassifierOptions, Extractor, Images

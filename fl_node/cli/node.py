@@ -14,12 +14,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from chain.deploy import read_deployment
 from chain.types import Receipt
+from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
 from fl_node.cli.tables import short
 from fl_node.errors import Misuse
-from fl_node.participant import Action, Participant, Step, take_part
-from fl_node.state import Membership, NodeState
-from fl_node.store import open_store
+from fl_node.member.participant import Action, Participant, Step, take_part
+from fl_node.member.state import Membership, NodeState
 
 StateFolder = Annotated[
     Path,

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from chain.types import Address
+from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
 from fl_node.cli.tables import short
 from fl_node.learner import Progress as StepProgress
-from fl_node.manifest import read_manifest
-from fl_node.simulation import simulate as run_rounds
-from fl_node.store import open_store
+from fl_node.manifest.manifest import read_manifest
+from fl_node.member.simulation import simulate as run_rounds
 
 
 def simulate(

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from chain.types import Entry
 from fl_node.arrays import Arrays
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.global_state import model_of
+from fl_node.blobs.model import decode_model, load_model
+from fl_node.blobs.store import Store
 from fl_node.cli import wiring
-from fl_node.encoding import decode_model, digest_of
 from fl_node.errors import BadData, Misuse
-from fl_node.global_state import model_of
-from fl_node.manifest import Manifest, read_manifest
-from fl_node.past import mean_losses
-from fl_node.record import final_rounds, members_of, past_of
-from fl_node.round import load_model
-from fl_node.store import Store
+from fl_node.history.past import mean_losses
+from fl_node.history.record import final_rounds, members_of, past_of
+from fl_node.manifest.manifest import Manifest, read_manifest
 
 MILLION = 1e6
 

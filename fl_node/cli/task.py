@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 from chain.deploy import read_deployment
+from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
-from fl_node.manifest import read_manifest
-from fl_node.opening import open_task as put_on_chain
-from fl_node.store import open_store
+from fl_node.manifest.manifest import read_manifest
+from fl_node.member.opening import open_task as put_on_chain
 
 task_app = typer.Typer(help="Open tasks.", no_args_is_help=True)
 

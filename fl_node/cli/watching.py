@@ -15,7 +15,7 @@ from chain.ledger import Ledger
 from chain.types import Phase
 from fl_node.cli.processes import POLL_SECONDS, DemoFailed, Node
 from fl_node.cli.tables import short
-from fl_node.manifest import Manifest
+from fl_node.manifest.manifest import Manifest
 
 
 def watch(

@@ -15,16 +15,16 @@ from chain.deploy import Deployment, read_deployment
 from chain.ledger import Ledger
 from chain.types import Address
 from chain.web3_ledger import Web3Ledger
-from fl_node import record
-from fl_node.agreement import check_agreement
-from fl_node.encoding import digest_of, encode_model
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.global_state import first_state
+from fl_node.blobs.model import encode_model, load_model
+from fl_node.blobs.store import Store
 from fl_node.errors import BadData, Misuse
-from fl_node.global_state import first_state
-from fl_node.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
-from fl_node.round import load_model
+from fl_node.history import record
+from fl_node.manifest.agreement import check_agreement
+from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from fl_node.seeds import derive_seed
-from fl_node.store import Store
-from fl_node.training import EdgeLearner
+from fl_node.strategy.train import EdgeLearner
 
 if TYPE_CHECKING:
     from fl_node.arrays import Arrays

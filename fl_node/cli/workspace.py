@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fl_node.audit.report import AuditedRound
-from fl_node.canonical import parse_json
+from fl_node.blobs.canonical import parse_json
 from fl_node.errors import Misuse
 
 

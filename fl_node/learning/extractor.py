@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fl_node.arrays import Array, Arrays
+from fl_node.blobs.tensors import encode_tensors
 from fl_node.learner import Progress, no_progress
 from fl_node.learning.classifier import CLASSIFIER
 from fl_node.learning.classifier.evaluation import features
@@ -25,7 +26,6 @@ from fl_node.learning.options import ClassifierOptions
 from fl_node.learning.steps import to_device, to_pictures
 from fl_node.learning.tensors import fill_module, module_arrays, module_tensors
 from fl_node.seeds import derive_seed
-from fl_node.tensors import encode_tensors
 
 BATCH = 1024
 """Pictures that go through an extractor at a time."""

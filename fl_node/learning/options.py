@@ -9,7 +9,7 @@ from fl_node.arrays import Arrays
 
 if TYPE_CHECKING:
     # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
-    from fl_node.manifest import Manifest
+    from fl_node.manifest.manifest import Manifest
 
 Loss = Literal["bce", "hinge", "relativistic"]
 Norm = Literal["batch", "group", "none"]
@@ -18,7 +18,7 @@ Network = Literal["cnn", "resnet18"]
 
 @dataclass(frozen=True, slots=True)
 class ClassifierOptions:
-    """One classifier and how a member trains it. Ranges and meanings: `fl_node.manifest` and its sections."""
+    """One classifier and how a member trains it. Ranges and meanings: `fl_node.manifest.manifest` and its sections."""
 
     channels: int = 1
     size: int = 32

@@ -27,19 +27,13 @@ from workload import dcgan_sized
 
 from chain.accounts import to_address
 from chain.types import Reveal, UpdateRevealed
-from fl_node.aggregation import COMBINE, WeightedMean, weighted_mean
-from fl_node.encoding import (
-    Update,
-    UpdateHeader,
-    decode_update,
-    encode_model,
-    encode_update,
-    encoding_seed,
-)
-from fl_node.global_state import first_state
-from fl_node.manifest import build_manifest
-from fl_node.round import aggregate_round, load_model
-from fl_node.store import open_store
+from fl_node.blobs.encoding import Update, UpdateHeader, decode_update, encode_update, encoding_seed
+from fl_node.blobs.global_state import first_state
+from fl_node.blobs.model import encode_model, load_model
+from fl_node.blobs.store import open_store
+from fl_node.manifest.manifest import build_manifest
+from fl_node.round.aggregate import aggregate_round
+from fl_node.strategy.combine import COMBINE, WeightedMean, weighted_mean
 
 UPDATES = 10
 STORED_UPDATES = 50

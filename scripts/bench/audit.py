@@ -24,11 +24,11 @@ from workload import RestingLearner, dcgan_sized
 from chain.accounts import to_address
 from chain.memory_ledger import MemoryLedger
 from fl_node.audit import AuditReport, audit
-from fl_node.manifest import build_manifest
-from fl_node.opening import open_task
-from fl_node.participant import Action, Participant
-from fl_node.state import Membership, NodeState
-from fl_node.store import Store, open_store
+from fl_node.blobs.store import Store, open_store
+from fl_node.manifest.manifest import build_manifest
+from fl_node.member.opening import open_task
+from fl_node.member.participant import Action, Participant
+from fl_node.member.state import Membership, NodeState
 
 
 def main() -> None:

@@ -21,15 +21,15 @@ from rich.table import Table
 from workload import dcgan_sized
 
 from fl_node.arrays import Arrays
-from fl_node.codecs import decode_arrays, encode_arrays, encoded_schema
-from fl_node.codecs.esgd import Esgd
-from fl_node.codecs.low_rank import LowRank
-from fl_node.codecs.quantise import Quantise
-from fl_node.codecs.rotate import Rotate
-from fl_node.codecs.subsample import Subsample
-from fl_node.codecs.top_k import TopK
+from fl_node.blobs.tensors import schema_of, size_of
 from fl_node.fields import Choice
-from fl_node.tensors import schema_of, size_of
+from fl_node.strategy.encode import decode_arrays, encode_arrays, encoded_schema
+from fl_node.strategy.encode.esgd import Esgd
+from fl_node.strategy.encode.low_rank import LowRank
+from fl_node.strategy.encode.quantise import Quantise
+from fl_node.strategy.encode.rotate import Rotate
+from fl_node.strategy.encode.subsample import Subsample
+from fl_node.strategy.encode.top_k import TopK
 
 SEED = 1
 CHAINS: dict[str, Sequence[Choice]] = {

@@ -26,11 +26,11 @@ from workload import RestingLearner, dcgan_sized
 from chain.accounts import Signer, address_of, dev_accounts
 from chain.deploy import Deployment, deploy
 from chain.web3_ledger import Web3Ledger
-from fl_node.manifest import Manifest, build_manifest
-from fl_node.opening import open_task
-from fl_node.participant import Participant, Step, take_part
-from fl_node.state import Membership, NodeState
-from fl_node.store import open_store
+from fl_node.blobs.store import open_store
+from fl_node.manifest.manifest import Manifest, build_manifest
+from fl_node.member.opening import open_task
+from fl_node.member.participant import Participant, Step, take_part
+from fl_node.member.state import Membership, NodeState
 
 POLL_SECONDS = 0.05
 

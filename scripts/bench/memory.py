@@ -22,12 +22,12 @@ from workload import RestingLearner, dcgan_sized
 
 from chain.accounts import to_address
 from chain.memory_ledger import MemoryLedger
-from fl_node.global_state import first_state
-from fl_node.manifest import Manifest, build_manifest
-from fl_node.opening import open_task
-from fl_node.participant import Action, Participant
-from fl_node.state import Membership, NodeState
-from fl_node.store import open_store
+from fl_node.blobs.global_state import first_state
+from fl_node.blobs.store import open_store
+from fl_node.manifest.manifest import Manifest, build_manifest
+from fl_node.member.opening import open_task
+from fl_node.member.participant import Action, Participant
+from fl_node.member.state import Membership, NodeState
 
 MEMBERS = [to_address(f"0x{number:040x}") for number in (1, 2, 3)]
 SETTINGS = {

@@ -19,7 +19,7 @@ from harness import Experiment, Result, Setting
 from reporting import Options, finals, markdown, read_options, results_of
 
 from fl_node.arrays import Array, Arrays
-from fl_node.encoding import difference
+from fl_node.blobs.encoding import difference
 from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
 
 BAD = (3, 7)

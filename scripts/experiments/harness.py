@@ -22,16 +22,16 @@ from rich.console import Console
 from chain.accounts import to_address
 from chain.types import Address
 from fl_node.arrays import Arrays
+from fl_node.blobs.global_state import model_of
+from fl_node.blobs.model import decode_model, encode_model
 from fl_node.cli import wiring
-from fl_node.encoding import decode_model, encode_model
 from fl_node.errors import TrainingDiverged
-from fl_node.global_state import model_of
 from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
 from fl_node.learning.data import Images
 from fl_node.learning.options import learning_options
-from fl_node.manifest import Manifest, build_manifest
+from fl_node.manifest.manifest import Manifest, build_manifest
+from fl_node.member.simulation import SimulatedRound, simulate
 from fl_node.seeds import derive_seed
-from fl_node.simulation import SimulatedRound, simulate
 
 
 @dataclass(frozen=True, slots=True)

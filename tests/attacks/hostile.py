@@ -15,8 +15,10 @@ from chain.types import Address, Event, Phase, Reveal, RoundFinalised, TaskState
 from chain.web3_ledger import Web3Ledger
 from fl_node.audit import AuditReport, audit
 from fl_node.audit.report import AuditedUpdate
-from fl_node.encoding import UpdateHeader, decode_model, digest_of, encoding_seed
-from fl_node.participant import Action
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.encoding import UpdateHeader, encoding_seed
+from fl_node.blobs.model import decode_model
+from fl_node.member.participant import Action
 
 # ------------------------------------------------------------------------------------ on the contract
 

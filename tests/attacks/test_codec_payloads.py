@@ -21,12 +21,12 @@ from hostile import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fl_node.codecs import decode_arrays, encode_arrays, encoded_schema
-from fl_node.encoding import UpdateHeader, decode_update, encode_update
+from fl_node.blobs.encoding import UpdateHeader, decode_update, encode_update
+from fl_node.blobs.tensors import Spec
 from fl_node.errors import BadData
-from fl_node.manifest import Manifest
-from fl_node.tensors import Spec
-from fl_node.validity import verify_update
+from fl_node.manifest.manifest import Manifest
+from fl_node.round.validity import verify_update
+from fl_node.strategy.encode import decode_arrays, encode_arrays, encoded_schema
 
 Encoded = dict[str, np.ndarray[Any, Any]]
 

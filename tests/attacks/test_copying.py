@@ -23,8 +23,9 @@ from hostile import (
 
 from chain.errors import CommitmentMismatch, NotEligible, PhaseMismatch
 from chain.types import Phase
-from fl_node.encoding import decode_update, digest_of, encode_update
-from fl_node.participant import Action
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.encoding import decode_update, encode_update
+from fl_node.member.participant import Action
 
 
 def stolen(federation: Federation) -> bytes:

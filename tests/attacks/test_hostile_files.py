@@ -30,12 +30,14 @@ from hostile import (
     verdict_on_attacker,
 )
 
-from fl_node.encoding import digest_of, encode_update
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.encoding import encode_update
+from fl_node.blobs.model import load_model
+from fl_node.blobs.store import key_of, open_store
 from fl_node.errors import BlobMissing
-from fl_node.participant import Action
-from fl_node.record import attempts_of_current_round
-from fl_node.round import aggregate_round, load_model
-from fl_node.store import key_of, open_store
+from fl_node.history.record import attempts_of_current_round
+from fl_node.member.participant import Action
+from fl_node.round.aggregate import aggregate_round
 
 
 class Trap:

@@ -25,11 +25,13 @@ from hostile import (
 from chain.errors import HistoryInvalid
 from chain.types import Entry, Phase, RoundOpened, UpdateRevealed
 from fl_node.audit import audit
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.encoding import encode_update
+from fl_node.blobs.model import encode_model
+from fl_node.blobs.store import key_of
 from fl_node.cli.wiring import load_manifest
-from fl_node.encoding import digest_of, encode_model, encode_update
 from fl_node.errors import BadData, Misuse
-from fl_node.participant import Action
-from fl_node.store import key_of
+from fl_node.member.participant import Action
 
 
 class LyingNode:

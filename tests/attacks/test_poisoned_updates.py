@@ -20,9 +20,9 @@ from hostile import (
 from rich.console import Console
 
 from chain.types import Address
+from fl_node.blobs.encoding import encode_update
+from fl_node.blobs.tensors import encode_tensors
 from fl_node.cli.tables import print_audit, rounds_table
-from fl_node.encoding import encode_update
-from fl_node.tensors import encode_tensors
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 

@@ -17,13 +17,13 @@ from chain.deploy import deploy, read_deployment, write_deployment
 from chain.types import Address, UpdateRevealed
 from chain.web3_ledger import Web3Ledger
 from fl_node.arrays import Arrays
+from fl_node.blobs.store import open_store
 from fl_node.cli import wiring
 from fl_node.cli.app import app, run
 from fl_node.cli.workspace import Workspace
-from fl_node.opening import open_task
-from fl_node.participant import Action, Participant
-from fl_node.state import Membership, NodeState
-from fl_node.store import open_store
+from fl_node.member.opening import open_task
+from fl_node.member.participant import Action, Participant
+from fl_node.member.state import Membership, NodeState
 
 SEED = 21
 MEMBERS: list[Signer] = sorted(

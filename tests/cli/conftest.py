@@ -20,10 +20,10 @@ from doubles import small_genesis, small_manifest
 
 from chain.accounts import address_of
 from chain.devnet import devnet_in_thread
+from fl_node.blobs.store import open_store
 from fl_node.cli import wiring
 from fl_node.cli.workspace import Workspace
-from fl_node.opening import open_task
-from fl_node.store import open_store
+from fl_node.member.opening import open_task
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import pytest
 from commanding import MANIFEST, MEMBERS, Ganchor, Live, key_of
 
 from chain.accounts import address_of
-from fl_node.manifest import build_manifest
-from fl_node.store import open_store
+from fl_node.blobs.store import open_store
+from fl_node.manifest.manifest import build_manifest
 
 HEX = re.compile(r"[0-9a-f]{64}")
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from commanding import Ganchor, Live
 
+from fl_node.blobs.store import key_of, open_store
 from fl_node.cli.workspace import Workspace, report_rounds
-from fl_node.store import key_of, open_store
 
 
 def tamper(place: Workspace, digest: bytes) -> None:

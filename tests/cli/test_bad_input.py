@@ -24,7 +24,7 @@ from chain.accounts import address_of, create_keystore
 from chain.connection import connect
 from chain.transactions import send
 from fl_node.cli.workspace import Workspace
-from fl_node.state import Membership, NodeState
+from fl_node.member.state import Membership, NodeState
 
 Monkey = pytest.MonkeyPatch
 

@@ -14,13 +14,14 @@ from PIL import Image
 
 from chain.accounts import address_of
 from chain.devnet import devnet_in_thread
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.model import encode_model
 from fl_node.cli import wiring
 from fl_node.cli.subjects import chosen_rounds
 from fl_node.cli.workspace import Workspace
-from fl_node.encoding import digest_of, encode_model
 from fl_node.errors import Misuse
 from fl_node.learning import extractor as extractor_module
-from fl_node.manifest import Manifest, build_manifest
+from fl_node.manifest.manifest import Manifest, build_manifest
 
 GAN = {
     "latent": 4,
@@ -102,7 +103,7 @@ def written(folder: Path, text: str) -> Path:
 
 def model_file(folder: Path, text: str = GAN_TOML) -> list[object]:
     """A model at its genesis, as the options that name it."""
-    from fl_node.manifest import read_manifest
+    from fl_node.manifest.manifest import read_manifest
 
     path = written(folder, text)
     blob = encode_model(wiring.derive_genesis(read_manifest(path)))

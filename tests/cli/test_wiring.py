@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from doubles import small_manifest
 
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.model import encode_model
 from fl_node.cli.wiring import derive_genesis, verify_genesis
-from fl_node.encoding import digest_of, encode_model
 from fl_node.errors import ManifestInvalid, Misuse
-from fl_node.manifest import Manifest
+from fl_node.manifest.manifest import Manifest
 
 SMALL = {"latent": 4, "generator_width": 4, "discriminator_width": 4}
 

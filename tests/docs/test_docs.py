@@ -23,16 +23,17 @@ from chain.compile import load_artifact
 from chain.deploy import Deployment
 from chain.history import ARGUMENTS
 from chain.types import Terms
-from fl_node.aggregation import COMBINE
 from fl_node.audit import STEPS, AuditReport, Finding, Status
 from fl_node.audit.report import AuditedRound, AuditedUpdate
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.encoding import UpdateHeader, decode_update
+from fl_node.blobs.tensors import payload_of
 from fl_node.cli.app import app
 from fl_node.cli.workspace import report_rounds
-from fl_node.codecs import STAGES
-from fl_node.encoding import UpdateHeader, decode_update, digest_of
-from fl_node.tensors import payload_of
-from fl_node.training import TRAIN
-from fl_node.validity import norm
+from fl_node.round.validity import norm
+from fl_node.strategy.combine import COMBINE
+from fl_node.strategy.encode import STAGES
+from fl_node.strategy.train import TRAIN
 
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -163,8 +164,8 @@ def _first_cells(text: str, heading: str) -> list[str]:
 
 def _rules_in_code() -> Iterator[str]:
     """What `UpdateInvalid` is raised with; where that is a loop's variable, what the loop goes over."""
-    for name in ("validity", "round"):
-        tree = ast.parse((ROOT / f"fl_node/{name}.py").read_text())
+    for name in ("validity", "aggregate"):
+        tree = ast.parse((ROOT / f"fl_node/round/{name}.py").read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "UpdateInvalid":
                 if isinstance(node.args[0], ast.Constant):

@@ -17,16 +17,17 @@ from doubles import MEMBERS
 from pages import ALGORITHMS, MANIFEST, README, blocks, table
 from pydantic import BaseModel
 
-from fl_node.aggregation import COMBINE
-from fl_node.codecs import STAGES, encoded_schema
+from fl_node.blobs.global_state import update_schema
+from fl_node.blobs.tensors import Schema, Spec
 from fl_node.fields import Choice
-from fl_node.global_state import update_schema
-from fl_node.learners import LEARNERS
-from fl_node.manifest import Manifest, read_manifest
-from fl_node.relevance import SEND
-from fl_node.strategy import PRESETS, Strategy, expand_preset
-from fl_node.tensors import Schema, Spec
-from fl_node.training import TRAIN
+from fl_node.manifest.learners import LEARNERS
+from fl_node.manifest.manifest import Manifest, read_manifest
+from fl_node.strategy.combine import COMBINE
+from fl_node.strategy.encode import STAGES, encoded_schema
+from fl_node.strategy.presets import PRESETS, expand_preset
+from fl_node.strategy.send import SEND
+from fl_node.strategy.strategy import Strategy
+from fl_node.strategy.train import TRAIN
 
 
 def manifest_fields(

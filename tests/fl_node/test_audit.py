@@ -24,10 +24,10 @@ from chain.types import (
 from fl_node.arrays import Arrays
 from fl_node.audit import AuditReport, Status, audit
 from fl_node.audit.report import weighted_loss
-from fl_node.encoding import encode_model
+from fl_node.blobs.model import encode_model
+from fl_node.blobs.store import key_of
 from fl_node.errors import AuditImpossible, ManifestInvalid
-from fl_node.manifest import Manifest
-from fl_node.store import key_of
+from fl_node.manifest.manifest import Manifest
 
 
 def audit_of(federation: Federation, ledger: Any = None, **options: Any) -> AuditReport:

@@ -14,24 +14,23 @@ import numpy as np
 import pytest
 
 from chain.types import Address
-from fl_node.aggregation import COMBINE
 from fl_node.arrays import Arrays
-from fl_node.codecs import STAGES, decode_arrays, encode_arrays
-from fl_node.encoding import (
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.encoding import (
     Update,
     UpdateHeader,
-    decode_model,
     decode_update,
     difference_schema,
-    digest_of,
-    encode_model,
     encode_update,
     encoding_seed,
 )
+from fl_node.blobs.global_state import first_state
+from fl_node.blobs.model import decode_model, encode_model
+from fl_node.blobs.tensors import schema_of
 from fl_node.fields import Choice
-from fl_node.global_state import first_state
-from fl_node.manifest import build_manifest, parse_manifest
-from fl_node.tensors import schema_of
+from fl_node.manifest.manifest import build_manifest, parse_manifest
+from fl_node.strategy.combine import COMBINE
+from fl_node.strategy.encode import STAGES, decode_arrays, encode_arrays
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 DIGESTS = VECTORS / "digests.json"

@@ -11,10 +11,10 @@ from running import Running, signers
 from chain.accounts import address_of
 from chain.deploy import deploy
 from chain.devnet import devnet_in_thread
+from fl_node.blobs.store import open_store
 from fl_node.cli.wiring import connect, derive_genesis
-from fl_node.manifest import Manifest
-from fl_node.opening import open_task
-from fl_node.store import open_store
+from fl_node.manifest.manifest import Manifest
+from fl_node.member.opening import open_task
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from chain.accounts import Signer, address_of, dev_accounts
 from chain.deploy import Deployment
 from chain.types import Address
 from chain.web3_ledger import Web3Ledger
+from fl_node.blobs.store import Store
 from fl_node.cli.wiring import Part, connect, load_data, make_learner, part_of
 from fl_node.learner import Learner
 from fl_node.learning import Images
-from fl_node.manifest import Manifest, build_manifest
-from fl_node.participant import Action, Participant
-from fl_node.state import Membership, NodeState
-from fl_node.store import Store
+from fl_node.manifest.manifest import Manifest, build_manifest
+from fl_node.member.participant import Action, Participant
+from fl_node.member.state import Membership, NodeState
 
 PARTITION = "dirichlet:0.5"
 

@@ -10,11 +10,11 @@ from running import Running, learner_of, tiny_manifest
 
 from chain.types import RoundFinalised, RoundSkipped, UpdateRevealed
 from fl_node.audit import AuditReport, audit
+from fl_node.blobs.store import key_of
 from fl_node.cli.wiring import derive_genesis
-from fl_node.manifest import Manifest
-from fl_node.simulation import simulate
-from fl_node.store import key_of
-from fl_node.strategy import PRESETS
+from fl_node.manifest.manifest import Manifest
+from fl_node.member.simulation import simulate
+from fl_node.strategy.presets import PRESETS
 
 CLASSIFIER = {"kind": "classifier", "width": 4, "batch": 16}
 GAN = {"generator_width": 4, "discriminator_width": 4, "latent": 8, "batch": 8}

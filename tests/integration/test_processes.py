@@ -21,10 +21,10 @@ from test_same_bytes import simulated
 from chain.accounts import address_of
 from chain.deploy import Deployment, deploy, write_deployment
 from chain.types import Phase
+from fl_node.blobs.store import open_store
 from fl_node.cli.wiring import connect, derive_genesis
-from fl_node.manifest import Manifest
-from fl_node.opening import open_task
-from fl_node.store import open_store
+from fl_node.manifest.manifest import Manifest
+from fl_node.member.opening import open_task
 
 pytestmark = pytest.mark.slow
 GANCHOR = [sys.executable, "-m", "fl_node.cli"]

@@ -9,10 +9,10 @@ import pytest
 from running import Running, learner_of, tiny_manifest
 
 from chain.types import RoundFinalised, RoundOpened
+from fl_node.blobs.model import decode_model
 from fl_node.cli.wiring import derive_genesis
-from fl_node.encoding import decode_model
-from fl_node.manifest import Manifest
-from fl_node.simulation import SimulatedRound, simulate
+from fl_node.manifest.manifest import Manifest
+from fl_node.member.simulation import SimulatedRound, simulate
 
 
 def simulated(manifest: Manifest, cohort_seeds: list[bytes] | None = None) -> list[SimulatedRound]:

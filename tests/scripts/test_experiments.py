@@ -25,11 +25,12 @@ from harness import (
 from reporting import Options, finals, markdown, mean_and_spread
 
 from fl_node.arrays import Arrays
+from fl_node.blobs.encoding import difference
+from fl_node.blobs.model import encode_model
 from fl_node.cli import wiring
-from fl_node.encoding import difference, encode_model
 from fl_node.errors import TrainingDiverged
 from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
-from fl_node.simulation import simulate
+from fl_node.member.simulation import simulate
 
 TINY = Setting(
     "tiny",

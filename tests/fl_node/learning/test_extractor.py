@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from fl_node.encoding import decode_model, encode_model
+from fl_node.blobs.model import decode_model, encode_model
 from fl_node.errors import DataUnusable, Misuse
 from fl_node.learning import ClassifierOptions, Images, features, load_images, load_test_images
 from fl_node.learning import extractor as extractor_module

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from fl_node.blobs.tensors import decode_tensors, encode_tensors
 from fl_node.errors import DataUnusable, DeviceUnusable, ManifestInvalid, Misuse, TrainingDiverged
 from fl_node.learner import Assignment
 from fl_node.learning import GanOptions, Images, genesis, make_learner, shared_part
 from fl_node.learning.data import split_held_out
-from fl_node.tensors import decode_tensors, encode_tensors
 
 OPTIONS = GanOptions(latent=8, generator_width=4, discriminator_width=4, batch=8)
 SEED = 11

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fl_node.learning import ClassifierOptions, GanOptions, learning_options
-from fl_node.manifest import build_manifest
+from fl_node.manifest.manifest import build_manifest
 
 ROOT = Path(__file__).resolve().parents[3]
 

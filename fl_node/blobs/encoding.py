@@ -1,0 +1,170 @@
+"""Model blobs and update blobs (docs/protocol.md, "Encodings"): what the members exchange.
+
+Both are safetensors files that any tool opens, named by their plain sha256. An update says in its
+one metadata value which task, round, client and parent it belongs to, so that it cannot pass for
+another's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chain.types import Address
+from fl_node.arrays import Array, Arrays
+from fl_node.blobs.canonical import canonical_json, parse_json
+from fl_node.blobs.digest import Blob
+from fl_node.blobs.tensors import Schema, Spec, decode_tensors, encode_tensors, schema_of, size_of
+from fl_node.errors import BlobMalformed, Misuse
+from fl_node.seeds import derive_seed
+
+UPDATE_FORMAT = 2
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateHeader:
+    """What an update says of itself, and the chain of it.
+
+    Attributes:
+        task: The task's number on chain.
+        round: The task's round.
+        client: Who made it.
+        parent_digest: sha256 of the model it was trained from, 32 bytes.
+        num_examples: Examples trained on; its weight in the aggregate.
+        steps: Optimiser steps it took, > 0.
+        codec: By which codecs the difference travels, such as `float32` or `top_k+quantise`.
+        seed: What the codecs' random choices follow from, 0 to 2**63 - 1.
+    """
+
+    task: int
+    round: int
+    client: Address
+    parent_digest: bytes
+    num_examples: int
+    steps: int
+    codec: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedUpdate:
+    """An update as it travels: `arrays` is what the codecs made of the difference."""
+
+    header: UpdateHeader
+    arrays: Arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A decoded update.
+
+    `arrays` is the difference, trained model minus parent, in float32, and what travels beside it under a prefix.
+    """
+
+    header: UpdateHeader
+    arrays: Arrays
+
+
+def difference(trained: Arrays, parent: Arrays) -> dict[str, Array]:
+    """The content of an update: trained minus parent, rounded once to float32.
+
+    Raises:
+        Misuse: Names, shapes or dtypes of the two differ.
+    """
+    if schema_of(trained) != schema_of(parent):
+        raise Misuse("the trained model has other names, shapes or dtypes than its parent")
+    return {
+        name: np.asarray(np.subtract(trained[name], parent[name], dtype=np.float64), np.float32)
+        for name in parent
+    }
+
+
+def difference_schema(model: Schema) -> dict[str, Spec]:
+    """What differences between models of this schema look like: the same, in float32."""
+    return {name: Spec(spec.shape, np.dtype(np.float32)) for name, spec in model.items()}
+
+
+def encode_update(header: UpdateHeader, arrays: Arrays) -> bytes:
+    """Write an update's blob.
+
+    Args:
+        header: What it says of itself.
+        arrays: What the codecs made of the difference.
+
+    Raises:
+        Misuse: An array cannot be stored.
+    """
+    return encode_tensors(arrays, _note(header))
+
+
+def decode_update(blob: Blob) -> EncodedUpdate:
+    """Read an update's blob back; its arrays are read-only views of it, still encoded.
+
+    Raises:
+        BlobMalformed: Not what `encode_update` writes.
+    """
+    arrays, note = decode_tensors(blob)
+    if note is None:
+        raise BlobMalformed("an update blob has metadata, this one does not")
+    return EncodedUpdate(_parse_note(note), arrays)
+
+
+def encoding_seed(seed: int, round: int, client: Address) -> int:
+    """What the codecs' random choices in one update follow from, by the manifest's seed: nobody can choose it."""
+    return derive_seed(seed, "encode", round, client)
+
+
+def update_size(header: UpdateHeader, encoded: Schema) -> int:
+    """Bytes of the update blob with this header over encoded arrays of this schema.
+
+    What the chain does not tell of the header has an upper limit, so that no reader need accept more than a few bytes
+    too many.
+    """
+    return size_of(encoded, _note(header))
+
+
+def _note(header: UpdateHeader) -> str:
+    note = {
+        "format": UPDATE_FORMAT,
+        "task": header.task,
+        "round": header.round,
+        "client": header.client,
+        "parent": header.parent_digest.hex(),
+        "codec": header.codec,
+        "examples": header.num_examples,
+        "seed": header.seed,
+        "steps": header.steps,
+    }
+    return canonical_json(note).decode()
+
+
+def _parse_note(note: str) -> UpdateHeader:
+    try:
+        header = _header_from(parse_json(note))
+    except (ValueError, KeyError, TypeError):
+        raise BlobMalformed(f"not an update's metadata: {note[:200]!r}") from None
+    # Comparing the whole text also settles the format, and unknown and repeated keys.
+    if _note(header) != note:
+        raise BlobMalformed(f"the update's metadata is not in canonical form: {note[:200]!r}")
+    return header
+
+
+def _header_from(values: Any) -> UpdateHeader:
+    """Raises ValueError, KeyError or TypeError where a value is missing or of another kind."""
+    counts = [values[key] for key in ("task", "round", "examples", "steps", "seed")]
+    texts = [values[key] for key in ("client", "parent", "codec")]
+    if any(type(count) is not int or count < 0 for count in counts):
+        raise ValueError("counts are integers from 0")
+    client, parent, codec = texts
+    if not _ADDRESS.fullmatch(client) or not _DIGEST.fullmatch(parent) or type(codec) is not str:
+        raise ValueError("client is an address, parent a digest, codec a name")
+    task, round_, examples, steps, seed = counts
+    return UpdateHeader(
+        task, round_, Address(client), bytes.fromhex(parent), examples, steps, codec, seed
+    )

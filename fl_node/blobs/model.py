@@ -1,0 +1,50 @@
+"""Model blobs (docs/protocol.md, "Encodings"): the global state as one file, named by its plain sha256."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fl_node.arrays import Array, Arrays
+from fl_node.blobs.digest import Blob
+from fl_node.blobs.store import Store
+from fl_node.blobs.tensors import decode_tensors, encode_tensors
+from fl_node.errors import BlobMalformed
+
+
+def encode_model(arrays: Arrays) -> bytes:
+    """Encode a model, or a node's private state. See `encode_tensors` for what arrays may be.
+
+    Raises:
+        Misuse: An array cannot be stored.
+    """
+    return encode_tensors(arrays)
+
+
+def decode_model(blob: Blob) -> dict[str, Array]:
+    """Read a model back, as read-only views of `blob`.
+
+    Raises:
+        BlobMalformed: Not what `encode_model` writes.
+    """
+    arrays, note = decode_tensors(blob)
+    if note is not None:
+        raise BlobMalformed("a model blob has no metadata, this one does")
+    return arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model and its name: the global state's arrays, and the sha256 of their blob."""
+
+    digest: bytes
+    arrays: Arrays
+
+
+def load_model(store: Store, digest: bytes, max_bytes: int) -> Model:
+    """Read a model from the store.
+
+    Raises:
+        BadData: It is missing, longer than `max_bytes`, altered, or no model.
+        StoreUnusable: The store cannot be read.
+    """
+    return Model(digest, decode_model(store.get(digest, max_bytes)))

@@ -1,0 +1,1 @@
+"""The chain's log of a task, read as rounds."""

@@ -1,0 +1,137 @@
+"""A task's log of events, read as rounds. Pure functions over what the chain recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from chain.types import (
+    Address,
+    Entry,
+    RoundAborted,
+    RoundFinalised,
+    RoundOpened,
+    TaskOpened,
+    UpdateRevealed,
+)
+from fl_node.history.past import PastRound
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRound:
+    """One final round, as recorded.
+
+    Attributes:
+        opened: The opening of the attempt that became final.
+        reveals: That attempt's reveals, in the order of the log.
+        finalised: The result.
+        abandoned: Reveals of the attempts that were aborted before.
+        opened_at, finalised_at: Times of the first opening and of the result, in seconds since 1970.
+    """
+
+    opened: RoundOpened
+    reveals: tuple[UpdateRevealed, ...]
+    finalised: RoundFinalised
+    abandoned: tuple[UpdateRevealed, ...]
+    opened_at: int
+    finalised_at: int
+
+
+def final_rounds(entries: Iterable[Entry]) -> list[RecordedRound]:
+    """Read the final rounds out of a task's log.
+
+    Args:
+        entries: Oldest first. A log that breaks off, or that lacks openings, gives the rounds that are whole.
+    """
+    rounds: list[RecordedRound] = []
+    opened: Entry | None = None
+    opened_at = 0
+    reveals: list[UpdateRevealed] = []
+    abandoned: list[UpdateRevealed] = []
+    for entry in entries:
+        match entry.event:
+            case RoundOpened(attempt=attempt):
+                opened_at = entry.timestamp if attempt == 0 else opened_at
+                opened, reveals = entry, []
+            case UpdateRevealed() as revealed:
+                reveals.append(revealed)
+            case RoundAborted():
+                abandoned += reveals
+                reveals = []
+            case RoundFinalised() as finalised if opened and isinstance(opened.event, RoundOpened):
+                rounds.append(
+                    RecordedRound(
+                        opened.event,
+                        tuple(reveals),
+                        finalised,
+                        tuple(abandoned),
+                        opened_at,
+                        entry.timestamp,
+                    )
+                )
+                opened, reveals, abandoned = None, [], []
+    return rounds
+
+
+def past_round(
+    parent_digest: bytes, reveals: Iterable[UpdateRevealed], included: Sequence[Address]
+) -> PastRound:
+    """What a final round says to those who train after it."""
+    kept = [revealed for revealed in reveals if revealed.client in included]
+    kept.sort(key=lambda revealed: int(revealed.client, 16))
+    return PastRound(parent_digest, tuple(revealed.reveal for revealed in kept))
+
+
+def past_of(members: Sequence[Address], entries: Iterable[Entry]) -> list[PastRound]:
+    """The final rounds of a task's log, oldest first.
+
+    Args:
+        members: The task's, in ascending order of address.
+        entries: As for `final_rounds`.
+    """
+    return [
+        past_round(one.opened.parent_digest, one.reveals, chosen(members, one.finalised.included))
+        for one in final_rounds(entries)
+    ]
+
+
+def members_of(entries: Iterable[Entry]) -> tuple[Address, ...]:
+    """The members that a task was opened with; none where the log lacks its opening."""
+    events = (entry.event for entry in entries)
+    return next((event.members for event in events if isinstance(event, TaskOpened)), ())
+
+
+def chosen(members: Sequence[Address], bitmap: int) -> tuple[Address, ...]:
+    """The members that a bitmap stands for, in their order; positions beyond them stand for nobody."""
+    return tuple(member for index, member in enumerate(members) if bitmap >> index & 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What the current round has seen so far.
+
+    Attributes:
+        reveals: Of the current attempt, in the order of the log.
+        abandoned: Of the attempts that were aborted before.
+        opened_in: Number of the block in which the round was first opened; 0 where the log has no opening.
+    """
+
+    reveals: tuple[UpdateRevealed, ...]
+    abandoned: tuple[UpdateRevealed, ...]
+    opened_in: int
+
+
+def attempts_of_current_round(entries: Iterable[Entry]) -> Attempts:
+    """Read the current round out of a task's log, or out of its end from the round's first opening on."""
+    reveals: list[UpdateRevealed] = []
+    abandoned: list[UpdateRevealed] = []
+    opened_in = 0
+    for entry in entries:
+        match entry.event:
+            case RoundOpened(attempt=0):
+                reveals, abandoned, opened_in = [], [], entry.block_number
+            case RoundOpened():
+                abandoned, reveals = abandoned + reveals, []
+            case UpdateRevealed() as revealed:
+                reveals.append(revealed)
+    return Attempts(tuple(reveals), tuple(abandoned), opened_in)

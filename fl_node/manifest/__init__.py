@@ -1,0 +1,1 @@
+"""What the members agree on before training."""

@@ -1,0 +1,204 @@
+"""The manifest: everything the members agree on before training, as one file whose digest is on chain.
+
+People write TOML; what is stored and hashed is canonical JSON with every default and preset written out, so that the
+digest says which algorithm ran even when the defaults of a later version differ.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from chain.accounts import to_address
+from chain.types import BASIS_POINTS, MAX_MEMBERS, Address, Terms
+from fl_node.blobs.canonical import canonical_json, parse_json
+from fl_node.errors import BlobMalformed, ManifestInvalid
+from fl_node.fields import Fraction, Number, OneOf, Section
+from fl_node.manifest.learners import LEARNERS, ClassifierLearner, GanLearner
+from fl_node.strategy.presets import expand_preset
+from fl_node.strategy.strategy import Strategy
+
+MANIFEST_FORMAT: Final = 2
+MAX_MANIFEST_BYTES = 1 << 20
+
+Member = Annotated[str, AfterValidator(to_address)]
+
+
+class DataSchema(Section):
+    """What every member's data must look like: square pictures, scaled to values in [-1, 1]."""
+
+    channels: Literal[1, 3] = 1
+    size: Literal[32, 64] = 32
+    held_out: Annotated[Number, Field(gt=0, lt=1)] = Decimal("0.1")
+    """Share of a member's data that is never trained on, only measured on."""
+
+
+class Rounds(Section):
+    """How rounds run; on chain these are the task's terms (contracts/ITrainingLedger.sol)."""
+
+    count: Annotated[int, Field(ge=1, le=65_535)]
+    commit_window: Annotated[int, Field(ge=1, lt=1 << 24)] = 600
+    reveal_window: Annotated[int, Field(ge=1, lt=1 << 24)] = 120
+    attest_window: Annotated[int, Field(ge=1, lt=1 << 24)] = 120
+    cohort_fraction: Fraction = Decimal(1)
+    cohort_floor: Annotated[int, Field(ge=1, le=MAX_MEMBERS)] = 2
+    min_updates: Annotated[int, Field(ge=1, le=MAX_MEMBERS)] = 2
+    quorum: Annotated[Number, Field(ge=0.5, lt=1, decimal_places=4)] = Decimal("0.5")
+
+
+class Limits(Section):
+    """What an update may be at most; one that is more is left out."""
+
+    update_norm: Annotated[Number, Field(gt=0)] = Decimal(1000)
+    """Euclidean norm of the whole update."""
+    examples: Annotated[int, Field(ge=1, le=(1 << 53) - 1)] = 1_000_000
+    steps: Annotated[int, Field(ge=1, le=(1 << 31) - 1)] = 1_000_000
+    """Optimiser steps that an update may claim."""
+    model_bytes: Annotated[int, Field(ge=1)] = 1 << 30
+
+
+class Manifest(Section):
+    """A task, whole. Field by field: docs/manifest.md."""
+
+    format: Literal[2] = MANIFEST_FORMAT
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)]
+    members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=MAX_MEMBERS)]
+    data: DataSchema = DataSchema()
+    learner: Annotated[GanLearner | ClassifierLearner, OneOf(LEARNERS)] = GanLearner()
+    strategy: Strategy = Strategy()
+    rounds: Rounds
+    limits: Limits = Limits()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        strategy, learner = values.get("strategy", "fedavg"), values.get("learner", "gan")
+        if not isinstance(strategy, str | dict):
+            return values
+        kind = learner.get("kind", "gan") if isinstance(learner, dict) else learner
+        return {**values, "strategy": expand_preset(strategy, str(kind))}
+
+    @model_validator(mode="after")
+    def _members_fit(self) -> Self:
+        numbers = [int(member, 16) for member in self.members]
+        if sorted(set(numbers)) != numbers:
+            raise ValueError("members must be distinct and in ascending order of address")
+        if self.rounds.cohort_floor > len(self.members):
+            raise ValueError(
+                f"rounds.cohort_floor is {self.rounds.cohort_floor}, but there are {len(self.members)} members"
+            )
+        if self.rounds.min_updates > self.rounds.cohort_floor:
+            raise ValueError(
+                f"rounds.min_updates is {self.rounds.min_updates}; at most rounds.cohort_floor, "
+                f"{self.rounds.cohort_floor}, is allowed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _choices_fit(self) -> Self:
+        objection = self.strategy.objection(len(self.members), self.learner.kind)
+        if objection:
+            raise ValueError(f"strategy.{objection}")
+        for field, choice in self.strategy.choices.items():
+            objection = choice.objection(self)
+            if objection:
+                raise ValueError(f"strategy.{field}: {objection}")
+        return self
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The members, in ascending order; position = index on chain."""
+        return tuple(Address(member) for member in self.members)
+
+    def terms(self) -> Terms:
+        """The part of the manifest that the contract itself enforces."""
+        rounds = self.rounds
+        return Terms(
+            rounds=rounds.count,
+            commit_window=rounds.commit_window,
+            reveal_window=rounds.reveal_window,
+            attest_window=rounds.attest_window,
+            cohort_fraction=int(rounds.cohort_fraction * BASIS_POINTS),
+            cohort_floor=rounds.cohort_floor,
+            min_updates=rounds.min_updates,
+            quorum=int(rounds.quorum * BASIS_POINTS),
+        )
+
+    def to_bytes(self) -> bytes:
+        """The canonical JSON that is stored and hashed (docs/protocol.md)."""
+        return canonical_json(self.model_dump(mode="json"))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest that a person wrote, in TOML.
+
+    Raises:
+        ManifestInvalid: The file cannot be read, is no TOML, or a field is wrong; the message names it.
+    """
+    try:
+        values = tomllib.loads(path.read_text(), parse_float=Decimal)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ManifestInvalid(f"{path}: {error}") from None
+    return build_manifest(values)
+
+
+def build_manifest(values: dict[str, Any]) -> Manifest:
+    """Validate a manifest's values.
+
+    Raises:
+        ManifestInvalid: A field is wrong; the message names each one and says what is allowed.
+    """
+    try:
+        return Manifest.model_validate(values)
+    except ValidationError as error:
+        raise ManifestInvalid(_explain(error)) from None
+
+
+def parse_manifest(blob: bytes) -> Manifest:
+    """Read a manifest back from its stored canonical JSON.
+
+    Raises:
+        BlobMalformed: Not JSON, not a valid manifest, or not in canonical form.
+    """
+    try:
+        manifest = build_manifest(parse_json(blob.decode()))
+    except (ValueError, ManifestInvalid) as error:
+        raise BlobMalformed(f"not a manifest: {error}") from None
+    if manifest.to_bytes() != blob:
+        raise BlobMalformed("the manifest is not in canonical form")
+    return manifest
+
+
+def _shown(value: object) -> str:
+    text = str(value) if isinstance(value, Decimal) else repr(value)
+    return text if len(text) <= 80 else text[:80] + "..."
+
+
+def _field_of(place: tuple[int | str, ...]) -> str:
+    """The field as a person wrote it: without the kind, which pydantic puts behind the name of a choice."""
+    kinds = {kind.name() for kind in (*LEARNERS, *Strategy.kinds())}
+    parts = [str(part) for part in place]
+    choices = ("learner", "train", "send", "combine")
+    behind = [before in choices or before.isdecimal() for before in ["", *parts]]
+    return ".".join(
+        part for part, chosen in zip(parts, behind, strict=False) if not (chosen and part in kinds)
+    )
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        field = _field_of(problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        given = (
+            "" if isinstance(problem["input"], dict) else f" (given: {_shown(problem['input'])})"
+        )
+        lines.append(f"{field}: {message}{given}" if field else message)
+    return "manifest: " + "; ".join(lines)

@@ -1,0 +1,313 @@
+"""The node: looks at the ledger and does the one thing that is next. Kill it anywhere, start it again, it goes on.
+
+`next_action` is the rule, `Participant` carries it out. Whatever must survive is on chain, in the store, or in the
+node's state folder; the object itself holds nothing that could not be read again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from chain.errors import (
+    AlreadyActed,
+    ChainRefused,
+    ChainUnreachable,
+    DeadlineAhead,
+    DeadlinePassed,
+    HistoryInvalid,
+    NotAbsent,
+    NotEligible,
+    PhaseMismatch,
+    RoundMismatch,
+)
+from chain.history import commitment_of
+from chain.ledger import Ledger
+from chain.types import Address, Phase, Receipt, Reveal, TaskState
+from fl_node.blobs.global_state import model_of
+from fl_node.blobs.model import Model, decode_model, load_model
+from fl_node.blobs.store import Store
+from fl_node.errors import BadData, Misuse, StoreUnusable, TrainingDiverged
+from fl_node.history.past import last_with_updates
+from fl_node.history.record import Attempts, attempts_of_current_round, chosen, past_of
+from fl_node.learner import Learner, Progress, no_progress
+from fl_node.manifest.manifest import Manifest
+from fl_node.member.state import NodeState, Plan
+from fl_node.round.aggregate import Aggregated, aggregate_round
+from fl_node.round.contribute import Place, Received, contribute
+
+OVERTAKEN = (
+    AlreadyActed,
+    DeadlineAhead,
+    DeadlinePassed,
+    NotAbsent,
+    NotEligible,
+    PhaseMismatch,
+    RoundMismatch,
+)
+"""Rejections that only say that somebody else was faster: look again."""
+
+
+class Action(Enum):
+    """The one thing that is next for a member."""
+
+    COMMIT = auto()
+    SKIP = auto()
+    REVEAL = auto()
+    ATTEST = auto()
+    ADVANCE = auto()
+    REJOIN = auto()
+    WAIT = auto()
+    FINISHED = auto()
+
+
+_ACTS = {Phase.COMMIT: Action.COMMIT, Phase.REVEAL: Action.REVEAL, Phase.ATTEST: Action.ATTEST}
+
+
+def next_action(state: TaskState, index: int, now: int) -> Action:
+    """Decide what the member at `index` does next.
+
+    Args:
+        state: The task as the contract shows it.
+        index: The member's index, 0 to 95.
+        now: The chain's time in seconds.
+    """
+    bit = 1 << index
+    if state.phase is Phase.FINISHED:
+        return Action.FINISHED
+    if now > state.deadline:
+        return Action.ADVANCE
+    if state.eligible & bit and not state.acted & bit:
+        return _ACTS[state.phase]
+    if state.absent & bit:
+        return Action.REJOIN
+    return Action.WAIT
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing done: the action, the state it was decided on, and what the ledger made of it.
+
+    `receipt` is None when there was nothing to do, or when others were faster. `reason` says why a round was declined.
+    """
+
+    action: Action
+    state: TaskState
+    receipt: Receipt | None
+    reason: str = ""
+
+
+class Participant:
+    """One member's part in one task.
+
+    Args:
+        ledger: The ledger as this member's account sees it.
+        store: Where blobs are published and found.
+        learner: Trains on this member's data.
+        task: The task's number.
+        manifest: The task's manifest, verified against the chain's digest.
+        state: The member's folder.
+        progress: Told about training steps.
+
+    Raises:
+        Misuse: The account is no member of the task.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: Store,
+        learner: Learner,
+        task: int,
+        manifest: Manifest,
+        state: NodeState,
+        progress: Progress = no_progress,
+    ) -> None:
+        if ledger.account not in manifest.addresses:
+            raise Misuse(f"{ledger.account} is not a member of task {task}")
+        self._ledger = ledger
+        self._store = store
+        self._learner = learner
+        self._task = task
+        self._manifest = manifest
+        self._state = state
+        self._progress = progress
+        self._index = manifest.addresses.index(ledger.account)
+        self._round_block = 0
+        self._made: Model | None = None
+
+    def step(self) -> Step:
+        """Do the one thing that is next.
+
+        Raises:
+            CallRejected: The contract refused for a reason that looking again will not mend.
+            ChainUnreachable: No answer from the chain; call again later.
+            StoreUnusable: The store cannot be reached; call again later.
+            BadData: The round's parent model is missing from the store, or damaged; call again later.
+            HistoryInvalid: The ledger's log does not show what its state does; call again later.
+        """
+        state = self._ledger.task_state(self._task)
+        action = next_action(state, self._index, self._ledger.now())
+        try:
+            return self._act(action, state)
+        except OVERTAKEN:
+            return Step(action, state, None)
+
+    def _act(self, action: Action, state: TaskState) -> Step:
+        if action is not Action.COMMIT:
+            return Step(action, state, self._carry_out(action, state))
+        try:
+            plan = self._state.plan(state.round, state.parent_digest) or self._train(state)
+        except TrainingDiverged as diverged:
+            # There is nothing to send; declining spares the others the wait.
+            return self._skip(state, str(diverged))
+        if plan.opening is None:
+            return self._skip(state, "the update was not worth sending")
+        return Step(action, state, self._commit(state, plan.opening))
+
+    def _skip(self, state: TaskState, reason: str) -> Step:
+        receipt = self._ledger.skip(self._task, state.round)
+        return Step(Action.SKIP, state, receipt, reason)
+
+    def _carry_out(self, action: Action, state: TaskState) -> Receipt | None:
+        match action:
+            case Action.REVEAL:
+                return self._reveal(state)
+            case Action.ATTEST:
+                return self._attest(state)
+            case Action.ADVANCE:
+                return self._ledger.advance(self._task)
+            case Action.REJOIN:
+                return self._ledger.rejoin(self._task)
+            case _:
+                return None
+
+    def _commit(self, state: TaskState, opening: Reveal) -> Receipt:
+        ledger = self._ledger
+        commitment = commitment_of(
+            ledger.chain_id, ledger.contract, self._task, state.round, ledger.account, opening
+        )
+        return ledger.commit(self._task, state.round, commitment)
+
+    def _train(self, state: TaskState) -> Plan:
+        place = Place(self._task, state.round, self._ledger.account, state.parent_digest)
+        contribution = contribute(
+            self._manifest,
+            place,
+            self._learner,
+            self._received(state),
+            self._state.private(state.round),
+            self._progress,
+        )
+        return self._state.keep(state.round, state.parent_digest, contribution)
+
+    def _reveal(self, state: TaskState) -> Receipt | None:
+        plan = self._state.plan(state.round, state.parent_digest)
+        if plan is None or plan.opening is None:
+            return None  # committed from a state folder that is lost; the deadline will pass
+        self._store.put(self._state.update(plan.round, plan.opening.update_digest))
+        return self._ledger.reveal(self._task, state.round, plan.opening)
+
+    def _attest(self, state: TaskState) -> Receipt:
+        aggregated = self._aggregate(state)
+        digest = self._store.put(aggregated.blob)
+        self._made = Model(digest, decode_model(aggregated.blob))
+        return self._ledger.attest(self._task, state.round, digest, aggregated.included)
+
+    def _aggregate(self, state: TaskState) -> Aggregated:
+        entries = self._ledger.history(self._task, self._round_block)
+        attempts = attempts_of_current_round(entries)
+        # Where the opening is not in what was read, the chain was reorganised: read all of it next time.
+        self._round_block = attempts.opened_in
+        _verify_complete(attempts, chosen(self._manifest.addresses, state.eligible))
+        return aggregate_round(
+            self._store, self._manifest, self._parent(state), attempts.reveals, attempts.abandoned
+        )
+
+    def _received(self, state: TaskState) -> Received:
+        """The parent, and what the strategy asks for of the past: only then is the whole log read."""
+        parent, strategy = self._parent(state).arrays, self._manifest.strategy
+        if not strategy.needs_past:
+            return Received(parent)
+        past = past_of(self._manifest.addresses, self._ledger.history(self._task))
+        if len(past) != state.round - 1:
+            raise HistoryInvalid(f"the log shows {len(past)} of {state.round - 1} final rounds")
+        last = last_with_updates(past)
+        if last is None or not strategy.needs_previous:
+            return Received(parent, None, past)
+        previous = self._load(last.parent_digest).arrays
+        return Received(parent, model_of(previous), past)
+
+    def _parent(self, state: TaskState) -> Model:
+        return self._load(state.parent_digest)
+
+    def _load(self, digest: bytes) -> Model:
+        # Who has aggregated a round has its model already: what it downloads is the others' updates, however small.
+        if self._made is not None and self._made.digest == digest:
+            return self._made
+        return load_model(self._store, digest, self._manifest.limits.model_bytes)
+
+
+def _verify_complete(attempts: Attempts, revealers: Collection[Address]) -> None:
+    """Hold the log's reveals against the state's: endpoints whose log lags behind their state are common.
+
+    Raises:
+        HistoryInvalid: The two differ, or the log lacks the round's opening and what may have been revealed after it;
+            who attested to what the log shows would stand alone.
+    """
+    if not attempts.opened_in:
+        raise HistoryInvalid("the log does not show the opening of the round")
+    shown = sorted(revealed.client for revealed in attempts.reveals)
+    if shown != sorted(revealers):
+        raise HistoryInvalid(
+            f"the log shows reveals of {', '.join(shown) or 'nobody'}, "
+            f"the state of {', '.join(revealers)}"
+        )
+
+
+PASSING = (ChainRefused, ChainUnreachable, HistoryInvalid, StoreUnusable, BadData)
+"""Troubles that may pass by themselves: somebody may be mending chain or store."""
+
+Notice = Callable[[Step | Exception], None]
+"""Told about each thing done, and about each trouble that is waited out."""
+
+
+def take_part(
+    participant: Participant,
+    notice: Notice,
+    poll: float = 1.0,
+    patience: float = 600.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Step until the task is finished, waiting out troubles that pass by themselves.
+
+    Args:
+        participant: Whose part.
+        notice: Told about every step and every trouble.
+        poll: Seconds between looks at the ledger while there is nothing to do; doubled after each trouble, up to 30.
+        patience: Seconds of unbroken trouble after which it is raised.
+        sleep: Waits; replaced in tests.
+
+    Raises:
+        ChainUnreachable, HistoryInvalid, StoreUnusable, BadData: The trouble did not pass in time.
+        CallRejected: As `Participant.step`.
+    """
+    pause, waited = poll, 0.0
+    while True:
+        try:
+            step = participant.step()
+        except PASSING as trouble:
+            if waited >= patience:
+                raise
+            notice(trouble)
+            sleep(pause)
+            pause, waited = min(pause * 2, 30.0), waited + pause
+            continue
+        notice(step)
+        if step.action is Action.FINISHED:
+            return
+        pause, waited = poll, 0.0
+        if step.receipt is None:
+            sleep(poll)

@@ -1,0 +1,113 @@
+"""The same federated training as a plain loop in one process, with no chain.
+
+Same manifest, same seeds, same data: the final weights are those of the run on the chain, bit for bit. That the two
+agree shows that the ledger records the training and changes nothing in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from chain.history import draw
+from chain.types import BASIS_POINTS, Address, Reveal, UpdateRevealed, indices
+from fl_node.arrays import Arrays
+from fl_node.blobs.global_state import model_of
+from fl_node.blobs.model import encode_model, load_model
+from fl_node.blobs.store import open_store
+from fl_node.history.past import PastRound
+from fl_node.history.record import chosen, past_round
+from fl_node.learner import Learner, Progress, no_progress
+from fl_node.manifest.manifest import Manifest
+from fl_node.round.aggregate import Aggregated, aggregate_round
+from fl_node.round.contribute import Contribution, Place, Received, contribute
+from fl_node.seeds import derive_seed
+
+TASK = 1
+"""The task number in the headers of simulated updates. It is no input of the training."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedRound:
+    """One round: its number from 1, what was sent, and what came out."""
+
+    round: int
+    reveals: tuple[UpdateRevealed, ...]
+    aggregated: Aggregated
+
+
+ProgressFor = Callable[[int, Address], Progress]
+"""Gives the progress report for a round and client."""
+
+
+def simulate(
+    manifest: Manifest,
+    learners: Mapping[Address, Learner],
+    genesis: Arrays,
+    cohort_seeds: Sequence[bytes] | None = None,
+    progress_for: ProgressFor = lambda round, client: no_progress,
+) -> Iterator[SimulatedRound]:
+    """Run every round of a manifest and yield it when it is done.
+
+    Args:
+        manifest: The task.
+        learners: One for each member.
+        genesis: The model that round 1 starts from.
+        cohort_seeds: One 32-byte seed a round, such as a chain's history recorded; derived from the manifest's seed
+            where absent. They matter only when `cohort_fraction` leaves members out.
+        progress_for: Told about the steps of each member's training.
+    """
+    private: dict[Address, Arrays] = {}
+    past: list[PastRound] = []
+    previous: Arrays | None = None
+    blob = encode_model(genesis)
+    for round in range(1, manifest.rounds.count + 1):
+        store = open_store("memory://")  # a fresh one each round, so that memory does not fill up
+        parent_digest = store.put(blob)
+        seed = cohort_seeds[round - 1] if cohort_seeds else _cohort_seed(manifest, round)
+        parent = load_model(store, parent_digest, manifest.limits.model_bytes)
+        reveals = []
+        for client in cohort_of(manifest, seed):
+            place = Place(TASK, round, client, parent_digest)
+            contribution = contribute(
+                manifest,
+                place,
+                learners[client],
+                Received(parent.arrays, previous, past),
+                private.get(client),
+                progress_for(round, client),
+            )
+            private[client] = contribution.private
+            if contribution.blob is not None:
+                digest = store.put(contribution.blob)
+                reveals.append(_revealed(place, digest, contribution))
+        aggregated = aggregate_round(store, manifest, parent, reveals)
+        past.append(
+            past_round(parent_digest, reveals, chosen(manifest.addresses, aggregated.included))
+        )
+        previous = model_of(parent.arrays) if aggregated.included else previous
+        blob = aggregated.blob
+        yield SimulatedRound(round, tuple(reveals), aggregated)
+
+
+def cohort_of(manifest: Manifest, seed: bytes) -> list[Address]:
+    """The members that the contract would draw when all are present, in ascending order of address."""
+    members = manifest.addresses
+    terms = manifest.terms()
+    size = max(terms.cohort_floor, len(members) * terms.cohort_fraction // BASIS_POINTS)
+    return [members[index] for index in indices(draw(seed, (1 << len(members)) - 1, size))]
+
+
+def _cohort_seed(manifest: Manifest, round: int) -> bytes:
+    return derive_seed(manifest.seed, "cohort", round).to_bytes(32, "big")
+
+
+def _revealed(place: Place, digest: bytes, contribution: Contribution) -> UpdateRevealed:
+    opening = Reveal(
+        update_digest=digest,
+        num_examples=contribution.num_examples,
+        training_loss=contribution.training_loss,
+        held_out_loss=contribution.held_out_loss,
+        salt=bytes(32),
+    )
+    return UpdateRevealed(place.task, place.round, place.client, opening)

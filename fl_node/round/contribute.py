@@ -1,0 +1,162 @@
+"""One member's work in one round, from the received model to an update blob. No chain, no store.
+
+The node on the chain and the plain simulation both call this, so that they train the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chain.types import Address
+from fl_node.arrays import Arrays, prefixed, unprefixed
+from fl_node.blobs.encoding import UpdateHeader, difference, encode_update, encoding_seed
+from fl_node.blobs.global_state import model_of, slot_of
+from fl_node.errors import TrainingDiverged
+from fl_node.history.past import Past, median_loss
+from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
+from fl_node.manifest.manifest import Manifest
+from fl_node.seeds import derive_seed
+from fl_node.strategy.encode.feedback import send
+from fl_node.strategy.send import worth_sending
+from fl_node.strategy.train import TRAIN, Context, UntilMedian, learners_own
+
+MILLIONTHS = 1_000_000
+MAX_LOSS = ((1 << 63) - 1) // MILLIONTHS
+"""Either side of 0; in millionths, what is beyond does not fit into a reveal's int64."""
+
+TRAINING, SENDING = "training.", "sending."
+"""Who keeps what of a member's private arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a contribution belongs: what the update's header says besides what the training gave."""
+
+    task: int
+    round: int
+    client: Address
+    parent_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a member starts a round from.
+
+    Attributes:
+        state: The round's parent, with the server's state.
+        previous: The model that the last round with updates started from; None where the strategy does not ask for
+            it, or before such a round.
+        past: The final rounds so far; empty where the strategy does not ask for them.
+    """
+
+    state: Arrays
+    previous: Arrays | None = None
+    past: Past = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What a member sends, and what it keeps.
+
+    Attributes:
+        blob: The encoded update; None where it was not worth sending.
+        num_examples: > 0.
+        training_loss, held_out_loss: In millionths, rounded to the nearest.
+        private: What the member's next round needs.
+    """
+
+    blob: bytes | None
+    num_examples: int
+    training_loss: int
+    held_out_loss: int
+    private: Arrays
+
+
+def contribute(
+    manifest: Manifest,
+    place: Place,
+    learner: Learner,
+    received: Received,
+    private: Arrays | None,
+    progress: Progress = no_progress,
+) -> Contribution:
+    """Train on the received model and encode the difference.
+
+    Args:
+        manifest: Gives the seed and the strategy.
+        place: Task, round, client and parent.
+        learner: Trains on this member's data.
+        received: The round's parent, and what the strategy asks for of the past.
+        private: What the member kept from the last round it trained in; None before its first.
+        progress: Told about the steps.
+
+    Raises:
+        TrainingDiverged: As the learner does; or a loss is beyond `MAX_LOSS`, or not a number.
+    """
+    model = model_of(received.state)
+    own = learners_own(manifest.strategy.train, _kept(TRAINING, private))
+    held_out_loss = learner.measure(model, own)
+    trained = _train(manifest, place, learner, received, private, progress)
+    training_loss = _millionths("training", trained.training_loss)
+    moved = difference(trained.shared, model)
+    sending = unprefixed(SENDING, private or {})
+    blob = None
+    last_move = None if received.previous is None else difference(model, received.previous)
+    if worth_sending(manifest.strategy.send, moved, last_move, place.round):
+        header = _header(manifest, place, trained)
+        encode = manifest.strategy.encode
+        sent = send(encode, {**moved, **trained.sent}, sending, header.seed, training_loss)
+        blob, sending = encode_update(header, sent.arrays), sent.kept
+    return Contribution(
+        blob=blob,
+        num_examples=trained.num_examples,
+        training_loss=training_loss,
+        held_out_loss=_millionths("held-out", held_out_loss),
+        private=prefixed(TRAINING, trained.private) | prefixed(SENDING, sending),
+    )
+
+
+def _train(
+    manifest: Manifest,
+    place: Place,
+    learner: Learner,
+    received: Received,
+    private: Arrays | None,
+    progress: Progress,
+) -> Trained:
+    work, train = manifest.strategy.work, manifest.strategy.train
+    amount = work.amount(manifest.addresses.index(place.client))
+    assignment = Assignment(
+        model=model_of(received.state),
+        private=_kept(TRAINING, private),
+        seed=derive_seed(manifest.seed, "train", place.round, place.client),
+        steps=amount if work.steps is not None else learner.steps_for(amount),
+    )
+    if work.until == "median_loss":
+        median = median_loss(received.past, "training")
+        learner = UntilMedian(learner, median and median / MILLIONTHS, work.loss)
+    context = Context(received.past, slot_of(received.state, "control"), progress)
+    return TRAIN[type(train)].run(train, learner, assignment, context)
+
+
+def _header(manifest: Manifest, place: Place, trained: Trained) -> UpdateHeader:
+    return UpdateHeader(
+        task=place.task,
+        round=place.round,
+        client=place.client,
+        parent_digest=place.parent_digest,
+        num_examples=trained.num_examples,
+        steps=trained.steps,
+        codec=manifest.strategy.encode.label,
+        seed=encoding_seed(manifest.seed, place.round, place.client),
+    )
+
+
+def _kept(prefix: str, private: Arrays | None) -> Arrays | None:
+    return None if private is None else unprefixed(prefix, private)
+
+
+def _millionths(which: str, loss: float) -> int:
+    if not abs(loss) <= MAX_LOSS:  # so that NaN is caught, too
+        raise TrainingDiverged(f"the {which} loss is {loss}; at most {MAX_LOSS} can be revealed")
+    return round(loss * MILLIONTHS)

@@ -1,0 +1,113 @@
+"""Which updates count: the rules of docs/protocol.md, "An update is valid if", as pure functions.
+
+The verdict is part of the record, so it has to be the same on every machine. That includes the
+norm, which is summed in a fixed order.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fl_node.arrays import Arrays
+from fl_node.blobs.encoding import EncodedUpdate, Update, UpdateHeader
+from fl_node.blobs.tensors import Schema, schema_of
+from fl_node.errors import UpdateInvalid
+from fl_node.manifest.manifest import Limits
+from fl_node.strategy.encode import decode_arrays, encoded_schema
+from fl_node.strategy.strategy import Encode
+
+LANES = 8_192
+"""Running sums of squares. Part of the protocol: another number of them rounds differently."""
+
+
+def verify_update(
+    update: EncodedUpdate, expected: UpdateHeader, encode: Encode, schema: Schema, limits: Limits
+) -> Update:
+    """Check an update against every rule that needs no other update, and decode it; report the first rule broken.
+
+    Args:
+        update: From anyone.
+        expected: What the chain recorded, and the codecs and seed that follow from the manifest; its steps are the most
+            that an update may claim.
+        encode: The manifest's.
+        schema: Of the decoded arrays.
+        limits: The manifest's.
+
+    Raises:
+        UpdateInvalid: Its `rule` is "task", "round", "client", "parent_digest", "num_examples", "codec", "seed",
+            "steps_limit", "examples_limit", "tensors", "finite" or "norm_limit".
+        BlobMalformed: A codec's payload is not what the codec writes.
+    """
+    _verify_header(update.header, expected)
+    if not 0 < update.header.steps <= expected.steps:
+        raise UpdateInvalid("steps_limit", f"1 to {expected.steps}", update.header.steps)
+    if not 0 < expected.num_examples <= limits.examples:
+        raise UpdateInvalid("examples_limit", f"1 to {limits.examples}", expected.num_examples)
+    _verify_tensors(schema_of(update.arrays), encoded_schema(encode.stages, schema))
+    arrays = decode_arrays(encode.stages, update.arrays, schema, expected.seed)
+    _verify_norm(arrays, limits)
+    return Update(update.header, arrays)
+
+
+def _verify_norm(arrays: Arrays, limits: Limits) -> None:
+    if _surely_within(arrays, float(limits.update_norm)):
+        return
+    size = norm(arrays)
+    if not math.isfinite(size):
+        raise UpdateInvalid("finite", "a finite norm", size)
+    if size > limits.update_norm:
+        raise UpdateInvalid("norm_limit", f"at most {limits.update_norm}", size)
+
+
+def norm(arrays: Arrays) -> float:
+    """The Euclidean norm over all the arrays together; not finite if a single element is not.
+
+    The squares are added in float64 to `LANES` running sums: element i of each array, in C order
+    and the arrays in order of name, to sum i modulo `LANES`. The sums are added exactly and rounded
+    once (math.fsum).
+    """
+    sums, scratch = np.zeros(LANES), np.empty(LANES)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for name in sorted(arrays):
+            values = arrays[name].reshape(-1)
+            for start in range(0, values.size, LANES):
+                part = values[start : start + LANES]
+                squares = scratch[: part.size]
+                squares[...] = part
+                np.multiply(squares, squares, out=squares)
+                np.add(sums[: part.size], squares, out=sums[: part.size])
+    return math.sqrt(math.fsum(sums)) if np.isfinite(sums).all() else math.inf
+
+
+def _surely_within(arrays: Arrays, limit: float) -> bool:
+    """Whether a quick estimate settles that every element is finite and the norm within the limit.
+
+    The estimate is the sum of float32 dot products over `LANES` elements each. BLAS may add in any
+    order: n numbers from 0 up are off by at most n roundings of 2**-24 each, and by 2**-126 each
+    where they underflow. What is close to the limit, or not finite, is for `norm` to decide.
+    """
+    total, elements = 0.0, 0
+    with np.errstate(all="ignore"):
+        for array in arrays.values():
+            values = array.reshape(-1)
+            elements += values.size
+            for start in range(0, values.size, LANES):
+                part = values[start : start + LANES]
+                total += float(np.dot(part, part))
+    return total * (1 + 4 * LANES * 2.0**-24) + elements * 2.0**-126 <= limit * limit
+
+
+def _verify_header(actual: UpdateHeader, expected: UpdateHeader) -> None:
+    for field in ("task", "round", "client", "parent_digest", "num_examples", "codec", "seed"):
+        if getattr(actual, field) != getattr(expected, field):
+            raise UpdateInvalid(field, getattr(expected, field), getattr(actual, field))
+
+
+def _verify_tensors(actual: Schema, expected: Schema) -> None:
+    for name in sorted(actual.keys() | expected.keys()):
+        if actual.get(name) != expected.get(name):
+            raise UpdateInvalid(
+                "tensors", f"{name!r}: {expected.get(name)}", f"{name!r}: {actual.get(name)}"
+            )

@@ -1,0 +1,146 @@
+"""Coordinate-wise rules that some bad members cannot bend: the median and the trimmed mean.
+
+Both ignore the numbers of examples, because a bad member could claim any. Both need all updates at once, and work on
+them piece by piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from math import ceil
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from fl_node.arithmetic import pieces, settle
+from fl_node.arrays import Array, Arrays, Float64
+from fl_node.blobs.encoding import Update
+from fl_node.fields import Choice, Number
+from fl_node.strategy.combine.rule import ascending
+
+if TYPE_CHECKING:
+    from fl_node.manifest.manifest import Manifest
+
+SPARSE = ("top_k", "subsample", "esgd")
+"""Codecs after which most coordinates of an update are zero, and others in each member's."""
+
+
+class Median(Choice):
+    """The median of each coordinate.
+
+    Bears up to any number of bad members below half of those whose updates count: each coordinate then stays within
+    what the honest ones sent. Whoever sends an invalid update counts as bad: leaving it out keeps the others' majority.
+    """
+
+    kind: Literal["median"] = "median"
+
+    def objection(self, manifest: Manifest) -> str | None:
+        """Rounds may be too small for a median to mean anything; see also `robust_objection`."""
+        if manifest.rounds.min_updates < 3:
+            return (
+                f"the median of one or two updates is their mean: rounds.min_updates must be at least 3, "
+                f"not {manifest.rounds.min_updates}"
+            )
+        return robust_objection(manifest)
+
+
+class TrimmedMean(Choice):
+    """The plain mean of each coordinate, without the largest and the smallest values.
+
+    Of K updates, floor(share * K) are cut off at each end. Bears as many bad members: each coordinate then stays
+    within what the honest ones sent. Whoever sends an invalid update counts as bad: for each one left out, at most one
+    value fewer is cut off.
+    """
+
+    kind: Literal["trimmed_mean"] = "trimmed_mean"
+    share: Annotated[Number, Field(gt=0, lt=0.5)] = Decimal("0.2")
+
+    def objection(self, manifest: Manifest) -> str | None:
+        """Rounds may be so small that nothing is cut off; see also `robust_objection`."""
+        least = ceil(1 / self.share)
+        if manifest.rounds.min_updates < least:
+            return (
+                f"a share of {self.share} cuts nothing off fewer than {least} updates: rounds.min_updates must be at "
+                f"least {least}, not {manifest.rounds.min_updates}, or the share larger"
+            )
+        return robust_objection(manifest)
+
+
+def robust_objection(manifest: Manifest) -> str | None:
+    """Why a robust rule does not go with the manifest's codecs or training; None where it does."""
+    for stage in manifest.strategy.encode.stages:
+        if stage.kind in SPARSE:
+            return (
+                f"after codec {stage.kind} most coordinates are zero, and others in each update, so that a majority "
+                f"of zeros outvotes what was learnt: use another codec, or combine by weighted_mean"
+            )
+    if manifest.strategy.train.kind == "scaffold":
+        return (
+            "scaffold's control variates are averaged plainly, so that one bad member could bend them: train another "
+            "way, or combine by weighted_mean"
+        )
+    return None
+
+
+def median(knobs: Median, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
+    """Move each coordinate by the median of the updates; of two in the middle, by their mean (`Rule.combine`).
+
+    Source: Yin et al. 2018, Definition 1 (arXiv:1803.01498).
+    """
+    return _by_rank(parent, updates, _middle)
+
+
+def trimmed_mean(knobs: TrimmedMean, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
+    """Move each coordinate by the mean of the updates' values that are not cut off (`Rule.combine`).
+
+    The values are added in ascending order.
+
+    Source: Yin et al. 2018, Definition 2 (arXiv:1803.01498).
+    """
+    return _by_rank(
+        parent, updates, lambda ranked: _mean(_trimmed(ranked, int(knobs.share * len(ranked))))
+    )
+
+
+def _by_rank(
+    parent: Arrays, updates: Iterable[Update], estimate: Callable[[Array], Float64]
+) -> dict[str, Array]:
+    held = list(ascending(updates))
+    if not held:
+        return dict(parent)
+    return {
+        name: _moved(array, [update.arrays[name] for update in held], estimate)
+        for name, array in parent.items()
+    }
+
+
+def _moved(parent: Array, arrays: list[Array], estimate: Callable[[Array], Float64]) -> Array:
+    """The parent plus the estimate from the sorted values of each coordinate."""
+    result = np.empty(parent.shape, parent.dtype)
+    for start, out, *values in pieces(parent, result, *arrays):
+        ranked = np.stack(values)
+        # Turns -0 into +0. The two are equal, so that a sort may put either first.
+        np.add(ranked, np.float32(0), out=ranked)
+        ranked.sort(axis=0)
+        settle(start + estimate(ranked), out)
+    return result
+
+
+def _middle(ranked: Array) -> Float64:
+    count = len(ranked)
+    middle: Float64 = ranked[(count - 1) // 2].astype(np.float64)
+    np.add(middle, ranked[count // 2], out=middle)
+    return np.divide(middle, 2.0, out=middle)
+
+
+def _trimmed(ranked: Array, cut: int) -> Array:
+    return ranked[cut : len(ranked) - cut]
+
+
+def _mean(rows: Array) -> Float64:
+    total: Float64 = rows[0].astype(np.float64)
+    for row in rows[1:]:
+        np.add(total, row, out=total)
+    return np.divide(total, float(len(rows)), out=total)

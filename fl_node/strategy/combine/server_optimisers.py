@@ -1,0 +1,165 @@
+"""The mean update as a gradient: momentum, Adagrad, Adam and Yogi over rounds.
+
+What such an optimiser remembers is part of the global state: float32 arrays named `server.momentum.NAME` and
+`server.second_moment.NAME`, stored, hashed and audited with the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from fl_node.arithmetic import moved, pieces, settle
+from fl_node.arrays import Array, Arrays, Float64
+from fl_node.blobs.encoding import Update
+from fl_node.blobs.global_state import SERVER, model_of
+from fl_node.fields import Choice, Number
+from fl_node.strategy.combine.sums import weighted_sums
+
+MOMENTUM = ("momentum",)
+MOMENTS = ("momentum", "second_moment")
+
+Rate = Annotated[Number, Field(gt=0, le=1000)]
+Beta = Annotated[Number, Field(ge=0, lt=1)]
+Tau = Annotated[Number, Field(gt=0, le=1)]
+
+Step = Callable[..., tuple[Float64, ...]]
+"""(mean difference, state...) to (how far to move, next state...), element by element in float64."""
+
+
+class FedAvgM(Choice):
+    """Momentum: m = beta m + D, w += rate m, where D is the weighted mean of the updates.
+
+    A constant D moves the model by rate / (1 - beta) times D in the end.
+    """
+
+    kind: Literal["momentum"] = "momentum"
+    rate: Rate = Decimal(1)
+    beta: Beta = Decimal("0.9")
+
+
+class FedAdagrad(Choice):
+    """v += D^2, then the step of `FedAdam`. Its steps shrink from round to round."""
+
+    kind: Literal["adagrad"] = "adagrad"
+    rate: Rate = Decimal("0.01")
+    beta1: Beta = Decimal(0)
+    tau: Tau = Decimal("0.001")
+
+
+class FedAdam(Choice):
+    """m = beta1 m + (1 - beta1) D; v = beta2 v + (1 - beta2) D^2; w += rate m / (sqrt(v) + tau).
+
+    No rate suits every task: it is about how far a weight moves in a round, and has to be tuned. Differences much
+    smaller than tau move a weight in proportion to their size; much larger ones all move it about as far.
+    """
+
+    kind: Literal["adam"] = "adam"
+    rate: Rate = Decimal("0.01")
+    beta1: Beta = Decimal("0.9")
+    beta2: Beta = Decimal("0.99")
+    tau: Tau = Decimal("0.001")
+
+
+class FedYogi(Choice):
+    """v -= (1 - beta2) D^2 sign(v - D^2), then the step of `FedAdam`: v forgets large differences more slowly."""
+
+    kind: Literal["yogi"] = "yogi"
+    rate: Rate = Decimal("0.01")
+    beta1: Beta = Decimal("0.9")
+    beta2: Beta = Decimal("0.99")
+    tau: Tau = Decimal("0.001")
+
+
+def fedavgm(knobs: FedAvgM, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
+    """Move the parent by the momentum (`Rule.combine`). With beta 0 and rate 1 it is the weighted mean.
+
+    Source: Hsu et al. 2019 (arXiv:1909.06335).
+    """
+    beta, rate = float(knobs.beta), float(knobs.rate)
+
+    def step(difference: Float64, momentum: Float64) -> tuple[Float64, ...]:
+        momentum = beta * momentum + difference
+        return rate * momentum, momentum
+
+    return _optimised(parent, updates, MOMENTUM, step)
+
+
+def fedadagrad(knobs: FedAdagrad, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
+    """Move the parent as `FedAdagrad` says (`Rule.combine`)."""
+    return _adaptive(knobs, parent, updates, lambda v, squared: v + squared)
+
+
+def fedadam(knobs: FedAdam, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
+    """Move the parent as `FedAdam` says (`Rule.combine`)."""
+    keep, add = float(knobs.beta2), float(1 - knobs.beta2)
+    return _adaptive(knobs, parent, updates, lambda v, squared: keep * v + add * squared)
+
+
+def fedyogi(knobs: FedYogi, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
+    """Move the parent as `FedYogi` says (`Rule.combine`)."""
+    add = float(1 - knobs.beta2)
+    return _adaptive(
+        knobs, parent, updates, lambda v, squared: v - add * squared * np.sign(v - squared)
+    )
+
+
+def _adaptive(
+    knobs: FedAdagrad | FedAdam | FedYogi,
+    parent: Arrays,
+    updates: Iterable[Update],
+    next_second: Callable[[Float64, Float64], Float64],
+) -> dict[str, Array]:
+    """What the three have in common.
+
+    There is no bias correction, as in the paper. The paper starts v at tau^2 or more; here it starts at 0, like all
+    server state, and the tau in the denominator alone bounds the first steps.
+
+    Source: Reddi et al. 2020, Algorithm 2 (arXiv:2003.00295).
+    """
+    keep, add = float(knobs.beta1), float(1 - knobs.beta1)
+    rate, tau = float(knobs.rate), float(knobs.tau)
+
+    def step(difference: Float64, momentum: Float64, second: Float64) -> tuple[Float64, ...]:
+        momentum = keep * momentum + add * difference
+        second = next_second(second, difference * difference)
+        return rate * momentum / (np.sqrt(second) + tau), momentum, second
+
+    return _optimised(parent, updates, MOMENTS, step)
+
+
+def _optimised(
+    parent: Arrays, updates: Iterable[Update], slots: Sequence[str], step: Step
+) -> dict[str, Array]:
+    """Move every floating-point tensor by a step, and keep the optimiser's state.
+
+    An integer tensor, such as a count of batches, has no gradient: it moves by the mean, and its state stays zero.
+    One update, a float64 copy of the model and the state are in memory at once.
+    """
+    sums, examples = weighted_sums(model_of(parent), updates)
+    result = dict(parent)
+    for name in list(sums):
+        total = sums.pop(name)
+        if parent[name].dtype.kind == "f":
+            names = [name, *(f"{SERVER}{slot}.{name}" for slot in slots)]
+            before = [parent[each] for each in names]
+            result.update(zip(names, _stepped(before, total, examples, step), strict=True))
+        else:
+            result[name] = moved(parent[name], total, float(examples))
+    return result
+
+
+def _stepped(before: Sequence[Array], total: Float64, examples: int, step: Step) -> list[Array]:
+    """One tensor and its state, after a step. The step is computed from the state before it is rounded to float32."""
+    after = [np.empty(array.shape, array.dtype) for array in before]
+    for difference, *views in pieces(total, *before, *after):
+        np.divide(difference, float(examples), out=difference)
+        start, *state = (view.astype(np.float64) for view in views[: len(before)])
+        move, *state = step(difference, *state)
+        for values, out in zip([start + move, *state], views[len(before) :], strict=True):
+            settle(values, out)
+    return after

@@ -1,0 +1,34 @@
+"""Federated averaging's rule: the mean of the updates, each weighted by its number of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from fl_node.arithmetic import moved
+from fl_node.arrays import Array, Arrays
+from fl_node.blobs.encoding import Update
+from fl_node.fields import Choice
+from fl_node.strategy.combine.sums import weighted_sums
+
+
+class WeightedMean(Choice):
+    """FedAvg. One member alone can move the mean as far as the manifest's limits let it."""
+
+    kind: Literal["weighted_mean"] = "weighted_mean"
+
+
+def weighted_mean(
+    knobs: WeightedMean, parent: Arrays, updates: Iterable[Update]
+) -> dict[str, Array]:
+    """Move the parent by the mean of the updates (`Rule.combine`).
+
+    w = round(parent + (n_1 u_1 + n_2 u_2 + ...) / (n_1 + n_2 + ...)). One update and a float64 copy of the model are
+    in memory at once.
+
+    Source: McMahan et al. 2017, Algorithm 1 (arXiv:1602.05629).
+    """
+    sums, examples = weighted_sums(parent, updates)
+    if not examples:
+        return dict(parent)
+    return {name: moved(parent[name], sums.pop(name), float(examples)) for name in parent}

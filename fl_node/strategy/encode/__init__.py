@@ -1,0 +1,24 @@
+"""How an update travels: chains of stages that make it smaller, decoded to the same bytes on every machine.
+
+A stage is one file with its knobs and its functions; `STAGES` lists them all.
+"""
+
+from fl_node.strategy.encode.chain import (
+    STAGES,
+    decode_arrays,
+    encode_arrays,
+    encoded_schema,
+    objections,
+)
+from fl_node.strategy.encode.stage import Layout, Place, Stage
+
+__all__ = [
+    "STAGES",
+    "Layout",
+    "Place",
+    "Stage",
+    "decode_arrays",
+    "encode_arrays",
+    "encoded_schema",
+    "objections",
+]

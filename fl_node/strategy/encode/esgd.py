@@ -1,0 +1,58 @@
+"""eSGD: the elements that have earned most credit are sent, with their positions, as after `TopK`.
+
+Source: Tao and Li 2018, "eSGD: communication efficient distributed deep learning on the edge" (USENIX HotEdge). How
+credit is earned is the sender's business, and nobody else's: the reader needs the positions only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fl_node.arrays import Array
+from fl_node.errors import Misuse
+from fl_node.fields import Choice, Number
+from fl_node.strategy.encode.sparse import (
+    count_of,
+    gather,
+    largest,
+    magnitudes,
+    scatter,
+    sparse_layout,
+)
+from fl_node.strategy.encode.stage import Layout, Place, Stage
+
+
+class Esgd(Choice):
+    """Send this fraction of each tensor's elements, rounded up: the most credited, or without credit the largest."""
+
+    kind: Literal["esgd"] = "esgd"
+    fraction: Annotated[Number, Field(gt=0, le=1)] = Decimal("0.125")
+
+
+def _layout(knobs: Esgd, shape: tuple[int, ...]) -> Layout:
+    return sparse_layout(knobs.fraction, shape)
+
+
+def _encode(
+    knobs: Esgd, values: Array, seed: int, credit: Array | None
+) -> tuple[Array, dict[str, Array]]:
+    count = count_of(knobs.fraction, values.size)
+    sizes = magnitudes(values)
+    if credit is None:
+        return gather(values, largest(sizes, count))
+    if credit.shape != values.shape:
+        raise Misuse(f"credit of shape {credit.shape} for a tensor of shape {values.shape}")
+    return gather(values, largest(credit.reshape(-1), count, sizes))
+
+
+def _decode(
+    knobs: Esgd, values: Array, side: Mapping[str, Array], shape: tuple[int, ...], seed: int
+) -> Array:
+    return scatter(values, side, shape)
+
+
+ESGD = Stage(Place.SELECT, _layout, _encode, _decode)

@@ -1,0 +1,79 @@
+"""What of a difference goes into an update, and what the member keeps for the next one.
+
+Error feedback: what the codecs lost is added to the next difference, so that nothing small is lost for ever (Lin et al.
+2017, arXiv:1712.01887, "local gradient accumulation"; the discount is eSGD's, Tao and Li 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fl_node.arrays import Array, Arrays, prefixed, unprefixed
+from fl_node.blobs.tensors import schema_of
+from fl_node.strategy.encode import decode_arrays, encode_arrays
+from fl_node.strategy.encode.esgd import Esgd
+from fl_node.strategy.strategy import Encode
+
+RESIDUAL = "residual."
+CREDIT = "credit."
+LAST_LOSS = "last_loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An encoded difference, and the arrays that the member keeps."""
+
+    arrays: Arrays
+    kept: dict[str, Array]
+
+
+def send(encode: Encode, difference: Arrays, kept: Arrays, seed: int, training_loss: int) -> Sent:
+    """Encode a difference together with what earlier ones lost.
+
+    Args:
+        encode: The manifest's.
+        difference: float32; not changed.
+        kept: What `send` kept when this member last sent; empty before.
+        seed: Of the codecs.
+        training_loss: Of this round; eSGD's choice depends on whether it fell.
+    """
+    accumulated = _accumulated(difference, unprefixed(RESIDUAL, kept))
+    credits = any(isinstance(stage, Esgd) for stage in encode.stages)
+    fell = LAST_LOSS not in kept or training_loss < int(kept[LAST_LOSS][0])
+    credit = unprefixed(CREDIT, kept) if credits and not fell else None
+    arrays = encode_arrays(encode.stages, accumulated, seed, credit)
+    if not encode.feedback and not credits:
+        return Sent(arrays, {})
+    decoded = decode_arrays(encode.stages, arrays, schema_of(accumulated), seed)
+    keep: dict[str, Array] = {}
+    if encode.feedback:
+        keep |= prefixed(RESIDUAL, _residual(accumulated, decoded, float(encode.feedback)))
+    if credits:
+        keep |= prefixed(CREDIT, _credited(unprefixed(CREDIT, kept), decoded, fell))
+        keep[LAST_LOSS] = np.array([training_loss], np.int64)
+    return Sent(arrays, keep)
+
+
+def _accumulated(difference: Arrays, residual: Mapping[str, Array]) -> Arrays:
+    if not residual:
+        return difference
+    return {name: difference[name] + residual[name] for name in difference}
+
+
+def _residual(accumulated: Arrays, decoded: Arrays, share: float) -> dict[str, Array]:
+    return {
+        name: np.asarray((accumulated[name] - decoded[name]) * np.float32(share), np.float32)
+        for name in accumulated
+    }
+
+
+def _credited(credit: Mapping[str, Array], decoded: Arrays, fell: bool) -> dict[str, Array]:
+    """eSGD's hidden weights: one more for each coordinate that was sent when the loss fell."""
+    none = {name: np.zeros(array.shape, np.float32) for name, array in decoded.items()}
+    before = credit or none
+    if not fell:
+        return dict(before)
+    return {name: np.asarray(before[name] + (decoded[name] != 0), np.float32) for name in decoded}

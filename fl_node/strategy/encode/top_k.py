@@ -1,0 +1,51 @@
+"""Top-k: the elements of largest absolute value are sent, with their positions.
+
+Source: Lin et al. 2018, "Deep gradient compression" (arXiv:1712.01887); the feedback that it needs is the sender's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fl_node.arrays import Array
+from fl_node.fields import Choice, Number
+from fl_node.strategy.encode.sparse import (
+    count_of,
+    gather,
+    largest,
+    magnitudes,
+    scatter,
+    sparse_layout,
+)
+from fl_node.strategy.encode.stage import Layout, Place, Stage
+
+
+class TopK(Choice):
+    """Send this fraction of each tensor's elements, rounded up: the largest. Biased, so it is for use with feedback."""
+
+    kind: Literal["top_k"] = "top_k"
+    fraction: Annotated[Number, Field(gt=0, le=1)] = Decimal("0.01")
+
+
+def _layout(knobs: TopK, shape: tuple[int, ...]) -> Layout:
+    return sparse_layout(knobs.fraction, shape)
+
+
+def _encode(
+    knobs: TopK, values: Array, seed: int, credit: Array | None
+) -> tuple[Array, dict[str, Array]]:
+    count = count_of(knobs.fraction, values.size)
+    return gather(values, largest(magnitudes(values), count))
+
+
+def _decode(
+    knobs: TopK, values: Array, side: Mapping[str, Array], shape: tuple[int, ...], seed: int
+) -> Array:
+    return scatter(values, side, shape)
+
+
+TOP_K = Stage(Place.SELECT, _layout, _encode, _decode)

@@ -1,0 +1,99 @@
+"""Whether an update is worth sending: the choices for `strategy.send`.
+
+CMFL sends an update only if it points where the model last went: its relevance is the share of coordinates whose sign
+is that of the last global update. A member whose update is not relevant declines the round, which costs one small
+transaction and no bytes.
+
+Source: Wang, Wang and Li 2019, "CMFL: Mitigating Communication Overhead for Federated Learning", ICDCS.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from fl_node.arrays import Arrays
+from fl_node.fields import Choice, Number
+
+if TYPE_CHECKING:
+    from fl_node.manifest.manifest import Manifest
+
+
+class Always(Choice):
+    """Send every update."""
+
+    kind: Literal["always"] = "always"
+
+
+class Relevance(Choice):
+    """Send what is relevant enough (CMFL)."""
+
+    kind: Literal["relevance"] = "relevance"
+    threshold: Annotated[Number, Field(ge=0, le=1)] = Decimal("0.8")
+    """The least relevance that is sent, v0; 0 sends everything."""
+    decay: Literal["none", "sqrt"] = "none"
+    """Whether the threshold stays, or falls with the round t as v0 / sqrt(t)."""
+
+    def objection(self, manifest: Manifest) -> str | None:
+        """One relevant update must be enough for a round."""
+        least = manifest.rounds.min_updates
+        if least == 1:
+            return None
+        return (
+            f"a round in which fewer than rounds.min_updates = {least} members send is aborted and repeated, and "
+            "whoever declined declines again for ever; use rounds.min_updates = 1"
+        )
+
+
+Gate = Callable[[Any, Arrays, Arrays | None, int], bool]
+"""Knobs, update, last global update, round from 1, to whether to send."""
+
+
+def worth_sending(choice: Choice, update: Arrays, previous: Arrays | None, round: int) -> bool:
+    """Decide whether a member sends its update.
+
+    Args:
+        choice: Of `strategy.send`.
+        update: The difference that the member has trained, before any codec.
+        previous: The change of the model by the last round that included an update, for the tensors of `update`; None
+            before there is one.
+        round: From 1.
+    """
+    return SEND[type(choice)](choice, update, previous, round)
+
+
+def relevance(update: Arrays, previous: Arrays) -> float:
+    """The share of coordinates, 0 to 1, that have the same sign in both; two zeros count as the same.
+
+    Args:
+        update: One coordinate or more in all.
+        previous: Names and shapes of `update`.
+    """
+    same = sum(
+        int(np.count_nonzero(np.sign(array) == np.sign(previous[name])))
+        for name, array in update.items()
+    )
+    return same / sum(array.size for array in update.values())
+
+
+def _always(choice: Always, update: Arrays, previous: Arrays | None, round: int) -> bool:
+    return True
+
+
+def _if_relevant(choice: Relevance, update: Arrays, previous: Arrays | None, round: int) -> bool:
+    # A model that stood still points nowhere. Held against it nothing would ever be sent again.
+    if previous is None or not any(np.any(array) for array in previous.values()):
+        return True
+    threshold = float(choice.threshold)
+    if choice.decay == "sqrt":
+        threshold /= math.sqrt(round)
+    return relevance(update, previous) >= threshold
+
+
+SEND: Mapping[type[Choice], Gate] = {Always: _always, Relevance: _if_relevant}
+"""The choices for `strategy.send` in a manifest; the first is the default."""

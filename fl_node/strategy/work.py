@@ -1,0 +1,49 @@
+"""`strategy.work`: how much a member trains in a round."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fl_node.fields import Section
+
+Amount = Annotated[int, Field(ge=1)]
+
+
+class Work(Section):
+    """How much a member trains in a round, and how."""
+
+    steps: Amount | tuple[Amount, ...] | None = None
+    """Optimiser steps: one number, or one for each member."""
+    epochs: Amount | tuple[Amount, ...] | None = None
+    """Passes over its data: one number, or one for each member."""
+    until: Literal["done", "median_loss"] = "done"
+    """Whether the work is fixed, or goes on in parts until the last round's median loss is reached (LoAdaBoost)."""
+    loss: Literal["training", "held_out"] = "training"
+    """Which loss is held against the median, and recorded as the training loss."""
+    devices: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Devices behind an edge node, each with an equal part of its member's data."""
+    edge_rounds: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How often an edge node averages its devices, each of which has then done the steps, before it sends."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        return self
+
+    def amount(self, index: int) -> int:
+        """The number of steps or epochs of the member at an index."""
+        amount = self.steps if self.steps is not None else self.epochs
+        return amount[index] if isinstance(amount, tuple) else amount or 0
+
+    def objection(self, members: int, learner: str) -> str | None:
+        """Why it makes no sense with so many members and this learner; None where it does."""
+        if (self.until, self.loss, learner) == ("median_loss", "training", "gan"):
+            return "a GAN's training loss does not fall as it learns; use loss = held_out with until = median_loss"
+        for name in ("steps", "epochs"):
+            amount = getattr(self, name)
+            if isinstance(amount, tuple) and len(amount) != members:
+                return f"{name} has {len(amount)} entries, but there are {members} members"
+        return None

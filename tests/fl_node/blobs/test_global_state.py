@@ -1,0 +1,64 @@
+"""The global state: a model and what a rule keeps beside it, in one blob."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fl_node.blobs.global_state import (
+    first_state,
+    model_of,
+    named_in_slot,
+    part_of,
+    slot_of,
+    update_schema,
+)
+from fl_node.blobs.tensors import Spec
+from fl_node.errors import Misuse
+
+MODEL = {"w": np.ones((2, 2), np.float32), "n": np.array([3], np.int64)}
+STATE = first_state(MODEL, ("momentum", "control"))
+FLOAT = np.dtype(np.float32)
+
+
+def test_it_starts_as_the_model_and_zeros_in_every_slot():
+    assert model_of(STATE).keys() == MODEL.keys()
+    assert {name for name in STATE if name not in MODEL} == {
+        "server.momentum.w",
+        "server.momentum.n",
+        "server.control.w",
+        "server.control.n",
+    }
+    assert all(
+        STATE[name].dtype == FLOAT and not STATE[name].any() for name in STATE.keys() - MODEL
+    )
+
+
+@pytest.mark.parametrize("name", ["server.w", "control.w", "server.control.w"])
+def test_a_model_may_not_take_the_servers_names(name):
+    with pytest.raises(Misuse, match="rename it"):
+        first_state({name: np.zeros(1, np.float32)}, ("control",))
+
+
+def test_a_slot_is_read_by_tensor_name_and_written_back():
+    slot = slot_of(STATE, "control")
+    assert slot.keys() == MODEL.keys()
+    assert named_in_slot("control", slot).keys() == {"server.control.w", "server.control.n"}
+
+
+def test_a_rule_sees_the_model_and_its_own_slots_only():
+    assert part_of(STATE, ()).keys() == MODEL.keys()
+    assert part_of(STATE, ("momentum",)).keys() == {
+        *MODEL,
+        "server.momentum.w",
+        "server.momentum.n",
+    }
+
+
+def test_an_update_is_float32_and_has_what_travels_beside_it():
+    model = {"w": Spec((2, 2), np.dtype(np.float64))}
+    assert update_schema(model, ()) == {"w": Spec((2, 2), FLOAT)}
+    assert update_schema(model, ("control",)) == {
+        "w": Spec((2, 2), FLOAT),
+        "control.w": Spec((2, 2), FLOAT),
+    }

@@ -1,0 +1,95 @@
+"""The plain loop: the contract's cohorts, each member's own memory, and no chain."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+from doubles import Clock, DriftingLearner, small_genesis, small_manifest
+
+from chain.memory_ledger import MemoryLedger
+from chain.types import Address, RoundOpened
+from fl_node.blobs.model import encode_model
+from fl_node.errors import BlobOversized
+from fl_node.history.record import chosen
+from fl_node.member.simulation import SimulatedRound, cohort_of, simulate
+
+MEMBERS = tuple(Address(f"0x{number:040x}") for number in range(1, 11))
+SEEDS = [hashlib.sha256(bytes([number])).digest() for number in range(8)]
+
+
+def manifest_of(count: int = 10, rounds: int = 4, **terms: Any):
+    return small_manifest(MEMBERS[:count], rounds={"count": rounds, **terms})
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: seed.hex()[:4])
+@pytest.mark.parametrize(
+    ("count", "terms"),
+    [
+        (10, {}),
+        (10, {"cohort_fraction": "0.3"}),
+        (10, {"cohort_fraction": "0.01", "cohort_floor": 4}),
+        (7, {"cohort_fraction": "0.5"}),
+        (1, {"cohort_floor": 1, "min_updates": 1}),
+    ],
+)
+def test_the_cohort_is_the_one_that_the_contract_draws(count, terms, seed):
+    manifest = manifest_of(count, **terms)
+    ledger = MemoryLedger(clock=Clock(), seed_source=lambda *which: seed)
+    receipt = ledger.open_task(
+        bytes([1]) * 32, bytes([2]) * 32, manifest.addresses, manifest.terms()
+    )
+    (opening,) = (e.event for e in receipt.entries if isinstance(e.event, RoundOpened))
+    assert cohort_of(manifest, seed) == list(chosen(manifest.addresses, opening.cohort))
+
+
+def run(manifest, seeds: list[bytes] | None = None) -> list[SimulatedRound]:
+    learners = {m: DriftingLearner(at + 1) for at, m in enumerate(manifest.addresses)}
+    return list(simulate(manifest, learners, small_genesis(), seeds))
+
+
+def test_a_member_that_sits_a_round_out_goes_on_from_what_it_kept():
+    manifest = manifest_of(4, rounds=4, cohort_fraction="0.5")
+    trained = dict.fromkeys(manifest.addresses, 0)
+    for one in run(manifest, SEEDS[:4]):
+        assert [revealed.client for revealed in one.reveals] == cohort_of(
+            manifest, SEEDS[one.round - 1]
+        )
+        for revealed in one.reveals:
+            trained[revealed.client] += 1
+            # This learner's loss says in how many rounds it has trained.
+            assert revealed.reveal.training_loss == round(1_000_000 / trained[revealed.client])
+    assert len(set(trained.values())) > 1, "somebody sat out more often than others"
+
+
+def test_given_no_seeds_the_cohorts_follow_from_the_manifests():
+    manifest = manifest_of(6, rounds=6, cohort_fraction="0.4")
+    first, second = run(manifest), run(manifest)
+    assert first == second
+    assert len({tuple(r.client for r in one.reveals) for one in first}) > 1
+
+
+def test_each_round_starts_from_the_last():
+    manifest = manifest_of(2, rounds=3)
+    assert len({one.aggregated.digest for one in run(manifest)}) == 3
+    assert run(manifest)[:2] == run(manifest_of(2, rounds=2))
+
+
+def test_progress_is_asked_for_by_round_and_client():
+    manifest, asked = manifest_of(2, rounds=2), []
+
+    def progress_for(round, client):
+        asked.append((round, client))
+        return lambda step, steps, losses: None
+
+    learners = {m: DriftingLearner(1) for m in manifest.addresses}
+    list(simulate(manifest, learners, small_genesis(), progress_for=progress_for))
+    assert asked == [(round, member) for round in (1, 2) for member in manifest.addresses]
+
+
+def test_a_model_above_its_limit_is_refused_as_on_chain():
+    size = len(encode_model(small_genesis()))
+    manifest = small_manifest(limits={"model_bytes": size - 1})
+    with pytest.raises(BlobOversized, match=f"{size} bytes"):
+        run(manifest)

@@ -1,0 +1,254 @@
+"""A round's arithmetic: the bad updates are left out by name, the good ones make the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from doubles import small_manifest
+
+from chain.types import Address, Reveal, UpdateRevealed
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.encoding import Update, UpdateHeader, encode_update, encoding_seed
+from fl_node.blobs.model import encode_model, load_model
+from fl_node.blobs.store import Store, key_of, open_store
+from fl_node.errors import (
+    BlobMalformed,
+    BlobMissing,
+    BlobOversized,
+    BlobTampered,
+    StoreUnusable,
+    UpdateInvalid,
+)
+from fl_node.round.aggregate import Aggregated, aggregate_round
+from fl_node.strategy.combine import WeightedMean, weighted_mean
+
+MANIFEST = small_manifest()
+A, B, C = MANIFEST.addresses
+PARENT = {"w": np.arange(4, dtype=np.float32), "b": np.ones(2, np.float32)}
+
+
+@dataclass
+class Scene:
+    """A folder with a parent in it, and what is revealed in the round that starts from it."""
+
+    folder: Path
+    reveals: list[UpdateRevealed] = field(default_factory=list)
+    abandoned: list[UpdateRevealed] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.store: Store = open_store(self.folder)
+        self.parent_digest = self.store.put(encode_model(PARENT))
+
+    def update(self, client: Address, seed: int = 1, examples: int = 10) -> Update:
+        random = np.random.default_rng(seed)
+        arrays = {n: random.standard_normal(a.shape).astype(np.float32) for n, a in PARENT.items()}
+        seed = encoding_seed(MANIFEST.seed, 1, client)
+        header = UpdateHeader(1, 1, client, self.parent_digest, examples, 5, "float32", seed)
+        return Update(header, arrays)
+
+    def reveal_blob(self, client: Address, blob: bytes, examples: int = 10) -> Path:
+        digest = self.store.put(blob)
+        self.reveals.append(UpdateRevealed(1, 1, client, Reveal(digest, examples, 0, 0, bytes(32))))
+        return self.folder / key_of(digest)
+
+    def reveal(self, update: Update) -> Path:
+        blob = encode_update(update.header, update.arrays)
+        return self.reveal_blob(update.header.client, blob, update.header.num_examples)
+
+    def aggregate(self) -> Aggregated:
+        parent = load_model(self.store, self.parent_digest, 1 << 20)
+        return aggregate_round(self.store, MANIFEST, parent, self.reveals, self.abandoned)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path / "store")
+
+
+def test_valid_updates_make_the_model(scene):
+    updates = [scene.update(A, 1), scene.update(B, 2), scene.update(C, 3, examples=7)]
+    paths = [scene.reveal(update) for update in updates]
+    result = scene.aggregate()
+    assert result.blob == encode_model(weighted_mean(WeightedMean(), PARENT, updates))
+    assert result.digest == digest_of(result.blob)
+    assert (result.included, result.left_out) == (0b111, {})
+    assert result.blob_bytes == len(result.blob) + sum(path.stat().st_size for path in paths)
+
+
+def test_the_order_of_reveals_changes_nothing(scene):
+    for seed, client in enumerate((C, A, B)):
+        scene.reveal(scene.update(client, seed))
+    first = scene.aggregate()
+    scene.reveals.reverse()
+    assert scene.aggregate() == first
+
+
+def test_no_valid_update_leaves_the_parent(scene):
+    scene.reveal_blob(A, b"nonsense")
+    result = scene.aggregate()
+    assert (result.digest, result.included) == (scene.parent_digest, 0)
+
+
+def blame(scene: Scene, bad: Address = B) -> Exception:
+    """The one fault, after checking that the other two updates went through without it."""
+    with_bad = scene.aggregate()
+    scene.reveals = [revealed for revealed in scene.reveals if revealed.client != bad]
+    without = scene.aggregate()
+    assert with_bad.blob == without.blob
+    assert with_bad.included == without.included == 0b101
+    assert list(with_bad.left_out) == [bad]
+    return with_bad.left_out[bad]
+
+
+@pytest.fixture
+def others(scene: Scene) -> Scene:
+    scene.reveal(scene.update(A, 10))
+    scene.reveal(scene.update(C, 30))
+    return scene
+
+
+def test_a_missing_blob_is_left_out(others):
+    others.reveal(others.update(B)).unlink()
+    assert isinstance(blame(others), BlobMissing)
+
+
+def test_an_altered_blob_is_left_out(others):
+    path = others.reveal(others.update(B))
+    blob = bytearray(path.read_bytes())
+    blob[-1] ^= 1
+    path.write_bytes(blob)
+    assert isinstance(blame(others), BlobTampered)
+
+
+def test_a_truncated_blob_is_left_out(others):
+    path = others.reveal(others.update(B))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert isinstance(blame(others), BlobTampered)
+
+
+def test_an_oversized_blob_is_left_out(others):
+    update = others.update(B)
+    others.reveal_blob(B, encode_update(update.header, update.arrays) + bytes(16))
+    assert isinstance(blame(others), BlobOversized)
+
+
+def test_a_blob_that_is_no_safetensors_is_left_out(others):
+    others.reveal_blob(B, b"\x80\x04K\x01.")
+    assert isinstance(blame(others), BlobMalformed)
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("task", {"task": 2}),
+        ("round", {"round": 2}),
+        ("client", {"client": A}),
+        ("parent_digest", {"parent_digest": bytes(32)}),
+        ("num_examples", {"num_examples": 11}),
+        ("seed", {"seed": 1}),
+        ("steps_limit", {"steps": 0}),
+    ],
+)
+def test_an_update_made_for_something_else_is_left_out(others, rule, change):
+    update = others.update(B)
+    others.reveal_blob(B, encode_update(replace(update.header, **change), update.arrays))
+    fault = blame(others)
+    assert isinstance(fault, UpdateInvalid)
+    assert fault.rule == rule
+
+
+def test_an_update_of_nan_is_left_out(others):
+    update = others.update(B)
+    others.reveal(Update(update.header, {**update.arrays, "b": np.full(2, np.nan, np.float32)}))
+    assert blame(others).rule == "finite"
+
+
+def test_a_count_of_examples_above_the_limit_is_left_out(others):
+    others.reveal(others.update(B, examples=10**9))
+    assert blame(others).rule == "examples_limit"
+
+
+def test_somebody_who_is_no_member_is_left_out(others):
+    stranger = Address("0x" + "99" * 20)
+    others.reveal(others.update(stranger))
+    assert blame(others, stranger).rule == "member"
+
+
+@pytest.mark.parametrize("thief_first", [False, True])
+def test_of_two_updates_with_the_same_content_the_one_revealed_first_counts(scene, thief_first):
+    first, second = (A, C) if thief_first else (C, A)
+    scene.reveal(scene.update(first, seed=1))
+    scene.reveal(scene.update(B, seed=2))
+    scene.reveal(scene.update(second, seed=1))
+    result = scene.aggregate()
+    assert list(result.left_out) == [second]
+    assert result.left_out[second].rule == "repeat"
+    assert result.included == 0b111 & ~(1 << MANIFEST.addresses.index(second))
+    kept = sorted(
+        [scene.update(first, seed=1), scene.update(B, seed=2)], key=lambda u: u.header.client
+    )
+    assert result.blob == encode_model(weighted_mean(WeightedMean(), PARENT, kept))
+
+
+def sent_by(client: Address, update: Update) -> Update:
+    seed = encoding_seed(MANIFEST.seed, 1, client)
+    return Update(replace(update.header, client=client, seed=seed), update.arrays)
+
+
+def test_updates_that_only_have_the_same_norm_both_count(scene):
+    one = scene.update(A)
+    scene.reveal(one)
+    other = {name: -array for name, array in one.arrays.items()}
+    scene.reveal(sent_by(B, Update(one.header, other)))
+    assert scene.aggregate().included == 0b11
+
+
+def test_a_store_that_fails_between_two_reads_is_nobodys_fault(scene, monkeypatch):
+    scene.reveal(scene.update(A))
+    read = Store.get
+
+    def fail_after_the_parent(store: Store, digest: bytes, max_bytes: int) -> memoryview:
+        if digest != scene.parent_digest:
+            raise StoreUnusable("unplugged")
+        return read(store, digest, max_bytes)
+
+    monkeypatch.setattr(Store, "get", fail_after_the_parent)
+    with pytest.raises(StoreUnusable, match="unplugged"):
+        scene.aggregate()
+
+
+def test_a_parent_that_is_not_there_is_an_error(scene):
+    (scene.folder / key_of(scene.parent_digest)).unlink()
+    with pytest.raises(BlobMissing):
+        scene.aggregate()
+
+
+def abort(scene: Scene) -> None:
+    scene.abandoned, scene.reveals = scene.reveals, []
+
+
+def test_an_update_sent_again_after_an_abort_counts(scene):
+    scene.reveal(scene.update(A))
+    abort(scene)
+    scene.reveal(scene.update(A))
+    assert scene.aggregate().included == 0b1
+
+
+def test_a_copy_of_what_an_aborted_attempt_disclosed_is_left_out(scene):
+    original = scene.update(A)
+    scene.reveal(original)
+    abort(scene)
+    scene.reveal(sent_by(B, original))
+    scene.reveal(original)
+    result = scene.aggregate()
+    assert result.included == 0b1
+    assert "repeat" in str(result.left_out[B])
+
+
+def test_an_aborted_attempt_is_not_combined(scene):
+    scene.reveal(scene.update(A))
+    abort(scene)
+    assert scene.aggregate().digest == scene.parent_digest

@@ -1,0 +1,81 @@
+"""A member's work in a round: what it sends is bound to its place, and fits into a reveal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from doubles import DriftingLearner, small_genesis, small_manifest
+
+from chain.history import commitment_of
+from chain.types import Reveal
+from fl_node.blobs.encoding import UpdateHeader, decode_update, difference, encoding_seed
+from fl_node.errors import TrainingDiverged
+from fl_node.learner import Assignment, Trained
+from fl_node.round.contribute import MAX_LOSS, Place, Received, contribute
+from fl_node.seeds import derive_seed
+
+MANIFEST = small_manifest()
+CLIENT = MANIFEST.addresses[1]
+PLACE = Place(task=3, round=2, client=CLIENT, parent_digest=bytes([7]) * 32)
+
+
+@dataclass
+class Losing:
+    """A learner whose losses are as given."""
+
+    training_loss: float = 0.0
+    held_out_loss: float = 0.0
+
+    def steps_for(self, epochs) -> int:
+        return epochs
+
+    def train(self, *arguments) -> Trained:
+        return replace(DriftingLearner(1).train(*arguments), training_loss=self.training_loss)
+
+    def measure(self, model, private) -> float:
+        return self.held_out_loss
+
+
+def test_an_update_is_the_difference_that_training_made_at_its_place():
+    contribution = contribute(MANIFEST, PLACE, DriftingLearner(4), Received(small_genesis()), None)
+    update = decode_update(contribution.blob)
+    assert update.header == UpdateHeader(
+        3, 2, CLIENT, bytes([7]) * 32, 40, 4, "float32", encoding_seed(MANIFEST.seed, 2, CLIENT)
+    )
+    seed = derive_seed(MANIFEST.seed, "train", 2, CLIENT)
+    trained = DriftingLearner(4).train(Assignment(small_genesis(), None, seed, 4)).shared
+    for name, array in difference(trained, small_genesis()).items():
+        assert np.array_equal(update.arrays[name], array)
+
+
+def test_what_the_member_kept_goes_back_into_training():
+    first = contribute(MANIFEST, PLACE, DriftingLearner(4), Received(small_genesis()), None)
+    second = contribute(
+        MANIFEST, PLACE, DriftingLearner(4), Received(small_genesis()), first.private
+    )
+    assert second.private["training.rounds"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("loss", "millionths"), [(1.5, 1_500_000), (-0.0000014, -1), (0.0000005, 0), (1e-9, 0)]
+)
+def test_losses_are_millionths_rounded_to_the_nearest(loss, millionths):
+    contribution = contribute(MANIFEST, PLACE, Losing(loss, loss), Received(small_genesis()), None)
+    assert (contribution.training_loss, contribution.held_out_loss) == (millionths, millionths)
+
+
+@pytest.mark.parametrize("loss", [MAX_LOSS, -MAX_LOSS])
+def test_the_largest_losses_can_be_committed_to(loss):
+    contribution = contribute(MANIFEST, PLACE, Losing(loss, loss), Received(small_genesis()), None)
+    losses = (contribution.training_loss, contribution.held_out_loss)
+    assert commitment_of(1, CLIENT, 1, 1, CLIENT, Reveal(bytes(32), 1, *losses, bytes(32)))
+
+
+@pytest.mark.parametrize("which", ["training", "held-out"])
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), -1e13, 1e30])
+def test_losses_that_no_reveal_can_hold_are_a_divergence(which, loss):
+    learner = Losing(**{f"{which.replace('-', '_')}_loss": loss})
+    with pytest.raises(TrainingDiverged, match=f"the {which} loss is"):
+        contribute(MANIFEST, PLACE, learner, Received(small_genesis()), None)
