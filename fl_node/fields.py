@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import (
     BaseModel,
@@ -15,9 +16,6 @@ from pydantic import (
     PlainSerializer,
 )
 from pydantic_core import CoreSchema, core_schema
-
-if TYPE_CHECKING:
-    from fl_node.manifest.manifest import Manifest
 
 
 def _as_decimal(value: object) -> object:
@@ -60,14 +58,45 @@ class Choice(Section):
 
     kind: str
 
+    robust: ClassVar[bool] = False
+    """Of a rule of combination: whether it tolerates Byzantine members."""
+    sparse: ClassVar[bool] = False
+    """Of a codec: whether it leaves most coordinates of an update zero, and different ones in each member's."""
+
     @classmethod
     def name(cls) -> str:
         """The kind's name."""
         return str(cls.model_fields["kind"].default)
 
-    def objection(self, manifest: Manifest) -> str | None:
-        """Why this choice makes no sense in this manifest; None where it does."""
+    def objection(self, beside: Beside) -> str | None:
+        """Why this choice makes no sense beside the others of its manifest; None where it does."""
         return None
+
+
+Loss = Literal["training", "held_out"]
+"""Which of the two losses that members record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands beside a choice in its manifest, as far as an objection may look at it.
+
+    Attributes:
+        falling_loss: The loss that falls as the manifest's learner gets better.
+        members: Number of members.
+        min_updates: Updates that a round needs.
+        share, train, stages, feedback, send, combine: The strategy's choices.
+    """
+
+    falling_loss: Loss
+    members: int
+    min_updates: int
+    share: tuple[str, ...]
+    train: Choice
+    stages: tuple[Choice, ...]
+    feedback: Decimal
+    send: Choice
+    combine: Choice
 
 
 class OneOf:

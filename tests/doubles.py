@@ -12,6 +12,7 @@ from chain.memory_ledger import MemoryLedger
 from chain.types import Address
 from fl_node.arrays import Arrays
 from fl_node.blobs.store import Store
+from fl_node.errors import ManifestInvalid
 from fl_node.learner import Assignment, Progress, Trained, no_progress
 from fl_node.manifest.manifest import Manifest, build_manifest
 from fl_node.member.participant import Participant
@@ -29,6 +30,17 @@ def small_manifest(members: tuple[str, ...] = MEMBERS, **changes: Any) -> Manife
         "rounds": {"count": 2},
     }
     return build_manifest({**values, **changes})
+
+
+def refusal(strategy: Any, updates: int = 2) -> str:
+    """Why a manifest with this strategy, whose rounds need so many updates, is refused; empty if it is not."""
+    members = tuple(f"0x{number:040x}" for number in range(1, updates + 1))
+    rounds = {"count": 2, "min_updates": updates, "cohort_floor": updates}
+    try:
+        small_manifest(members, strategy=strategy, rounds=rounds)
+    except ManifestInvalid as refused:
+        return str(refused)
+    return ""
 
 
 def small_genesis() -> dict[str, np.ndarray[Any, Any]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Collection
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,45 @@ def test_the_audit_needs_no_torch() -> None:
         "import fl_node.audit, fl_node.member.participant, fl_node.member.simulation, fl_node.cli"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("path", modules("fl_node/strategy"), ids=str)
+def test_the_strategy_knows_no_manifest(path: Path) -> None:
+    assert not {name for name in imported(path) if name.startswith("fl_node.manifest")}
+
+
+@pytest.mark.parametrize("path", modules("fl_node/round"), ids=str)
+def test_a_round_knows_neither_members_nor_auditors(path: Path) -> None:
+    assert not {
+        name for name in imported(path) if name.startswith(("fl_node.member", "fl_node.audit"))
+    }
+
+
+GROUND = {"errors", "arrays", "arithmetic", "seeds", "fields", "learner"}
+
+
+def test_nothing_but_the_ground_stands_loose() -> None:
+    assert {path.stem for path in (ROOT / "fl_node").glob("*.py")} == GROUND | {"__init__"}
+
+
+@pytest.mark.parametrize("room", ["chain", "fl_node"])
+def test_no_imports_go_round_in_a_circle(room: str) -> None:
+    names = {_dotted(path): path for path in modules(room)}
+    graph = {name: _needs(path, names.keys()) for name, path in names.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def _needs(path: Path, names: Collection[str]) -> set[str]:
+    """The modules that a file imports: where it takes a module out of a package, the module alone."""
+    needs = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                module = f"{node.module}.{alias.name}"
+                needs.add(module if module in names else str(node.module))
+    return needs & set(names)
+
+
+def _dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
 
 from chain.types import Reveal
-
-Loss = Literal["training", "held_out"]
-"""Which of the two recorded losses."""
+from fl_node.fields import Loss
 
 
 @dataclass(frozen=True, slots=True)

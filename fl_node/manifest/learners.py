@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fl_node.fields import Choice, Number
+from fl_node.fields import Choice, Loss, Number
 from fl_node.manifest.extractor import Extractor
 
 Batch = Annotated[int, Field(ge=2, le=4096)]
@@ -16,10 +16,27 @@ Kept = Annotated[Number, Field(ge=0, lt=1)]
 """What a moving average keeps in one step."""
 
 
-class GanLearner(Choice):
+class LearnerChoice(Choice):
+    """A learner as a manifest chooses it, and what the strategy has to know of it. Without torch."""
+
+    body: ClassVar[tuple[str, ...]]
+    """Patterns over the names of the tensors that FedPer shares; the others stay with their member."""
+    falling_loss: ClassVar[Loss]
+    """The recorded loss that falls as the learner gets better."""
+
+    @property
+    def compared_by(self) -> Extractor | None:
+        """What its held-out loss compares pictures by; None where it compares none."""
+        return None
+
+
+class GanLearner(LearnerChoice):
     """A DCGAN: its two networks, its objective and its optimisers (Radford et al. 2015, arXiv:1511.06434)."""
 
     kind: Literal["gan"] = "gan"
+    body: ClassVar[tuple[str, ...]] = ("generator*",)
+    # The two losses of a GAN balance each other, whether it learns or not.
+    falling_loss: ClassVar[Loss] = "held_out"
     latent: Annotated[int, Field(ge=1, le=1024)] = 100
     """Length of z."""
     generator_width: Annotated[int, Field(ge=4, le=512)] = 64
@@ -44,11 +61,18 @@ class GanLearner(Choice):
     extractor: Extractor = Extractor()
     """Gives the features on which the held-out loss, a KID, is measured."""
 
+    @property
+    def compared_by(self) -> Extractor:
+        """The extractor."""
+        return self.extractor
 
-class ClassifierLearner(Choice):
+
+class ClassifierLearner(LearnerChoice):
     """A classifier of pictures, trained with cross-entropy. Its tensors are `base.*` and, the last layer, `head.*`."""
 
     kind: Literal["classifier"] = "classifier"
+    body: ClassVar[tuple[str, ...]] = ("base.*",)
+    falling_loss: ClassVar[Loss] = "training"
     network: Literal["cnn", "resnet18"] = "cnn"
     """A small one of four convolutions, or ResNet-18 with group norm (He et al. 2015, arXiv:1512.03385)."""
     width: Annotated[int, Field(ge=4, le=512)] = 16
@@ -63,5 +87,5 @@ class ClassifierLearner(Choice):
     weight_decay: Annotated[Number, Field(ge=0, le=1)] = Decimal(0)
 
 
-LEARNERS: tuple[type[Choice], ...] = (GanLearner, ClassifierLearner)
+LEARNERS: tuple[type[LearnerChoice], ...] = (GanLearner, ClassifierLearner)
 """The choices for `learner` in a manifest; the first is the default."""

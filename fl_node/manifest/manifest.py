@@ -18,7 +18,7 @@ from chain.types import BASIS_POINTS, MAX_MEMBERS, Address, Terms
 from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.errors import BlobMalformed, ManifestInvalid
 from fl_node.fields import Fraction, Number, OneOf, Section
-from fl_node.manifest.learners import LEARNERS, ClassifierLearner, GanLearner
+from fl_node.manifest.learners import LEARNERS, ClassifierLearner, GanLearner, LearnerChoice
 from fl_node.strategy.presets import expand_preset
 from fl_node.strategy.strategy import Strategy
 
@@ -79,11 +79,12 @@ class Manifest(Section):
     def _expand_preset(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        strategy, learner = values.get("strategy", "fedavg"), values.get("learner", "gan")
+        strategy = values.get("strategy", "fedavg")
         if not isinstance(strategy, str | dict):
             return values
-        kind = learner.get("kind", "gan") if isinstance(learner, dict) else learner
-        return {**values, "strategy": expand_preset(strategy, str(kind))}
+        learner = _learner_of(values.get("learner", {}))
+        expanded = expand_preset(strategy, learner.body, learner.falling_loss)
+        return {**values, "strategy": expanded}
 
     @model_validator(mode="after")
     def _members_fit(self) -> Self:
@@ -103,13 +104,11 @@ class Manifest(Section):
 
     @model_validator(mode="after")
     def _choices_fit(self) -> Self:
-        objection = self.strategy.objection(len(self.members), self.learner.kind)
+        objection = self.strategy.objection(
+            self.learner.falling_loss, len(self.members), self.rounds.min_updates
+        )
         if objection:
             raise ValueError(f"strategy.{objection}")
-        for field, choice in self.strategy.choices.items():
-            objection = choice.objection(self)
-            if objection:
-                raise ValueError(f"strategy.{field}: {objection}")
         return self
 
     @property
@@ -134,6 +133,12 @@ class Manifest(Section):
     def to_bytes(self) -> bytes:
         """The canonical JSON that is stored and hashed (docs/protocol.md)."""
         return canonical_json(self.model_dump(mode="json"))
+
+
+def _learner_of(value: object) -> type[LearnerChoice]:
+    """The kind of learner that a person wrote; the first where it is none, which is refused later."""
+    name = value.get("kind") if isinstance(value, dict) else value
+    return next((kind for kind in LEARNERS if kind.name() == name), LEARNERS[0])
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -18,7 +18,7 @@ from fl_node.manifest.manifest import Limits
 from fl_node.strategy.encode import decode_arrays, encoded_schema
 from fl_node.strategy.strategy import Encode
 
-LANES = 8_192
+NORM_LANES = 8_192
 """Running sums of squares. Part of the protocol: another number of them rounds differently."""
 
 
@@ -64,16 +64,16 @@ def _verify_norm(arrays: Arrays, limits: Limits) -> None:
 def norm(arrays: Arrays) -> float:
     """The Euclidean norm over all the arrays together; not finite if a single element is not.
 
-    The squares are added in float64 to `LANES` running sums: element i of each array, in C order
-    and the arrays in order of name, to sum i modulo `LANES`. The sums are added exactly and rounded
+    The squares are added in float64 to `NORM_LANES` running sums: element i of each array, in C order
+    and the arrays in order of name, to sum i modulo `NORM_LANES`. The sums are added exactly and rounded
     once (math.fsum).
     """
-    sums, scratch = np.zeros(LANES), np.empty(LANES)
+    sums, scratch = np.zeros(NORM_LANES), np.empty(NORM_LANES)
     with np.errstate(over="ignore", invalid="ignore"):
         for name in sorted(arrays):
             values = arrays[name].reshape(-1)
-            for start in range(0, values.size, LANES):
-                part = values[start : start + LANES]
+            for start in range(0, values.size, NORM_LANES):
+                part = values[start : start + NORM_LANES]
                 squares = scratch[: part.size]
                 squares[...] = part
                 np.multiply(squares, squares, out=squares)
@@ -84,7 +84,7 @@ def norm(arrays: Arrays) -> float:
 def _surely_within(arrays: Arrays, limit: float) -> bool:
     """Whether a quick estimate settles that every element is finite and the norm within the limit.
 
-    The estimate is the sum of float32 dot products over `LANES` elements each. BLAS may add in any
+    The estimate is the sum of float32 dot products over `NORM_LANES` elements each. BLAS may add in any
     order: n numbers from 0 up are off by at most n roundings of 2**-24 each, and by 2**-126 each
     where they underflow. What is close to the limit, or not finite, is for `norm` to decide.
     """
@@ -93,10 +93,10 @@ def _surely_within(arrays: Arrays, limit: float) -> bool:
         for array in arrays.values():
             values = array.reshape(-1)
             elements += values.size
-            for start in range(0, values.size, LANES):
-                part = values[start : start + LANES]
+            for start in range(0, values.size, NORM_LANES):
+                part = values[start : start + NORM_LANES]
                 total += float(np.dot(part, part))
-    return total * (1 + 4 * LANES * 2.0**-24) + elements * 2.0**-126 <= limit * limit
+    return total * (1 + 4 * NORM_LANES * 2.0**-24) + elements * 2.0**-126 <= limit * limit
 
 
 def _verify_header(actual: UpdateHeader, expected: UpdateHeader) -> None:

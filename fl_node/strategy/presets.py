@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-BODY = {"gan": ["generator*"], "classifier": ["base.*"]}
-"""What FedPer shares, by learner; the discriminator or the last layer stays with its member."""
+from fl_node.fields import Loss
 
-MEANINGFUL = {"gan": "held_out", "classifier": "training"}
-"""Which loss LoAdaBoost goes by, by learner: it must say how good a model is."""
+BODY = "the learner's body"
+"""Stands in a preset for what FedPer shares of the manifest's learner."""
+
+FALLING = "the loss that falls"
+"""Stands in a preset for the loss by which LoAdaBoost goes, which must say how good a model is."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "fedavg": {},
@@ -19,7 +21,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "ditto": {"train": {"kind": "ditto"}},
     "two_stream": {"train": {"kind": "two_stream"}},
     "fedper": {"share": BODY},
-    "loadaboost": {"work": {"epochs": 2, "until": "median_loss"}},
+    "loadaboost": {"work": {"epochs": 2, "until": "median_loss", "loss": FALLING}},
     "hierfavg": {"work": {"epochs": 1, "devices": 2, "edge_rounds": 2}},
     "fedavgm": {"combine": {"kind": "momentum"}},
     "fedadagrad": {"combine": {"kind": "adagrad"}},
@@ -47,12 +49,13 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 """Names for well-known combinations. A preset is a starting point: choices written beside it win."""
 
 
-def expand_preset(strategy: object, learner: str) -> dict[str, Any]:
+def expand_preset(strategy: object, body: Sequence[str], falling_loss: Loss) -> dict[str, Any]:
     """Write a preset's choices out.
 
     Args:
         strategy: As a person wrote it: a preset's name, or choices, with `preset` among them or not.
-        learner: The learner's kind, which decides what a preset shares.
+        body: Patterns over the names of the tensors that FedPer shares of the learner.
+        falling_loss: The loss that falls as the learner gets better.
 
     Raises:
         ValueError: No such preset.
@@ -62,10 +65,10 @@ def expand_preset(strategy: object, learner: str) -> dict[str, Any]:
     if not isinstance(name, str) or name not in PRESETS:
         raise ValueError(f"strategy {name!r} is not known; allowed: {', '.join(sorted(PRESETS))}")
     preset = dict(PRESETS[name])
-    if "share" in preset:
-        preset["share"] = preset["share"].get(learner, ["*"])
-    if "until" in preset.get("work", {}):
-        preset["work"] = {**preset["work"], "loss": MEANINGFUL.get(learner, "held_out")}
+    if preset.get("share") == BODY:
+        preset["share"] = list(body)
+    if preset.get("work", {}).get("loss") == FALLING:
+        preset["work"] = {**preset["work"], "loss": falling_loss}
     return _over(preset, chosen)
 
 

@@ -12,16 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from fl_node.arrays import Arrays
-from fl_node.fields import Choice, Number
-
-if TYPE_CHECKING:
-    from fl_node.manifest.manifest import Manifest
+from fl_node.fields import Beside, Choice, Number
 
 
 class Always(Choice):
@@ -39,9 +36,9 @@ class Relevance(Choice):
     decay: Literal["none", "sqrt"] = "none"
     """Whether the threshold stays, or falls with the round t as v0 / sqrt(t)."""
 
-    def objection(self, manifest: Manifest) -> str | None:
+    def objection(self, beside: Beside) -> str | None:
         """One relevant update must be enough for a round."""
-        least = manifest.rounds.min_updates
+        least = beside.min_updates
         if least == 1:
             return None
         return (

@@ -8,9 +8,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from fl_node.fields import Choice, Number, OneOf, Section
+from fl_node.fields import Beside, Choice, Loss, Number, OneOf, Section
 from fl_node.strategy.combine import COMBINE, WeightedMean
-from fl_node.strategy.encode import STAGES, objections
+from fl_node.strategy.encode import STAGES, chain_objection
 from fl_node.strategy.send import SEND, Always
 from fl_node.strategy.train import TRAIN, Plain
 from fl_node.strategy.work import Work
@@ -80,8 +80,28 @@ class Strategy(Section):
         """Whether what is sent depends on how the last round moved the model."""
         return not isinstance(self.send, Always)
 
-    def objection(self, members: int, learner: str) -> str | None:
-        """Why the work or the codecs make no sense; what a choice minds, it says itself."""
-        work = self.work.objection(members, learner)
-        codecs = objections(self.encode.stages)
-        return (work and f"work: {work}") or (codecs and f"encode: {codecs}") or None
+    def objection(self, falling_loss: Loss, members: int, min_updates: int) -> str | None:
+        """Why these choices make no sense together, beginning with the field; None where they do.
+
+        Args:
+            falling_loss: The loss that falls as the manifest's learner gets better.
+            members: Number of members.
+            min_updates: Updates that a round needs.
+        """
+        beside = Beside(
+            falling_loss=falling_loss,
+            members=members,
+            min_updates=min_updates,
+            share=self.share,
+            train=self.train,
+            stages=self.encode.stages,
+            feedback=self.encode.feedback,
+            send=self.send,
+            combine=self.combine,
+        )
+        objections = {
+            "work": self.work.objection(beside),
+            "encode": chain_objection(self.encode.stages),
+            **{field: choice.objection(beside) for field, choice in self.choices.items()},
+        }
+        return next((f"{field}: {why}" for field, why in objections.items() if why), None)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fl_node.fields import Section
+from fl_node.fields import Beside, Loss, Section
 
 Amount = Annotated[int, Field(ge=1)]
 
@@ -20,7 +20,7 @@ class Work(Section):
     """Passes over its data: one number, or one for each member."""
     until: Literal["done", "median_loss"] = "done"
     """Whether the work is fixed, or goes on in parts until the last round's median loss is reached (LoAdaBoost)."""
-    loss: Literal["training", "held_out"] = "training"
+    loss: Loss = "training"
     """Which loss is held against the median, and recorded as the training loss."""
     devices: Annotated[int, Field(ge=1, le=1000)] = 1
     """Devices behind an edge node, each with an equal part of its member's data."""
@@ -38,12 +38,12 @@ class Work(Section):
         amount = self.steps if self.steps is not None else self.epochs
         return amount[index] if isinstance(amount, tuple) else amount or 0
 
-    def objection(self, members: int, learner: str) -> str | None:
-        """Why it makes no sense with so many members and this learner; None where it does."""
-        if (self.until, self.loss, learner) == ("median_loss", "training", "gan"):
-            return "a GAN's training loss does not fall as it learns; use loss = held_out with until = median_loss"
+    def objection(self, beside: Beside) -> str | None:
+        """Why it makes no sense with these members and this learner; None where it does."""
+        if self.until == "median_loss" and self.loss == "training" != beside.falling_loss:
+            return "this learner's training loss does not fall as it learns: use loss = held_out"
         for name in ("steps", "epochs"):
             amount = getattr(self, name)
-            if isinstance(amount, tuple) and len(amount) != members:
-                return f"{name} has {len(amount)} entries, but there are {members} members"
+            if isinstance(amount, tuple) and len(amount) != beside.members:
+                return f"{name} has {len(amount)} entries, but there are {beside.members} members"
         return None

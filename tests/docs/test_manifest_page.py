@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from fl_node.blobs.global_state import update_schema
 from fl_node.blobs.tensors import Schema, Spec
 from fl_node.fields import Choice
-from fl_node.manifest.learners import LEARNERS
+from fl_node.manifest.learners import LEARNERS, GanLearner
 from fl_node.manifest.manifest import Manifest, read_manifest
 from fl_node.strategy.combine import COMBINE
 from fl_node.strategy.encode import STAGES, encoded_schema
@@ -95,7 +95,7 @@ def _strategies_of(preset: str) -> Iterator[tuple[Strategy, Strategy]]:
         stated = spans[min(index, len(spans) - 1)]
         written = tomllib.loads(f"strategy = {stated}", parse_float=Decimal)["strategy"]
         yield (
-            Strategy.model_validate(expand_preset(preset, learner.name())),
+            Strategy.model_validate(expand_preset(preset, learner.body, learner.falling_loss)),
             Strategy.model_validate(written),
         )
 
@@ -171,7 +171,9 @@ class TestAlgorithms:
             ALGORITHMS,
             re.MULTILINE,
         ).groups()
-        strategy = Strategy.model_validate(expand_preset(preset, "gan"))
+        strategy = Strategy.model_validate(
+            expand_preset(preset, GanLearner.body, GanLearner.falling_loss)
+        )
         sent = update_schema(MILLION, TRAIN[type(strategy.train)].slots)
         ratio = _bytes(encoded_schema(strategy.encode.stages, sent)) / _bytes(MILLION)
         assert up == f"{ratio:.3g}"

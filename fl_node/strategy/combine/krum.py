@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -13,15 +13,12 @@ from chain.types import MAX_MEMBERS
 from fl_node.arithmetic import moved
 from fl_node.arrays import Array, Arrays, Float64
 from fl_node.blobs.encoding import Update
-from fl_node.fields import Choice
+from fl_node.fields import Beside, Choice
 from fl_node.strategy.combine.robust import robust_objection
 from fl_node.strategy.combine.rule import ascending
 from fl_node.strategy.combine.sums import add_scaled
 
-if TYPE_CHECKING:
-    from fl_node.manifest.manifest import Manifest
-
-LANES = 1_024
+DISTANCE_LANES = 1_024
 """Running sums of squares for each pair. Part of the protocol: another number of them rounds differently."""
 
 
@@ -34,14 +31,15 @@ class Krum(Choice):
     """
 
     kind: Literal["krum"] = "krum"
+    robust: ClassVar[bool] = True
     byzantine: Annotated[int, Field(ge=0, le=(MAX_MEMBERS - 3) // 2)] = 1
     """Bad members at most. (Written f in the paper.)"""
     keep: Annotated[int, Field(ge=1, le=MAX_MEMBERS)] = 1
     """Updates to average. (Written m in the paper.)"""
 
-    def objection(self, manifest: Manifest) -> str | None:
+    def objection(self, beside: Beside) -> str | None:
         """Rounds may be too small for so many bad members, or too many kept; see also `robust_objection`."""
-        updates, least = manifest.rounds.min_updates, 2 * self.byzantine + 3
+        updates, least = beside.min_updates, 2 * self.byzantine + 3
         if updates < least:
             return (
                 f"with byzantine = {self.byzantine} a round needs at least {least} updates: rounds.min_updates must "
@@ -52,7 +50,7 @@ class Krum(Choice):
                 f"keep is {self.keep}, but of {updates} updates only {updates - self.byzantine} are surely honest: "
                 f"keep at most so many"
             )
-        return robust_objection(manifest)
+        return robust_objection(beside)
 
 
 def krum(knobs: Krum, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
@@ -80,11 +78,12 @@ def krum(knobs: Krum, parent: Arrays, updates: Iterable[Update]) -> dict[str, Ar
 def squared_distances(names: Iterable[str], updates: Sequence[Update]) -> Float64:
     """The squared Euclidean distance of each update to each other, over all tensors together, n x n.
 
-    For each pair there are `LANES` running sums in float64. Tensors are taken by name; the squared difference of
-    their elements i, in C order, is added to sum i modulo `LANES`. The sums are added exactly and rounded once.
+    For each pair there are `DISTANCE_LANES` running sums in float64. Tensors are taken by name; the squared difference
+    of their elements i, in C order, is added to sum i modulo `DISTANCE_LANES`. The sums are added exactly and rounded
+    once.
     """
     count = len(updates)
-    lanes = [np.zeros((count - 1 - first, LANES)) for first in range(count - 1)]
+    lanes = [np.zeros((count - 1 - first, DISTANCE_LANES)) for first in range(count - 1)]
     for name in sorted(names):
         for rows in _rows([update.arrays[name] for update in updates]):
             for first, sums in enumerate(lanes):
@@ -99,10 +98,10 @@ def squared_distances(names: Iterable[str], updates: Sequence[Update]) -> Float6
 
 
 def _rows(arrays: Sequence[Array]) -> Iterator[Float64]:
-    """The arrays side by side, flat, `LANES` elements at a time, in float64."""
+    """The arrays side by side, flat, `DISTANCE_LANES` elements at a time, in float64."""
     flat = [array.reshape(-1) for array in arrays]
-    for start in range(0, flat[0].size, LANES):
-        yield np.stack([array[start : start + LANES] for array in flat], dtype=np.float64)
+    for start in range(0, flat[0].size, DISTANCE_LANES):
+        yield np.stack([array[start : start + DISTANCE_LANES] for array in flat], dtype=np.float64)
 
 
 def _scores(distances: Float64, neighbours: int) -> list[float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from math import ceil
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,14 +17,8 @@ from pydantic import Field
 from fl_node.arithmetic import pieces, settle
 from fl_node.arrays import Array, Arrays, Float64
 from fl_node.blobs.encoding import Update
-from fl_node.fields import Choice, Number
+from fl_node.fields import Beside, Choice, Number
 from fl_node.strategy.combine.rule import ascending
-
-if TYPE_CHECKING:
-    from fl_node.manifest.manifest import Manifest
-
-SPARSE = ("top_k", "subsample", "esgd")
-"""Codecs after which most coordinates of an update are zero, and others in each member's."""
 
 
 class Median(Choice):
@@ -35,15 +29,16 @@ class Median(Choice):
     """
 
     kind: Literal["median"] = "median"
+    robust: ClassVar[bool] = True
 
-    def objection(self, manifest: Manifest) -> str | None:
+    def objection(self, beside: Beside) -> str | None:
         """Rounds may be too small for a median to mean anything; see also `robust_objection`."""
-        if manifest.rounds.min_updates < 3:
+        if beside.min_updates < 3:
             return (
                 f"the median of one or two updates is their mean: rounds.min_updates must be at least 3, "
-                f"not {manifest.rounds.min_updates}"
+                f"not {beside.min_updates}"
             )
-        return robust_objection(manifest)
+        return robust_objection(beside)
 
 
 class TrimmedMean(Choice):
@@ -55,32 +50,28 @@ class TrimmedMean(Choice):
     """
 
     kind: Literal["trimmed_mean"] = "trimmed_mean"
+    robust: ClassVar[bool] = True
     share: Annotated[Number, Field(gt=0, lt=0.5)] = Decimal("0.2")
 
-    def objection(self, manifest: Manifest) -> str | None:
+    def objection(self, beside: Beside) -> str | None:
         """Rounds may be so small that nothing is cut off; see also `robust_objection`."""
         least = ceil(1 / self.share)
-        if manifest.rounds.min_updates < least:
+        if beside.min_updates < least:
             return (
                 f"a share of {self.share} cuts nothing off fewer than {least} updates: rounds.min_updates must be at "
-                f"least {least}, not {manifest.rounds.min_updates}, or the share larger"
+                f"least {least}, not {beside.min_updates}, or the share larger"
             )
-        return robust_objection(manifest)
+        return robust_objection(beside)
 
 
-def robust_objection(manifest: Manifest) -> str | None:
-    """Why a robust rule does not go with the manifest's codecs or training; None where it does."""
-    for stage in manifest.strategy.encode.stages:
-        if stage.kind in SPARSE:
+def robust_objection(beside: Beside) -> str | None:
+    """Why a robust rule does not go with the manifest's codecs; None where it does."""
+    for stage in beside.stages:
+        if stage.sparse:
             return (
                 f"after codec {stage.kind} most coordinates are zero, and others in each update, so that a majority "
                 f"of zeros outvotes what was learnt: use another codec, or combine by weighted_mean"
             )
-    if manifest.strategy.train.kind == "scaffold":
-        return (
-            "scaffold's control variates are averaged plainly, so that one bad member could bend them: train another "
-            "way, or combine by weighted_mean"
-        )
     return None
 
 

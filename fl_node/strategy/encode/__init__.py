@@ -5,10 +5,10 @@ A stage is one file with its knobs and its functions; `STAGES` lists them all.
 
 from fl_node.strategy.encode.chain import (
     STAGES,
+    chain_objection,
     decode_arrays,
     encode_arrays,
     encoded_schema,
-    objections,
 )
 from fl_node.strategy.encode.stage import Layout, Place, Stage
 
@@ -17,8 +17,8 @@ __all__ = [
     "Layout",
     "Place",
     "Stage",
+    "chain_objection",
     "decode_arrays",
     "encode_arrays",
     "encoded_schema",
-    "objections",
 ]

@@ -42,7 +42,7 @@ def encode_arrays(
     """Make an update's arrays smaller. Without stages they travel as they are.
 
     Args:
-        stages: A chain without `objections`.
+        stages: A chain without `chain_objection`.
         arrays: The difference: float32, finite, of at least one element each.
         seed: 0 to 2**63 - 1, the update's own; the reader needs it too.
         credit: For `Esgd`: how much each element of a tensor has earned, under its name and of its shape. Of a tensor
@@ -108,7 +108,7 @@ def encoded_schema(stages: Sequence[Choice], schema: Schema) -> dict[str, Spec]:
     return encoded
 
 
-def objections(stages: Sequence[Choice]) -> str | None:
+def chain_objection(stages: Sequence[Choice]) -> str | None:
     """Why the stages make no sense one after the other, in one line; None where they do."""
     for before, after in pairwise(stages):
         if STAGES[type(before)].place >= STAGES[type(after)].place:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -30,6 +30,7 @@ class Esgd(Choice):
     """Send this fraction of each tensor's elements, rounded up: the most credited, or without credit the largest."""
 
     kind: Literal["esgd"] = "esgd"
+    sparse: ClassVar[bool] = True
     fraction: Annotated[Number, Field(gt=0, le=1)] = Decimal("0.125")
 
 

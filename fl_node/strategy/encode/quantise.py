@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,10 @@ from pydantic import Field, model_validator
 from fl_node.arrays import Array
 from fl_node.blobs.tensors import Spec
 from fl_node.errors import BlobMalformed
-from fl_node.fields import Choice
+from fl_node.fields import Beside, Choice
 from fl_node.strategy.encode.packing import pack, packed_size, unpack, verify_padding
 from fl_node.strategy.encode.raw_bits import raw_words
 from fl_node.strategy.encode.stage import CHUNK, FLOAT32, UINT8, Layout, Place, Stage
-
-if TYPE_CHECKING:
-    from fl_node.manifest.manifest import Manifest
 
 Float32 = NDArray[np.float32]
 
@@ -66,9 +63,9 @@ class Quantise(Choice):
             return min(self.bucket / self.levels**2, math.sqrt(self.bucket) / self.levels)
         return self.bucket / (2 * self.levels**2)
 
-    def objection(self, manifest: Manifest) -> str | None:
+    def objection(self, beside: Beside) -> str | None:
         # What is fed back is at most feedback^2 * variance_bound times as large as before, plus something fixed.
-        if float(manifest.strategy.encode.feedback) ** 2 * self.variance_bound < 1:
+        if float(beside.feedback) ** 2 * self.variance_bound < 1:
             return None
         return (
             f"the error of {self.bits} bits over buckets of {self.bucket} can exceed the update, and with feedback it "

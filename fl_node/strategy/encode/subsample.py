@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,9 @@ from pydantic import Field
 
 from fl_node.arrays import Array
 from fl_node.blobs.tensors import Spec
-from fl_node.fields import Choice
+from fl_node.fields import Beside, Choice
 from fl_node.strategy.encode.raw_bits import raw_words
 from fl_node.strategy.encode.stage import FLOAT32, Layout, Place, Stage
-
-if TYPE_CHECKING:
-    from fl_node.manifest.manifest import Manifest
 
 
 class Subsample(Choice):
@@ -31,11 +28,12 @@ class Subsample(Choice):
     """
 
     kind: Literal["subsample"] = "subsample"
+    sparse: ClassVar[bool] = True
     one_in: Annotated[int, Field(ge=2, le=65_536)] = 16
     scaled: bool = True
 
-    def objection(self, manifest: Manifest) -> str | None:
-        feedback = manifest.strategy.encode.feedback > 0
+    def objection(self, beside: Beside) -> str | None:
+        feedback = beside.feedback > 0
         if feedback and self.scaled:
             return "with feedback the error of scaled subsampling grows from round to round: set scaled = false"
         if not feedback and not self.scaled:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ class TopK(Choice):
     """Send this fraction of each tensor's elements, rounded up: the largest. Biased, so it is for use with feedback."""
 
     kind: Literal["top_k"] = "top_k"
+    sparse: ClassVar[bool] = True
     fraction: Annotated[Number, Field(gt=0, le=1)] = Decimal("0.01")
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from fl_node.arrays import Arrays
-from fl_node.history.past import Loss
+from fl_node.fields import Loss
 from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
 from fl_node.seeds import derive_seed
 from fl_node.strategy.train.averages import mean_arrays

@@ -11,17 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fl_node.fields import Choice, Number
-from fl_node.history.past import Loss, mean_losses
+from fl_node.fields import Beside, Choice, Loss, Number
+from fl_node.history.past import mean_losses
 from fl_node.learner import Assignment, Learner, Trained
 from fl_node.strategy.train.context import Context
-
-if TYPE_CHECKING:
-    from fl_node.manifest.manifest import Manifest
 
 
 class Proximal(Choice):
@@ -45,11 +42,11 @@ class AdaptiveProximal(Choice):
     loss: Loss = "held_out"
     """The recorded loss that steers."""
 
-    def objection(self, manifest: Manifest) -> str | None:
+    def objection(self, beside: Beside) -> str | None:
         """Adversarial losses say nothing about progress."""
-        if manifest.learner.kind == "gan" and self.loss == "training":
+        if self.loss == "training" != beside.falling_loss:
             return (
-                "a GAN's training loss does not fall as it learns, so that it cannot steer mu; "
+                "this learner's training loss does not fall as it learns, so it cannot steer mu; "
                 "use loss = held_out, or kind = proximal"
             )
         return None

@@ -22,26 +22,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
 from fl_node.arithmetic import moved
 from fl_node.arrays import Array, Arrays, Float64, prefixed
 from fl_node.errors import Misuse
-from fl_node.fields import Choice
+from fl_node.fields import Beside, Choice
 from fl_node.learner import Assignment, Learner, Trained
 from fl_node.strategy.train.context import Context
 from fl_node.strategy.train.private import split_private
-
-if TYPE_CHECKING:
-    from fl_node.manifest.manifest import Manifest
 
 CONTROL: Final = "control"
 """The slot: c in the global state, c_i' - c_i in an update, c_i among the member's private arrays."""
 
 _PREFIX: Final = f"{CONTROL}."
-_ROBUST: Final = ("median", "trimmed_mean", "krum")
 
 
 class Scaffold(Choice):
@@ -49,23 +45,22 @@ class Scaffold(Choice):
 
     kind: Literal["scaffold"] = "scaffold"
 
-    def objection(self, manifest: Manifest) -> str | None:
+    def objection(self, beside: Beside) -> str | None:
         """Every variate must reach everyone, and count."""
-        strategy = manifest.strategy
-        if strategy.share != ("*",):
+        if beside.share != ("*",):
             return (
                 "scaffold's variates correct every tensor towards the members' mean, but what share leaves out is "
                 'never averaged; use share = ["*"], or train = plain'
             )
-        if strategy.combine.kind in _ROBUST:
+        if beside.combine.robust:
             return (
                 f"scaffold adds up the variates of all members, so that one bad member moves everyone's gradients as "
-                f"far as it likes and combine = {strategy.combine.kind} protects nothing; use another rule, or another "
+                f"far as it likes and combine = {beside.combine.kind} protects nothing; use another rule, or another "
                 "training"
             )
-        if strategy.send.kind != "always":
+        if beside.send.kind != "always":
             return (
-                f"scaffold's variates must all arrive, and a member that declines by send = {strategy.send.kind} keeps "
+                f"scaffold's variates must all arrive, and a member that declines by send = {beside.send.kind} keeps "
                 "a change that the others never hear of; use send = always"
             )
         return None

@@ -16,7 +16,7 @@ from fl_node.blobs.encoding import EncodedUpdate, UpdateHeader, difference_schem
 from fl_node.blobs.tensors import schema_of
 from fl_node.errors import UpdateInvalid
 from fl_node.manifest.manifest import Limits
-from fl_node.round.validity import LANES, norm, verify_update
+from fl_node.round.validity import NORM_LANES, norm, verify_update
 from fl_node.strategy.strategy import Encode
 
 HEADER = UpdateHeader(1, 2, Address("0x" + "11" * 20), bytes(32), 10, 5, "float32", 9)
@@ -117,14 +117,14 @@ def test_the_message_says_what_was_expected_and_what_came():
 
 def norm_by_definition(arrays) -> float:
     """The docstring of `norm`, read slowly."""
-    sums = [0.0] * LANES
+    sums = [0.0] * NORM_LANES
     for name in sorted(arrays):
         for index, value in enumerate(arrays[name].reshape(-1).tolist()):
-            sums[index % LANES] += value * value
+            sums[index % NORM_LANES] += value * value
     return math.sqrt(math.fsum(sums))
 
 
-@given(st.integers(0, 2**32), st.lists(st.integers(1, 3 * LANES), min_size=1, max_size=3))
+@given(st.integers(0, 2**32), st.lists(st.integers(1, 3 * NORM_LANES), min_size=1, max_size=3))
 def test_the_norm_is_the_documented_sum_to_the_last_bit(seed, sizes):
     random = np.random.default_rng(seed)
     arrays = {f"t{size}": random.standard_normal(size).astype(np.float32) for size in sizes}

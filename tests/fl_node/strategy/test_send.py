@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import small_manifest
+from doubles import refusal
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -77,7 +77,5 @@ def test_always_sends_whatever_it_is() -> None:
 
 
 def test_it_needs_rounds_that_one_update_is_enough_for() -> None:
-    refused = Relevance().objection(small_manifest(rounds={"count": 2, "min_updates": 2}))
-
-    assert "min_updates = 2" in str(refused)
-    assert Relevance().objection(small_manifest(rounds={"count": 2, "min_updates": 1})) is None
+    assert "min_updates = 2" in refusal({"send": "relevance"}, updates=2)
+    assert not refusal({"send": "relevance"}, updates=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -50,12 +49,3 @@ def combined(knobs: Choice, parent: Arrays, updates: Iterable[Update]) -> dict[s
 def moved(knobs: Choice, parent: object, *updates: Update) -> Any:
     """The one tensor, combined."""
     return combined(knobs, {"w": np.asarray(parent, np.float32)}, updates)["w"]
-
-
-def manifest(min_updates: int = 9, codecs: Iterable[str] = (), train: str = "plain") -> Any:
-    """As much of a manifest as the rules object to."""
-    stages = [SimpleNamespace(kind=kind) for kind in codecs]
-    strategy = SimpleNamespace(
-        encode=SimpleNamespace(stages=stages), train=SimpleNamespace(kind=train)
-    )
-    return SimpleNamespace(rounds=SimpleNamespace(min_updates=min_updates), strategy=strategy)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from combining import combined, manifest, moved, random_updates, update, update_of
+from combining import combined, moved, random_updates, update, update_of
+from doubles import refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fl_node.strategy.combine import Krum
-from fl_node.strategy.combine.krum import LANES, squared_distances
+from fl_node.strategy.combine.krum import DISTANCE_LANES, squared_distances
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -78,7 +79,11 @@ def test_bad_members_who_send_invalid_updates_gain_nothing(extra, byzantine, dat
     assert moved(Krum(byzantine=byzantine), [0.0], *updates)[0] <= 1.0
 
 
-@given(st.integers(0, 2**32), st.integers(2, 5), st.sampled_from([1, LANES, LANES + 1, 3 * LANES]))
+@given(
+    st.integers(0, 2**32),
+    st.integers(2, 5),
+    st.sampled_from([1, DISTANCE_LANES, DISTANCE_LANES + 1, 3 * DISTANCE_LANES]),
+)
 def test_distances_are_squared_euclidean_and_the_same_both_ways(seed, count, size):
     updates = random_updates(seed, count, size)
     distances = squared_distances(["w"], updates)
@@ -99,12 +104,15 @@ def test_every_tensor_counts_in_a_distance():
 
 
 def test_a_manifest_in_which_it_protects_is_accepted():
-    assert Krum(byzantine=3, keep=6).objection(manifest(9, ["rotate", "quantise"])) is None
-    assert Krum(byzantine=0).objection(manifest(3)) is None
+    codecs = {"stages": ["rotate", "quantise"]}
+    krum = {"kind": "krum", "byzantine": 3, "keep": 6}
+    assert not refusal({"combine": krum, "encode": codecs}, updates=9)
+    assert not refusal({"combine": {"kind": "krum", "byzantine": 0}}, updates=3)
 
 
 def test_what_it_cannot_bear_is_refused():
-    assert "at least 5" in Krum(byzantine=1).objection(manifest(4))
-    assert "only 8 are surely honest" in Krum(byzantine=1, keep=9).objection(manifest(9))
-    assert "top_k" in Krum().objection(manifest(codecs=["top_k"]))
-    assert "scaffold" in Krum().objection(manifest(train="scaffold"))
+    assert "at least 5" in refusal({"combine": "krum"}, updates=4)
+    too_many = {"combine": {"kind": "krum", "keep": 9}}
+    assert "only 8 are surely honest" in refusal(too_many, updates=9)
+    assert "top_k" in refusal({"combine": "krum", "encode": ["top_k"]}, updates=9)
+    assert "scaffold" in refusal({"combine": "krum", "train": "scaffold"}, updates=9)

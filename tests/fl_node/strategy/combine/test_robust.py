@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from combining import manifest, moved, random_updates, update
+from combining import moved, random_updates, update
+from doubles import refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,24 +100,27 @@ def test_trimming_always_leaves_somebody(share, count):
 
 @rules
 def test_a_manifest_in_which_it_protects_is_accepted(knobs):
-    assert knobs.objection(manifest(min_updates=5, codecs=["rotate", "quantise"])) is None
+    codecs = {"stages": ["rotate", "quantise"]}
+    assert not refusal({"combine": knobs.kind, "encode": codecs}, updates=5)
 
 
 def test_rounds_too_small_to_protect_anybody_are_refused():
-    assert "at least 3, not 2" in Median().objection(manifest(min_updates=2))
-    assert "at least 5, not 4" in TrimmedMean().objection(manifest(min_updates=4))
-    assert "at least 34, not 33" in TrimmedMean(share="0.03").objection(manifest(min_updates=33))
-    assert TrimmedMean(share="0.03").objection(manifest(min_updates=34)) is None
+    assert "at least 3, not 2" in refusal({"combine": "median"}, updates=2)
+    assert "at least 5, not 4" in refusal({"combine": "trimmed_mean"}, updates=4)
+    little = {"combine": {"kind": "trimmed_mean", "share": "0.03"}}
+    assert "at least 34, not 33" in refusal(little, updates=33)
+    assert not refusal(little, updates=34)
 
 
 @rules
 @pytest.mark.parametrize("codec", ["top_k", "subsample", "esgd"])
 def test_sparse_updates_are_refused_because_zeros_would_win(knobs, codec):
-    assert codec in knobs.objection(manifest(codecs=["rotate", codec]))
+    assert codec in refusal({"combine": knobs.kind, "encode": [codec]}, updates=9)
     sparse = [update(client, np.eye(5)[client - 1]) for client in range(1, 6)]
     assert not moved(Median(), np.zeros(5), *sparse).any()
 
 
 @rules
 def test_scaffold_is_refused_because_its_variates_are_averaged(knobs):
-    assert "scaffold" in knobs.objection(manifest(train="scaffold"))
+    reason = f"{knobs.kind} protects nothing"
+    assert reason in refusal({"combine": knobs.kind, "train": "scaffold"}, updates=9)

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from fl_node.blobs.tensors import Spec, decode_tensors, encode_tensors, schema_of, size_of
 from fl_node.errors import Misuse
-from fl_node.strategy.encode import STAGES, decode_arrays, encode_arrays, encoded_schema, objections
+from fl_node.strategy.encode import (
+    STAGES,
+    chain_objection,
+    decode_arrays,
+    encode_arrays,
+    encoded_schema,
+)
 from fl_node.strategy.encode.esgd import Esgd
 from fl_node.strategy.encode.low_rank import LowRank
 from fl_node.strategy.encode.quantise import Quantise
@@ -160,7 +166,7 @@ class TestObjections:
     @settings(max_examples=200)
     @given(chains())
     def test_none_to_stages_in_their_order(self, stages):
-        assert objections(stages) is None
+        assert chain_objection(stages) is None
 
     @pytest.mark.parametrize(
         ("stages", "words"),
@@ -175,7 +181,7 @@ class TestObjections:
         ],
     )
     def test_to_stages_that_do_not_compose(self, stages: Stages, words: str):
-        assert words in str(objections(stages))
+        assert words in str(chain_objection(stages))
 
     def test_every_kind_is_listed_under_its_own_name(self):
         assert [kind().kind for kind in STAGES] == [

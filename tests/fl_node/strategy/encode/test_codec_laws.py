@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from codec_samples import chains, fractions, normal, quantisers, seeds, squared, tensors
+from doubles import refusal
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -41,12 +41,6 @@ def arrived(stages, array, seed=0, credit=None):
 
 def arrivals(stages, array):
     return np.stack([arrived(stages, array, seed).astype(np.float64) for seed in range(ROUNDS)])
-
-
-def with_feedback(feedback):
-    """A manifest, as far as a stage looks at it."""
-    encode = SimpleNamespace(feedback=Decimal(feedback))
-    return SimpleNamespace(strategy=SimpleNamespace(encode=encode))
 
 
 class TestUnbiased:
@@ -138,7 +132,8 @@ class TestQuantise:
         ],
     )
     def test_feedback_needs_an_error_smaller_than_the_update(self, knobs, feedback, refused):
-        assert (knobs.objection(with_feedback(feedback)) is not None) == refused
+        encode = {"stages": [knobs.model_dump()], "feedback": feedback}
+        assert ("it may grow" in refusal({"encode": encode})) == refused
 
 
 class TestRotate:
@@ -212,8 +207,9 @@ class TestSubsample:
         ],
     )
     def test_is_scaled_without_feedback_and_only_then(self, scaled, feedback, words):
-        objection = Subsample(scaled=scaled).objection(with_feedback(feedback))
-        assert objection is None if words is None else words in objection
+        stage = {"kind": "subsample", "scaled": scaled}
+        reason = refusal({"encode": {"stages": [stage], "feedback": feedback}})
+        assert words in reason if words else not reason
 
 
 class TestTopK:
