@@ -1,0 +1,32 @@
+"""docs/README.md leads to every page, and the glossary to every word that the pages lean on."""
+
+from __future__ import annotations
+
+import re
+
+from pages import DOCS
+
+INDEX = (DOCS / "README.md").read_text()
+GLOSSARY = (DOCS / "glossary.md").read_text()
+STORY = (DOCS / "how-it-works.md").read_text()
+LINKS = re.findall(r"\[([^\]]+)\]\(([^)]+)\)", INDEX)
+
+
+def test_every_page_is_linked():
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")} - {"README.md"}
+    assert pages <= {target for _, target in LINKS}
+
+
+def test_a_decision_is_linked_by_its_number_and_title():
+    listed = re.findall(r"^(\d+)\. \[(.+)\]\(decisions/(\d+)-.*\)$", INDEX, re.MULTILINE)
+    decisions = sorted((DOCS / "decisions").glob("*.md"))
+    headings = [path.read_text().splitlines()[0] for path in decisions]
+    assert [f"# {number}. {title}" for number, title, _ in listed] == headings
+    assert [int(file) for *_, file in listed] == [int(number) for number, *_ in listed]
+
+
+def test_every_word_that_the_story_explains_is_in_the_glossary():
+    # What the story sets in italics at its first occurrence.
+    words = {word.lower() for word in re.findall(r"(?<!\*)\*([A-Za-z]+)\*(?!\*)", STORY)}
+    words -= {"bytes"}  # only stressed
+    assert [word for word in sorted(words) if word not in GLOSSARY.lower()] == []
