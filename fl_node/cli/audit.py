@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +13,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from chain.deploy import read_deployment
+from fl_node.arrays import Arrays
 from fl_node.audit import audit as replay_history
 from fl_node.audit.report import AuditReport
 from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
 from fl_node.cli.tables import print_audit, rounds_table
 from fl_node.cli.workspace import Workspace, read_reported
+from fl_node.manifest.manifest import Manifest
 
 WITH_FINDINGS = 1
 
@@ -84,7 +87,15 @@ def run_audit(
             lambda: wiring.connect(rpc_url, deployed),
             open_store(store, must_exist=True),
             task,
-            derive_genesis=wiring.derive_genesis if derive_genesis else None,
+            derive_genesis=_derivation() if derive_genesis else None,
             reported=read_reported(report) if report else None,
             progress=lambda done, of: bar.update(rounds, completed=done, total=of),
         )
+
+
+def _derivation() -> Callable[[Manifest], Arrays]:
+    from fl_node.learning.task import (
+        derive_genesis,  # torch, which the rest of the audit can do without
+    )
+
+    return derive_genesis

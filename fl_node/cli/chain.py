@@ -22,6 +22,7 @@ from chain.web3_ledger import Web3Ledger
 from fl_node.cli import options, wiring
 from fl_node.cli.tables import status_table
 from fl_node.errors import Misuse
+from fl_node.member.joining import members_of
 
 WATCH_SECONDS = 1.0
 
@@ -109,7 +110,7 @@ def status(
 ) -> None:
     """Show a task at a glance: phase, deadline, who has acted, history head."""
     ledger = wiring.open_ledger(rpc_url, deployment)
-    members = wiring.members_of(ledger, task)
+    members = members_of(ledger, task)
     if as_json:
         typer.echo(json.dumps(_status_json(ledger, task, members)))
     elif watch:

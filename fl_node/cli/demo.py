@@ -48,6 +48,8 @@ def demo(
     as_json: options.Json = False,
 ) -> None:
     """Run the whole loop on this machine: chain, contract, nodes, training, audit."""
+    from fl_node.learning.task import derive_genesis, load_data
+
     started = time.monotonic()
     place = Workspace(workspace or free_workspace(WORKSPACES))
     place.create()
@@ -56,13 +58,13 @@ def demo(
     write_manifest(place.manifest, [address_of(signer) for signer in signers], rounds, seed, data)
     manifest = read_manifest(place.manifest)
     # Here first, so that it fails early, and is downloaded once rather than by every node.
-    images = wiring.load_data(manifest, data)
+    images = load_data(manifest, data)
     partition = UNEVEN if images.labels_N is not None else "iid"
     with running_chain(place, signers) as rpc_url:
         console.print(f"chain    {rpc_url}, kept in {place.database}")
         ledger = deploy_contract(place, rpc_url, signers[0])
         console.print(f"contract {ledger.contract}")
-        genesis = wiring.derive_genesis(manifest)
+        genesis = derive_genesis(manifest)
         task = open_task(ledger, open_store(str(place.store)), manifest, genesis).task
         console.print(
             f"task     {task}: {nodes} members, {rounds} rounds, manifest {place.manifest}"

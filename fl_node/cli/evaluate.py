@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from fl_node.blobs.store import open_store
-from fl_node.cli import options, wiring
+from fl_node.cli import options
 from fl_node.cli.evaluation import Evaluation, Measured, table_of, write_files
 from fl_node.cli.extractors import (
     Cache,
@@ -143,12 +143,13 @@ def load_pictures(manifest: Manifest, data: str, test: str | None) -> Pictures:
         DataUnusable: Unknown or empty data, or a download that failed.
     """
     from fl_node import learning
+    from fl_node.learning.task import load_data
 
     if test is None and data.startswith("folder:"):
         raise Misuse(f"{data} has no test split: give pictures that nobody trained on with --test")
     test_data = data if test is None else test
     tested = learning.load_test_images(test_data, learning.learning_options(manifest))
-    return Pictures(data, wiring.load_data(manifest, data), test_data, tested)
+    return Pictures(data, load_data(manifest, data), test_data, tested)
 
 
 def measure(

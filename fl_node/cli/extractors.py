@@ -17,9 +17,8 @@ from rich.progress import Progress
 from fl_node.arrays import Arrays
 from fl_node.blobs.model import decode_model, encode_model
 from fl_node.blobs.store import open_store
-from fl_node.cli import options, wiring
+from fl_node.cli import options
 from fl_node.errors import BlobMalformed, DataUnusable, Misuse
-from fl_node.manifest.learners import GanLearner
 from fl_node.manifest.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def manifest_extractor(manifest: Manifest, store: str, device: Any) -> Extractor
     """The one that the members' held-out losses rest on. Its classes are not asked: random weights know none.
 
     Args:
-        manifest: A GAN's.
+        manifest: Of a learner that compares pictures.
         store: Where the weights are, if they are not random.
         device: As torch's; prepared.
 
@@ -55,11 +54,12 @@ def manifest_extractor(manifest: Manifest, store: str, device: Any) -> Extractor
         Misuse, StoreUnusable: It is not in the store.
     """
     from fl_node import learning
+    from fl_node.learning.task import extractor_weights
 
     chosen = learning.extractor_options(manifest)
-    stored = isinstance(manifest.learner, GanLearner) and manifest.learner.extractor.digest
-    opened = open_store(store, must_exist=True) if stored else None
-    weights = wiring.extractor_weights(manifest, opened)
+    extractor = manifest.learner.compared_by
+    opened = open_store(store, must_exist=True) if extractor and extractor.digest else None
+    weights = extractor_weights(manifest, opened)
     if weights is None:
         weights = learning.random_weights(chosen, manifest.seed)
     return learning.open_extractor(chosen, weights, device, classifies=False)
@@ -127,11 +127,12 @@ def extractor(
 ) -> None:
     """Train an extractor for a GAN's manifest, put it into the store, and print what the manifest has to say of it."""
     from fl_node import learning
+    from fl_node.learning.task import load_data
 
     manifest = read_manifest(manifest_file)
-    if not isinstance(manifest.learner, GanLearner):
-        raise Misuse("only a GAN's held-out loss rests on an extractor; this learner is another")
-    train = wiring.load_data(manifest, data)
+    if manifest.learner.compared_by is None:
+        raise Misuse(f"a {manifest.learner.kind} compares no pictures, so it has no extractor")
+    train = load_data(manifest, data)
     chosen_device = learning.choose_device(device)
     learning.prepare(chosen_device, threads)
     chosen, weights = trained_weights(manifest, train, seed, cache, chosen_device)

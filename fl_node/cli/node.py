@@ -18,6 +18,7 @@ from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
 from fl_node.cli.tables import short
 from fl_node.errors import Misuse
+from fl_node.member.joining import load_manifest, verify_genesis
 from fl_node.member.participant import Action, Participant, Step, take_part
 from fl_node.member.state import Membership, NodeState
 
@@ -52,11 +53,13 @@ def node(
     as_json: options.Json = False,
 ) -> None:
     """Join a task and take part until it is over. Stop it whenever you like: started again, it goes on."""
+    from fl_node.learning import task as learning  # torch, which --help can do without
+
     deployed = read_deployment(deployment)
     signer = wiring.open_signer(keystore, password_file, deployed.chain_id)
     ledger = wiring.connect(rpc_url, deployed, signer)
     blobs = open_store(store, must_exist=True)
-    manifest = wiring.load_manifest(ledger, blobs, task)
+    manifest = load_manifest(ledger, blobs, task)
     if ledger.account not in manifest.addresses:
         raise Misuse(f"{ledger.account} is not a member of task {task}")
     membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
@@ -64,9 +67,10 @@ def node(
     display = JsonDisplay() if as_json else PeopleDisplay()
     with NodeState(state, membership) as folder, display:
         display.started(ledger.account, task)
-        images = wiring.part_of(manifest, wiring.load_data(manifest, data), own_part)
-        learner = wiring.make_learner(manifest, images, device, threads, blobs)
-        wiring.verify_genesis(manifest, ledger.task_state(task).genesis_digest)
+        verify_genesis(learning.derive_genesis(manifest), ledger.task_state(task).genesis_digest)
+        whole = learning.load_data(manifest, data)
+        images = learning.part_of(manifest, whole, partition, own_part.index, own_part.count)
+        learner = learning.make_learner(manifest, images, device, threads, blobs)
         participant = Participant(
             ledger, blobs, learner, task, manifest, folder, progress=display.progress
         )

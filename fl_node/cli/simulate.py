@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from chain.types import Address
 from fl_node.blobs.store import open_store
-from fl_node.cli import options, wiring
+from fl_node.cli import options
 from fl_node.cli.tables import short
 from fl_node.learner import Progress as StepProgress
 from fl_node.manifest.manifest import read_manifest
@@ -33,16 +33,18 @@ def simulate(
     as_json: options.Json = False,
 ) -> None:
     """Train a manifest's task in one process, with no chain. Same seeds, same bytes as the run on the chain."""
+    from fl_node.learning import task
+
     manifest = read_manifest(manifest_file)
     members = manifest.addresses
-    images = wiring.load_data(manifest, data)
+    images = task.load_data(manifest, data)
     parts = {
-        member: wiring.part_of(manifest, images, wiring.Part(partition, index, len(members)))
+        member: task.part_of(manifest, images, partition, index, len(members))
         for index, member in enumerate(members)
     }
     store = open_store(out) if out else None
     learners = {
-        member: wiring.make_learner(manifest, part, device, threads, store)
+        member: task.make_learner(manifest, part, device, threads, store)
         for member, part in parts.items()
     }
     console = Console(stderr=as_json)
@@ -56,7 +58,7 @@ def simulate(
             bars.update(steps_bar, description=f"round {round} {short(client)}")
             return lambda step, steps, losses: bars.update(steps_bar, completed=step, total=steps)
 
-        genesis = wiring.derive_genesis(manifest)
+        genesis = task.derive_genesis(manifest)
         for done in run_rounds(manifest, learners, genesis, progress_for=progress_for):
             digests.append(done.aggregated.digest.hex())
             if store:

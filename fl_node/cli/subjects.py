@@ -17,6 +17,7 @@ from fl_node.errors import BadData, Misuse
 from fl_node.history.past import mean_losses
 from fl_node.history.record import final_rounds, members_of, past_of
 from fl_node.manifest.manifest import Manifest, read_manifest
+from fl_node.member.joining import load_manifest
 
 MILLION = 1e6
 
@@ -65,7 +66,7 @@ def subjects_of_task(
         Misuse: `rounds` names one that is not final, or the store has not the task's manifest.
     """
     ledger = wiring.open_ledger(rpc_url, deployment)
-    manifest = wiring.load_manifest(ledger, store, task)
+    manifest = load_manifest(ledger, store, task)
     entries = list(ledger.history(task))
     digests = [ledger.task_state(task).genesis_digest]
     digests += [one.finalised.aggregate_digest for one in final_rounds(entries)]

@@ -36,11 +36,13 @@ def open_task(
     as_json: options.Json = False,
 ) -> None:
     """Open a task: store its manifest and genesis model, and record their digests on chain."""
+    from fl_node.learning.task import derive_genesis
+
     manifest = read_manifest(manifest_file)
     deployed = read_deployment(deployment)
     signer = wiring.open_signer(keystore, password_file, deployed.chain_id)
     ledger = wiring.connect(rpc_url, deployed, signer)
-    task = put_on_chain(ledger, open_store(store), manifest, wiring.derive_genesis(manifest))
+    task = put_on_chain(ledger, open_store(store), manifest, derive_genesis(manifest))
     opened = {
         "task": task.task,
         "manifest_digest": task.manifest_digest.hex(),

@@ -24,11 +24,11 @@ from chain.types import Address
 from fl_node.arrays import Arrays
 from fl_node.blobs.global_state import model_of
 from fl_node.blobs.model import decode_model, encode_model
-from fl_node.cli import wiring
 from fl_node.errors import TrainingDiverged
 from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
 from fl_node.learning.data import Images
 from fl_node.learning.options import learning_options
+from fl_node.learning.task import derive_genesis, make_learner, partitioned
 from fl_node.manifest.manifest import Manifest, build_manifest
 from fl_node.member.simulation import SimulatedRound, simulate
 from fl_node.seeds import derive_seed
@@ -211,11 +211,11 @@ def run_one(
     manifest = setting.manifest(seed)
     parts = deal_out(setting, manifest)
     learners = {
-        member: Watched(wrap(setting, index, wiring.make_learner(manifest, part, device, 1)))
+        member: Watched(wrap(setting, index, make_learner(manifest, part, device, 1)))
         for index, (member, part) in enumerate(parts.items())
     }
     test = unseen_pictures(setting.data, learning_options(manifest), setting.tests)
-    genesis = wiring.derive_genesis(manifest)
+    genesis = derive_genesis(manifest)
     rounds: list[SimulatedRound] = []
     curve: list[dict[str, float]] = []
     steps: list[int] = []
@@ -258,7 +258,7 @@ def deal_out(setting: Setting, manifest: Manifest) -> dict[Address, Images]:
     """
     images = training_pictures(setting.data, learning_options(manifest), setting.pictures)
     seed = derive_seed(manifest.seed, "partition")
-    parts = wiring.deal_out(images, setting.partition, setting.members, seed)
+    parts = partitioned(images, setting.partition, setting.members, seed)
     if setting.alone is not None:
         parts = [parts[setting.alone]]
     return dict(zip(manifest.addresses, parts, strict=True))

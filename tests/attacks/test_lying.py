@@ -29,8 +29,8 @@ from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import encode_update
 from fl_node.blobs.model import encode_model
 from fl_node.blobs.store import key_of
-from fl_node.cli.wiring import load_manifest
 from fl_node.errors import BadData, Misuse
+from fl_node.member.joining import load_manifest
 from fl_node.member.participant import Action
 
 

@@ -12,7 +12,8 @@ from chain.accounts import address_of
 from chain.deploy import deploy
 from chain.devnet import devnet_in_thread
 from fl_node.blobs.store import open_store
-from fl_node.cli.wiring import connect, derive_genesis
+from fl_node.cli.wiring import connect
+from fl_node.learning.task import derive_genesis
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.opening import open_task
 

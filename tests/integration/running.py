@@ -14,9 +14,10 @@ from chain.deploy import Deployment
 from chain.types import Address
 from chain.web3_ledger import Web3Ledger
 from fl_node.blobs.store import Store
-from fl_node.cli.wiring import Part, connect, load_data, make_learner, part_of
+from fl_node.cli.wiring import connect
 from fl_node.learner import Learner
 from fl_node.learning import Images
+from fl_node.learning.task import load_data, make_learner, part_of
 from fl_node.manifest.manifest import Manifest, build_manifest
 from fl_node.member.participant import Action, Participant
 from fl_node.member.state import Membership, NodeState
@@ -51,8 +52,8 @@ def digits(channels: int, size: int) -> Images:
 
 def learner_of(manifest: Manifest, member: Address) -> Learner:
     members = manifest.addresses
-    part = Part(PARTITION, members.index(member), len(members))
-    images = part_of(manifest, digits(manifest.data.channels, manifest.data.size), part)
+    whole = digits(manifest.data.channels, manifest.data.size)
+    images = part_of(manifest, whole, PARTITION, members.index(member), len(members))
     return make_learner(manifest, images, "cpu", 1)
 
 

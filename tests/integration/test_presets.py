@@ -11,7 +11,7 @@ from running import Running, learner_of, tiny_manifest
 from chain.types import RoundFinalised, RoundSkipped, UpdateRevealed
 from fl_node.audit import AuditReport, audit
 from fl_node.blobs.store import key_of
-from fl_node.cli.wiring import derive_genesis
+from fl_node.learning.task import derive_genesis
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.simulation import simulate
 from fl_node.strategy.presets import PRESETS

@@ -22,7 +22,8 @@ from chain.accounts import address_of
 from chain.deploy import Deployment, deploy, write_deployment
 from chain.types import Phase
 from fl_node.blobs.store import open_store
-from fl_node.cli.wiring import connect, derive_genesis
+from fl_node.cli.wiring import connect
+from fl_node.learning.task import derive_genesis
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.opening import open_task
 

@@ -10,7 +10,7 @@ from running import Running, learner_of, tiny_manifest
 
 from chain.types import RoundFinalised, RoundOpened
 from fl_node.blobs.model import decode_model
-from fl_node.cli.wiring import derive_genesis
+from fl_node.learning.task import derive_genesis
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.simulation import SimulatedRound, simulate
 

@@ -27,9 +27,9 @@ from reporting import Options, finals, markdown, mean_and_spread
 from fl_node.arrays import Arrays
 from fl_node.blobs.encoding import difference
 from fl_node.blobs.model import encode_model
-from fl_node.cli import wiring
 from fl_node.errors import TrainingDiverged
 from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
+from fl_node.learning.task import derive_genesis, make_learner
 from fl_node.member.simulation import simulate
 
 TINY = Setting(
@@ -94,10 +94,10 @@ def test_a_run_gives_the_bytes_of_the_simulation() -> None:
     run_one(TINY, 1, keep, plain)
     manifest = TINY.manifest(1)
     learners = {
-        member: wiring.make_learner(manifest, part, "cpu", 1)
+        member: make_learner(manifest, part, "cpu", 1)
         for member, part in deal_out(TINY, manifest).items()
     }
-    (done,) = simulate(manifest, learners, wiring.derive_genesis(manifest))
+    (done,) = simulate(manifest, learners, derive_genesis(manifest))
     assert encode_model(seen[-1]) == done.aggregated.blob
 
 

@@ -1,0 +1,65 @@
+"""Joining a task: its manifest out of the store, held against what the chain recorded."""
+
+from __future__ import annotations
+
+from chain.ledger import Ledger
+from chain.types import Address
+from fl_node.arrays import Arrays
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.model import encode_model
+from fl_node.blobs.store import Store
+from fl_node.errors import BadData, Misuse
+from fl_node.history import record
+from fl_node.manifest.agreement import check_agreement
+from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+
+
+def load_manifest(ledger: Ledger, store: Store, task: int) -> Manifest:
+    """The task's manifest, found by the digest on chain.
+
+    Raises:
+        TaskUnknown: No such task.
+        Misuse: The store does not have the manifest, or the coordinator opened the task with other terms or members.
+    """
+    state = ledger.task_state(task)
+    try:
+        manifest = parse_manifest(bytes(store.get(state.manifest_digest, MAX_MANIFEST_BYTES)))
+    except BadData as trouble:
+        raise Misuse(f"the manifest of task {task}: {trouble}; is this the task's store?") from None
+    for difference in check_agreement(manifest, state.terms, members_of(ledger, task)):
+        raise Misuse(f"task {task} was not opened with its manifest: {difference}")
+    return manifest
+
+
+def members_of(ledger: Ledger, task: int) -> tuple[Address, ...]:
+    """The task's members as it was opened, in ascending order of address.
+
+    Raises:
+        TaskUnknown: No such task.
+        Misuse: The log does not show the task's opening.
+    """
+    ledger.task_state(task)  # An unknown task has an empty log, too.
+    members = record.members_of(ledger.history(task))
+    if not members:
+        raise Misuse(
+            f"the log of task {task} does not begin with its opening; is the deployment's block right?"
+        )
+    return members
+
+
+def verify_genesis(derived: Arrays, recorded: bytes) -> None:
+    """Hold the derived genesis against the recorded one, so that nobody trains from a model that somebody slipped in.
+
+    Args:
+        derived: The global state that the manifest's seed gives.
+        recorded: The digest on chain, 32 bytes.
+
+    Raises:
+        Misuse: The task was opened with another genesis than its seed gives.
+    """
+    digest = digest_of(encode_model(derived))
+    if digest != recorded:
+        raise Misuse(
+            f"the task's genesis does not follow from its manifest's seed: "
+            f"expected {digest.hex()}, got {recorded.hex()}"
+        )
