@@ -10,13 +10,15 @@ import os
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from chain.errors import AccountUnusable
+from chain.errors import AccountUnusable, FileUnusable
+from chain.files import read_json
 from chain.types import Address
 
 Signer = LocalAccount
@@ -29,6 +31,10 @@ SCRYPT_COST = 1 << 18
 """scrypt's N, as geth has it: about a second and 256 MiB for each guess at the password."""
 
 MAX_KEYSTORE_BYTES = 1 << 16
+MAX_SCRYPT_BLOCKS = 1 << 23
+"""n * r * p of a keystore that is opened: four times geth's, which is seconds and a GiB at most."""
+
+MAX_PBKDF2_ROUNDS = 1 << 24
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _PLAIN_KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
@@ -86,17 +92,23 @@ def open_keystore(path: Path, password: str) -> Signer:
     """Decrypt a keystore.
 
     Raises:
-        AccountUnusable: No such file, no keystore, or the wrong password.
+        AccountUnusable: No such file, no keystore, one that would take too long to open, or the wrong password.
     """
     encrypted = _read_keystore(path)
     try:
-        return _signer(Account.decrypt(encrypted, password))
+        _verify_cost(encrypted)
+        signer = _signer(Account.decrypt(encrypted, password))
+        said = str(encrypted.get("address", signer.address)).removeprefix("0x").lower()
     except ValueError as error:
         reason = "wrong password" if "MAC mismatch" in str(error) else "not a keystore of version 3"
         raise AccountUnusable(f"keystore {path}: {reason}") from None
     except Exception:
         # A damaged file meets any of a dozen exceptions here; some quote what they read.
         raise AccountUnusable(f"keystore {path}: not a keystore of version 3") from None
+    if said != signer.address.removeprefix("0x").lower():
+        # The format's checksum does not cover the cipher's beginning, so that damage there gives another key.
+        raise AccountUnusable(f"keystore {path}: its key is not that of the address it names")
+    return signer
 
 
 def open_plain_key(text: str, chain_id: int) -> Signer:
@@ -151,17 +163,41 @@ def _signer(key: bytes) -> Signer:
     return account
 
 
-def _read_keystore(path: Path) -> dict[str, object]:
+def _read_keystore(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(MAX_KEYSTORE_BYTES))
-    except OSError as error:
-        raise AccountUnusable(f"keystore {path}: {error.strerror}") from None
+        content = read_json(path, MAX_KEYSTORE_BYTES)
+    except FileUnusable as trouble:
+        raise AccountUnusable(f"keystore {trouble}") from None
     except ValueError:
         raise AccountUnusable(f"keystore {path}: not a keystore of version 3") from None
     if not isinstance(content, dict):
         raise AccountUnusable(f"keystore {path}: not a keystore of version 3")
-    return content
+    return _lowered(content)
+
+
+def _lowered(values: dict[str, Any]) -> dict[str, Any]:
+    """The same with every key in lower case: early wallets wrote "Crypto"."""
+    return {
+        key.lower(): _lowered(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+    }
+
+
+def _verify_cost(encrypted: dict[str, Any]) -> None:
+    """Refuse a keystore that would take hours or terabytes to open.
+
+    Raises:
+        ValueError: It is that, or no keystore.
+    """
+    cost = {"n": 1, "r": 1, "p": 1, "c": 1, "dklen": 1} | encrypted["crypto"]["kdfparams"]
+    cheap = (
+        min(cost["n"], cost["r"], cost["p"], cost["c"]) > 0
+        and cost["n"] * cost["r"] * cost["p"] <= MAX_SCRYPT_BLOCKS
+        and cost["c"] <= MAX_PBKDF2_ROUNDS
+        and cost["dklen"] <= 64
+    )
+    if not cheap:
+        raise ValueError("not a keystore of bounded cost")
 
 
 def _write_new(path: Path, content: bytes) -> None:

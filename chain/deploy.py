@@ -14,7 +14,8 @@ from web3.types import TxParams
 from chain.accounts import Signer, to_address
 from chain.compile import load_artifact
 from chain.connection import chain_errors, connect
-from chain.errors import ContractMismatch, DeploymentInvalid
+from chain.errors import ContractMismatch, DeploymentInvalid, FileUnusable
+from chain.files import read_json
 from chain.transactions import send
 from chain.types import Address
 
@@ -102,11 +103,10 @@ def read_deployment(path: Path) -> Deployment:
         DeploymentInvalid: No such file, or a field is missing or wrong; the message names it.
     """
     try:
-        with path.open("rb") as file:
-            values = json.loads(file.read(MAX_DEPLOYMENT_BYTES))
-    except OSError as error:
-        raise DeploymentInvalid(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError):
+        values = read_json(path, MAX_DEPLOYMENT_BYTES)
+    except FileUnusable as trouble:
+        raise DeploymentInvalid(str(trouble)) from None
+    except ValueError:
         raise DeploymentInvalid(f"{path}: not JSON") from None
     return _deployment(path, values)
 
@@ -116,14 +116,24 @@ def _deployment(path: Path, values: object) -> Deployment:
     if not isinstance(values, dict) or sorted(values) != sorted(names):
         raise DeploymentInvalid(f"{path}: expected an object with {', '.join(names)}")
     for name, least in (("chain_id", 1), ("block", 0)):
-        if type(values[name]) is not int or values[name] < least:
+        if type(values[name]) is not int or not least <= values[name] < 1 << 63:
             raise DeploymentInvalid(
-                f"{path}: {name}: expected a whole number from {least}, got {values[name]!r}"
+                f"{path}: {name}: expected a whole number from {least}, got {_shown(values[name])}"
             )
     digest = values["artifact_digest"]
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-        raise DeploymentInvalid(f"{path}: artifact_digest: expected 64 hex digits, got {digest!r}")
+        raise DeploymentInvalid(
+            f"{path}: artifact_digest: expected 64 hex digits, got {_shown(digest)}"
+        )
     try:
         return Deployment(**{**values, "address": to_address(values["address"])})
     except ValueError as error:
-        raise DeploymentInvalid(f"{path}: address: {error}") from None
+        raise DeploymentInvalid(f"{path}: address: {_cut(str(error))}") from None
+
+
+def _shown(value: object) -> str:
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}…"

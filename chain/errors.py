@@ -8,6 +8,7 @@ LedgerError
 │   ├── ContractMismatch      no code, or other code, at the address
 │   ├── AccountUnusable       bad keystore or password, no funds
 │   ├── DeploymentInvalid     a deployment.json that cannot be read
+│   ├── FileUnusable          a file is not there, not a regular one, or too long
 │   ├── DevnetUnusable        its database or port is taken, or its engine is not installed
 │   └── CompilerUnusable      solc missing or failing
 ├── CallRejected            the contract refused the call; one class for each error of ITrainingLedger
@@ -53,6 +54,10 @@ class AccountUnusable(LedgerUnusable):
 
 class DeploymentInvalid(LedgerUnusable):
     """The file that says where the contract is cannot be read or written."""
+
+
+class FileUnusable(LedgerUnusable):
+    """A file is not there, is no regular file, is longer than allowed, or cannot be read."""
 
 
 class DevnetUnusable(LedgerUnusable):

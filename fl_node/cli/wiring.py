@@ -10,11 +10,14 @@ import typer
 
 from chain.accounts import Signer, open_keystore, open_plain_key
 from chain.deploy import Deployment, read_deployment
+from chain.errors import FileUnusable
+from chain.files import read_text
 from chain.web3_ledger import Web3Ledger
 from fl_node.errors import Misuse
 
 PLAIN_KEY_VARIABLE = "GANCHOR_PRIVATE_KEY"
 PASSWORD_VARIABLE = "GANCHOR_PASSWORD"
+MAX_PASSWORD_BYTES = 4096
 
 
 def open_signer(keystore: Path | None, password_file: Path | None, chain_id: int) -> Signer:
@@ -56,11 +59,9 @@ def _given_password(file: Path | None) -> str | None:
     if file is None:
         return os.environ.get(PASSWORD_VARIABLE)
     try:
-        return file.read_text().rstrip("\n")
-    except OSError as error:
-        raise Misuse(f"password file {file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Misuse(f"password file {file}: not UTF-8 text") from None
+        return read_text(file, MAX_PASSWORD_BYTES).rstrip("\n")
+    except FileUnusable as trouble:
+        raise Misuse(f"password file {trouble}") from None
 
 
 def _ask(question: str, twice: bool = False) -> str:

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from chain.accounts import to_address
+from chain.errors import FileUnusable
+from chain.files import read_text
 from chain.types import BASIS_POINTS, MAX_MEMBERS, Address, Terms
 from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.errors import BlobMalformed, ManifestInvalid
@@ -148,8 +150,10 @@ def read_manifest(path: Path) -> Manifest:
         ManifestInvalid: The file cannot be read, is no TOML, or a field is wrong; the message names it.
     """
     try:
-        values = tomllib.loads(path.read_text(), parse_float=Decimal)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = tomllib.loads(read_text(path, MAX_MANIFEST_BYTES), parse_float=Decimal)
+    except FileUnusable as trouble:
+        raise ManifestInvalid(str(trouble)) from None
+    except (ValueError, RecursionError) as error:  # no TOML, endless digits, or nested too deep
         raise ManifestInvalid(f"{path}: {error}") from None
     return build_manifest(values)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
+from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
+from planting import PLANTS, Plant, mutations
 
 from chain.accounts import (
     DEV_CHAIN_IDS,
@@ -100,6 +103,67 @@ class TestKeystore:
         path.write_text(content)
         with pytest.raises(AccountUnusable, match="not a keystore"):
             open_keystore(path, "x")
+
+    @pytest.mark.parametrize("plant", PLANTS)
+    @pytest.mark.timeout(10)
+    def test_what_is_no_file(self, tmp_path: Path, plant: Plant) -> None:
+        plant(tmp_path / "key.json")
+        with pytest.raises(AccountUnusable, match=r"keystore .*key\.json: "):
+            open_keystore(tmp_path / "key.json", "x")
+
+    @pytest.mark.parametrize(
+        "cost",
+        [
+            {"n": 1 << 40},
+            {"n": 1 << 20, "r": 1 << 20},
+            {"p": 1 << 30},
+            {"N": 1 << 40},
+            {"n": -2},
+            {"dklen": 1 << 40},
+            {"n": 1e300},
+            {"n": "2"},
+        ],
+        ids=str,
+    )
+    @pytest.mark.timeout(10)
+    def test_that_would_take_for_ever_to_open_is_refused(
+        self, tmp_path: Path, cost: dict[str, Any]
+    ) -> None:
+        path = tmp_path / "key.json"
+        create_keystore(path, "x", scrypt_cost=CHEAP)
+        keystore = json.loads(path.read_bytes())
+        keystore["crypto"]["kdfparams"] |= cost
+        path.write_text(json.dumps(keystore))
+        with pytest.raises(AccountUnusable, match="not a keystore"):
+            open_keystore(path, "x")
+
+    @pytest.mark.timeout(10)
+    def test_of_endless_pbkdf2_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "key.json"
+        keystore = Account.encrypt("0x" + "11" * 32, "x", kdf="pbkdf2", iterations=2)
+        path.write_text(json.dumps(keystore))
+        assert open_keystore(path, "x")
+        keystore["crypto"]["kdfparams"]["c"] = 1 << 40
+        path.write_text(json.dumps(keystore))
+        with pytest.raises(AccountUnusable, match="not a keystore"):
+            open_keystore(path, "x")
+
+    @pytest.mark.timeout(60)
+    def test_that_was_altered_opens_as_the_same_account_or_not_at_all(self, tmp_path: Path) -> None:
+        path = tmp_path / "key.json"
+        made = create_keystore(path, "x", scrypt_cost=CHEAP)
+        for altered in mutations(path.read_bytes(), seed=1, count=300):
+            path.write_bytes(altered)
+            try:
+                assert address_of(open_keystore(path, "x")) == made
+            except AccountUnusable as trouble:
+                assert str(trouble).isprintable()
+
+    def test_whose_keys_are_in_upper_case_opens(self, tmp_path: Path) -> None:
+        path = tmp_path / "key.json"
+        made = create_keystore(path, "x", scrypt_cost=CHEAP)
+        path.write_text(path.read_text().replace('"crypto"', '"Crypto"'))
+        assert address_of(open_keystore(path, "x")) == made
 
 
 class TestPlainKey:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from planting import PLANTS, Plant, mutations
 
 from chain.accounts import address_of, dev_account, to_address
 from chain.compile import load_artifact
@@ -100,7 +102,36 @@ class TestFile:
         with pytest.raises(DeploymentInvalid, match=message):
             read_deployment(path)
 
-    @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b"{}", b"null"])
+    @pytest.mark.parametrize("plant", PLANTS)
+    @pytest.mark.timeout(10)
+    def test_what_is_no_file(self, tmp_path: Path, plant: Plant) -> None:
+        plant(tmp_path / "deployment.json")
+        with pytest.raises(DeploymentInvalid, match=r"deployment\.json: "):
+            read_deployment(tmp_path / "deployment.json")
+
+    def test_an_altered_file_is_read_or_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "deployment.json"
+        write_deployment(path, EXAMPLE)
+        for altered in mutations(path.read_bytes(), seed=2, count=1000):
+            path.write_bytes(altered)
+            try:
+                assert isinstance(read_deployment(path), Deployment)
+            except DeploymentInvalid as trouble:
+                assert str(trouble).isprintable()
+
+    def test_an_error_repeats_little_of_what_it_read(self, tmp_path: Path) -> None:
+        path = tmp_path / "deployment.json"
+        write_deployment(path, EXAMPLE)
+        long = {"address": "0" * 10_000, "artifact_digest": "\x1b" * 1000, "block": 10**3000}
+        for name, value in long.items():
+            path.write_text(json.dumps(asdict(EXAMPLE) | {name: value}))
+            with pytest.raises(DeploymentInvalid, match=name) as caught:
+                read_deployment(path)
+            assert len(str(caught.value)) < 500 and str(caught.value).isprintable()
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"{", b"\xff", b"[]", b"{}", b"null", b"[" * 60_000, b"1" * 10_000]
+    )
     def test_something_else_altogether(self, tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "deployment.json"
         path.write_bytes(content)

@@ -1,0 +1,111 @@
+"""Reading files that somebody else may have put there: regular ones alone, and no more bytes than expected.
+
+Opening a named pipe waits for a writer, and reading a device never ends; a sparse file claims terabytes that no disk
+holds. Whatever this project reads by name, it opens here.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from chain.errors import FileUnusable
+
+MAX_JSON_BRACKETS = 100
+
+
+@contextmanager
+def regular_file(path: Path) -> Iterator[int]:
+    """Open a regular file, or a symbolic link to one, for reading; gives the descriptor.
+
+    Raises:
+        FileUnusable: It is no regular file.
+        OSError: As the system says, such as FileNotFoundError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # so that a pipe is not waited for
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FileUnusable(f"{path}: not a regular file")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def mapped(descriptor: int) -> memoryview:
+    """A whole regular file as read-only memory, of which the system reads what is looked at."""
+    size = os.fstat(descriptor).st_size
+    if not size:  # which cannot be mapped
+        return memoryview(b"")
+    return memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ))
+
+
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """Read a whole file.
+
+    Args:
+        path: A regular file, or a symbolic link to one.
+        max_bytes: A longer file is refused before it is read.
+
+    Raises:
+        FileUnusable: It is not there, is no regular file, is longer, or cannot be read.
+    """
+    with _refusals(path), regular_file(path) as descriptor:
+        _verify_size(path, os.fstat(descriptor).st_size, max_bytes)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(max_bytes + 1)
+        _verify_size(path, len(content), max_bytes)  # It may have grown since.
+        return content
+
+
+def read_text(path: Path, max_bytes: int) -> str:
+    """Read a whole file of UTF-8 text, as `read_file` does.
+
+    Raises:
+        FileUnusable: As `read_file`, or it is not UTF-8.
+    """
+    try:
+        return read_file(path, max_bytes).decode()
+    except UnicodeDecodeError:
+        raise FileUnusable(f"{path}: not UTF-8 text") from None
+
+
+def read_json(path: Path, max_bytes: int) -> Any:
+    """Read a small file of JSON, as `read_file` does.
+
+    Raises:
+        FileUnusable: As `read_file`.
+        ValueError: Not JSON, or more than `MAX_JSON_BRACKETS` opening brackets: the parser runs out of stack on deep
+            nesting, and takes the process with it where a library has raised the recursion limit.
+    """
+    content = read_file(path, max_bytes)
+    if content.count(b"[") + content.count(b"{") > MAX_JSON_BRACKETS:
+        raise ValueError(f"more than {MAX_JSON_BRACKETS} brackets")
+    return json.loads(content)
+
+
+def map_file(path: Path, max_bytes: int) -> memoryview:
+    """A whole file as read-only memory; arguments and errors as for `read_file`."""
+    with _refusals(path), regular_file(path) as descriptor:
+        _verify_size(path, os.fstat(descriptor).st_size, max_bytes)
+        return mapped(descriptor)
+
+
+def _verify_size(path: Path, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise FileUnusable(f"{path}: has {size} bytes, allowed are {max_bytes}")
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FileUnusable(f"{path}: {error.strerror}") from None
+    except ValueError as error:  # a path with a null byte in it
+        raise FileUnusable(f"{path!s}: {error}") from None
