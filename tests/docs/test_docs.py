@@ -102,14 +102,14 @@ class TestEncodings:
     def test_every_vector_is_listed_with_its_digest(self):
         recorded = json.loads((ROOT / "tests/vectors/digests.json").read_text())
         stated = {}
-        for name, cells in table(PROTOCOL, "3. Encodings").items():
+        for name, cells in table(PROTOCOL, "10. Test vectors").items():
             stated[name] = cells[0].strip("`")
             if cells[1]:
                 stated[f"decoded by {_codec_of(name)}"] = cells[1].strip("`")
         assert stated == recorded
 
     def test_the_digests_are_the_files(self):
-        for name, cells in table(PROTOCOL, "3. Encodings").items():
+        for name, cells in table(PROTOCOL, "10. Test vectors").items():
             blob = (ROOT / "tests/vectors" / name).read_bytes()
             assert hashlib.sha256(blob).hexdigest() == cells[0].strip("`")
 
