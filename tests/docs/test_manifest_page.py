@@ -155,6 +155,11 @@ class TestAlgorithms:
         named = re.findall(r"^\| [^|]+ \| `(\w+)` \|", ALGORITHMS, re.MULTILINE)
         assert sorted(named) == sorted(PRESETS)
 
+    def test_every_preset_is_in_one_of_the_five_families(self):
+        families = ALGORITHMS.split("There are five families.")[1].split("*Up* and *down*")[0]
+        assert sorted(re.findall(r"`(\w+)`", families)) == sorted(PRESETS)
+        assert len(re.findall(r"^- ", families, re.MULTILINE)) == 5
+
     def test_the_readme_has_a_line_for_every_preset_with_the_same_source(self):
         listed = README.split("## Algorithms\n")[1].split("\n## ")[0]
         lines = re.findall(r"^\| ([^|]+) \| `(\w+)` \| ([^|]+) \|$", listed, re.MULTILINE)
