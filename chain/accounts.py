@@ -10,10 +10,8 @@ import os
 import re
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
@@ -21,8 +19,28 @@ from chain.errors import AccountUnusable, FileUnusable
 from chain.files import read_json
 from chain.types import Address
 
-Signer = LocalAccount
-"""Something with an address that can sign a transaction here, without asking a node to."""
+if TYPE_CHECKING:
+    from eth_account.datastructures import SignedTransaction
+    from eth_typing import ChecksumAddress
+
+
+class Signer(Protocol):
+    """An account that signs transactions here, without asking a node to; eth_account's LocalAccount is one.
+
+    eth_account itself is imported where a key is made or used: it takes half a second, and most commands need none.
+    """
+
+    @property
+    def address(self) -> ChecksumAddress:
+        """EIP-55 checksummed."""
+
+    @property
+    def key(self) -> bytes:
+        """The private key, 32 bytes."""
+
+    def sign_transaction(self, transaction_dict: dict[str, Any]) -> SignedTransaction:
+        """Sign, to be sent as it is."""
+
 
 DEV_CHAIN_IDS = frozenset({1337, 31337})
 """Chains whose money is worth nothing: geth's default; that of hardhat, anvil and our devnet."""
@@ -75,9 +93,11 @@ def create_keystore(path: Path, password: str, *, scrypt_cost: int = SCRYPT_COST
     Raises:
         AccountUnusable: The password is empty, the file exists, or it cannot be written.
     """
+    from eth_account import Account
+
     if not password:
         raise AccountUnusable(f"keystore {path}: the password is empty")
-    account: LocalAccount = Account.create()
+    account: Signer = Account.create()
     encrypted = Account.encrypt(account.key, password, kdf="scrypt", iterations=scrypt_cost)
     try:
         _write_new(path, json.dumps(encrypted).encode())
@@ -94,6 +114,8 @@ def open_keystore(path: Path, password: str) -> Signer:
     Raises:
         AccountUnusable: No such file, no keystore, one that would take too long to open, or the wrong password.
     """
+    from eth_account import Account
+
     encrypted = _read_keystore(path)
     try:
         _verify_cost(encrypted)
@@ -109,6 +131,22 @@ def open_keystore(path: Path, password: str) -> Signer:
         # The format's checksum does not cover the cipher's beginning, so that damage there gives another key.
         raise AccountUnusable(f"keystore {path}: its key is not that of the address it names")
     return signer
+
+
+def keystore_address(path: Path) -> Address:
+    """The address that a keystore names, without its password. Anybody can write any address into such a file:
+    `open_keystore` tells the one that its key signs for.
+
+    Raises:
+        AccountUnusable: No such file, no keystore, or one that names no address.
+    """
+    named = _read_keystore(path).get("address")
+    if named is None:
+        raise AccountUnusable(f"keystore {path}: names no address; --check takes it from the key")
+    try:
+        return to_address("0x" + str(named).removeprefix("0x"))
+    except ValueError as error:
+        raise AccountUnusable(f"keystore {path}: {error}") from None
 
 
 def open_plain_key(text: str, chain_id: int) -> Signer:
@@ -159,7 +197,9 @@ def dev_accounts(seed: int, count: int) -> list[Signer]:
 
 
 def _signer(key: bytes) -> Signer:
-    account: LocalAccount = Account.from_key(key)
+    from eth_account import Account
+
+    account: Signer = Account.from_key(key)
     return account
 
 

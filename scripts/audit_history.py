@@ -1,9 +1,8 @@
 """Audit a task's history: the same as `ganchor audit`."""
 
-import typer
+import sys
 
-from fl_node.cli.app import run
-from fl_node.cli.audit import audit
+from fl_node.cli.app import main
 
 if __name__ == "__main__":
-    run(lambda: typer.run(audit))
+    main(["audit", *sys.argv[1:]])

@@ -1,9 +1,8 @@
 """Deploy the training ledger: the same as `ganchor deploy`."""
 
-import typer
+import sys
 
-from fl_node.cli.app import run
-from fl_node.cli.chain import deploy
+from fl_node.cli.app import main
 
 if __name__ == "__main__":
-    run(lambda: typer.run(deploy))
+    main(["deploy", *sys.argv[1:]])

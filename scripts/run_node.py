@@ -1,9 +1,8 @@
 """Take part in a task: the same as `ganchor node`."""
 
-import typer
+import sys
 
-from fl_node.cli.app import run
-from fl_node.cli.node import node
+from fl_node.cli.app import main
 
 if __name__ == "__main__":
-    run(lambda: typer.run(node))
+    main(["node", *sys.argv[1:]])

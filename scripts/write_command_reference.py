@@ -11,10 +11,9 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, TypeGuard, get_args, get_origin, get_type_hints
 
-import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from fl_node.cli.app import app
+from fl_node.cli.commands import COMMANDS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "commands.md"
 
@@ -49,25 +48,13 @@ def main() -> int:
 
 def render() -> str:
     """The whole page."""
-    return "\n".join([INTRODUCTION, *(_section(*named) for named in commands(app))])
-
-
-def commands(
-    group: typer.Typer, prefix: str = "ganchor"
-) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Yield every command's full name and function: those of the group, then those of its groups."""
-    for command in group.registered_commands:
-        assert command.callback is not None
-        yield f"{prefix} {command.name or command.callback.__name__}", command.callback
-    for inner in group.registered_groups:
-        assert inner.typer_instance is not None
-        yield from commands(inner.typer_instance, f"{prefix} {inner.name}")
+    return "\n".join([INTRODUCTION, *(_section(one.words, one.load()) for one in COMMANDS)])
 
 
 def _section(name: str, function: Callable[..., Any]) -> str:
     rows = [_row(parameter, kind, info) for parameter, kind, info in parameters(function)]
     table = ["| option | value | default | meaning |", "|---|---|---|---|", *rows]
-    return "\n".join([f"## `{name}`", "", inspect.getdoc(function) or "", "", *table, ""])
+    return "\n".join([f"## `ganchor {name}`", "", inspect.getdoc(function) or "", "", *table, ""])
 
 
 def parameters(

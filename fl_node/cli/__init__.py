@@ -1,17 +1,15 @@
 """The command `ganchor`: the only place where concrete ledgers, stores and learners are put together.
 
-app.py         the commands, and how errors become one line and an exit code
+app.py         how errors become one line and an exit code
+commands.py    the commands, a line each; a command is imported when it is called
 options.py     the options that commands share
-wiring.py      from options to ledger, store, manifest and learner
-chain.py       devnet, deploy, key, status
-task.py        task open
-node.py        node
-audit.py       audit
-evaluate.py    evaluate: of what (subjects.py), and what was found (evaluation.py, plots.py)
-extractors.py  extractor
-simulate.py    simulate
-demo.py        demo
+accounts.py    the account that signs
+wiring.py      from options to ledger, and to a member's part of the data
 tables.py      what people see
+
+A command is a file of its own name. demo/ and evaluate/ are folders:
+demo/          demo: its processes (processes.py) and what it shows meanwhile (watching.py)
+evaluate/      evaluate and extractor: of what (subjects.py), what was found (evaluation.py, plots.py)
 """
 
 from fl_node.cli.app import main

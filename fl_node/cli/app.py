@@ -1,47 +1,27 @@
-"""The commands, and how errors become one line and an exit code."""
+"""The command line, and how errors become one line and an exit code."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-import typer
-from rich.console import Console
-
 from chain.errors import CallRejected, LedgerError
-from fl_node.cli import audit, chain, demo, evaluate, extractors, node, simulate, task
+from fl_node.cli.commands import INTERRUPTED, command_line
 from fl_node.errors import GanchorError
 
 FAILED = 2
 """Exit code when a command could not be carried out. 1 is kept for an audit with findings."""
 
-INTERRUPTED = 130
-
-app = typer.Typer(
-    name="ganchor",
-    help="Train one model across parties that do not pool their data, with a history on Ethereum that anyone can "
-    "replay bit for bit.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+app = command_line(
+    "Train one model across parties that do not pool their data, with a history on Ethereum that anyone can replay "
+    "bit for bit."
 )
-app.command()(demo.demo)
-app.command()(chain.devnet)
-app.command()(chain.deploy)
-app.add_typer(chain.key_app, name="key")
-app.add_typer(task.task_app, name="task")
-app.command()(node.node)
-app.command()(chain.status)
-app.command()(audit.audit)
-app.command()(evaluate.evaluate)
-app.command()(extractors.extractor)
-app.command()(simulate.simulate)
 
 
-def main() -> None:
-    """Run the command line."""
-    run(app)
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line; on this process's own arguments, if none are given."""
+    run(lambda: app(words, prog_name="ganchor"))
 
 
 def run(command: Callable[[], object]) -> None:
@@ -63,6 +43,8 @@ def run(command: Callable[[], object]) -> None:
 
 
 def _fail(message: str) -> NoReturn:
+    from rich.console import Console
+
     console = Console(stderr=True, soft_wrap=True)
     line = " ".join(message.split())
     console.print(f"error: {line}", style="red", markup=False, highlight=False)

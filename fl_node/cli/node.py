@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from chain.deploy import read_deployment
 from chain.types import Receipt
 from fl_node.blobs.store import open_store
-from fl_node.cli import options, wiring
+from fl_node.cli import accounts, options, wiring
 from fl_node.cli.tables import short
 from fl_node.errors import Misuse
 from fl_node.member.joining import load_manifest, verify_genesis
@@ -56,7 +56,7 @@ def node(
     from fl_node.learning import task as learning  # torch, which --help can do without
 
     deployed = read_deployment(deployment)
-    signer = wiring.open_signer(keystore, password_file, deployed.chain_id)
+    signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
     ledger = wiring.connect(rpc_url, deployed, signer)
     blobs = open_store(store, must_exist=True)
     manifest = load_manifest(ledger, blobs, task)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 from rich import box
@@ -10,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from chain.types import Address, Phase, TaskState, indices
 from fl_node.audit.report import STEPS, AuditedRound, AuditReport, Finding, Status
 
 _STATUS_STYLES = {Status.CLEAN: "green", Status.FINDINGS: "red", Status.NOT_REACHED: "yellow"}
@@ -107,41 +105,3 @@ def _finding_text(finding: Finding) -> str:
     if finding.actual is not None:
         lines.append(f"    found    {finding.actual}")
     return "\n".join(lines)
-
-
-def status_table(
-    task: int, state: TaskState, members: Sequence[Address], now: int | None = None
-) -> Table:
-    """The task at a glance: phase, deadline, who has acted, history head."""
-    left = state.deadline - (int(time.time()) if now is None else now)
-    table = Table(title=f"Task {task}", title_justify="left", show_header=False, box=box.SIMPLE)
-    table.add_column()
-    table.add_column(overflow="fold")
-    table.add_row("phase", state.phase.name.lower())
-    table.add_row("round", f"{state.round} of {state.terms.rounds}, attempt {state.attempt + 1}")
-    if state.phase is not Phase.FINISHED:
-        table.add_row("deadline", f"in {left} s" if left >= 0 else f"passed {-left} s ago")
-        table.add_row("members", "\n".join(_member_lines(state, members)))
-    table.add_row("current model", state.parent_digest.hex())
-    table.add_row("manifest", state.manifest_digest.hex())
-    table.add_row("history head", state.history_head.hex())
-    return table
-
-
-_ACTED = {Phase.COMMIT: "committed", Phase.REVEAL: "revealed", Phase.ATTEST: "attested"}
-
-
-def _member_lines(state: TaskState, members: Sequence[Address]) -> list[str]:
-    acted, eligible, absent = (
-        set(indices(bitmap)) for bitmap in (state.acted, state.eligible, state.absent)
-    )
-    lines = []
-    for index, member in enumerate(members):
-        if index in acted:
-            word = f"[green]{_ACTED[state.phase]}[/]"
-        elif index in eligible:
-            word = "[yellow]expected[/]"
-        else:
-            word = "absent" if index in absent else "not in this phase"
-        lines.append(f"{member} {word}")
-    return lines

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from chain.ledger import Ledger
-from chain.types import Address
 from fl_node.arrays import Arrays
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.model import encode_model
 from fl_node.blobs.store import Store
 from fl_node.errors import BadData, Misuse
-from fl_node.history import record
+from fl_node.history.members import members_of
 from fl_node.manifest.agreement import check_agreement
 from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 
@@ -29,22 +28,6 @@ def load_manifest(ledger: Ledger, store: Store, task: int) -> Manifest:
     for difference in check_agreement(manifest, state.terms, members_of(ledger, task)):
         raise Misuse(f"task {task} was not opened with its manifest: {difference}")
     return manifest
-
-
-def members_of(ledger: Ledger, task: int) -> tuple[Address, ...]:
-    """The task's members as it was opened, in ascending order of address.
-
-    Raises:
-        TaskUnknown: No such task.
-        Misuse: The log does not show the task's opening.
-    """
-    ledger.task_state(task)  # An unknown task has an empty log, too.
-    members = record.members_of(ledger.history(task))
-    if not members:
-        raise Misuse(
-            f"the log of task {task} does not begin with its opening; is the deployment's block right?"
-        )
-    return members
 
 
 def verify_genesis(derived: Arrays, recorded: bytes) -> None:

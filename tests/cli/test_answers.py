@@ -88,5 +88,6 @@ def test_a_new_key_opens_with_its_password(
     assert stat.S_IMODE((tmp_path / "key.json").stat().st_mode) == 0o600
     monkeypatch.delenv("GANCHOR_PASSWORD")
     (tmp_path / "password").write_text("correct horse\n")
-    shown = ganchor("key", "address", "key.json", "--password-file", "password")
-    assert (shown.code, shown.out) == (0, made.out)
+    for form in ([], ["--check", "--password-file", "password"]):
+        shown = ganchor("key", "address", "key.json", *form)
+        assert (shown.code, shown.out) == (0, made.out)

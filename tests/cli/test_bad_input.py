@@ -184,6 +184,23 @@ class TestAccount:
         monkeypatch.setenv("GANCHOR_PASSWORD", "x")
         if content is not None:
             (tmp_path / "key.json").write_bytes(content)
+        assert_refused(ganchor("key", "address", "key.json", "--check"), "key.json", reason)
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            (None, "No such file"),
+            (b"[]", "not a keystore"),
+            (b"[" * 30_000, "not a keystore"),
+            (b"{}", "names no address"),
+            (b'{"address": 5}', "expected an address"),
+        ],
+    )
+    def test_no_address_in_a_keystore(
+        self, ganchor: Ganchor, tmp_path: Path, content: bytes | None, reason: str
+    ) -> None:
+        if content is not None:
+            (tmp_path / "key.json").write_bytes(content)
         assert_refused(ganchor("key", "address", "key.json"), "key.json", reason)
 
     @pytest.mark.parametrize(

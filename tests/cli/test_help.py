@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-import typer.main
 from commanding import Ganchor
 
-from fl_node.cli.app import app
+from fl_node.cli.commands import COMMANDS, GROUPS, Entry, Listed
 
-
-def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """A command and all that lie under it, with the words that call them."""
-    yield path, command
-    for name, inner in getattr(command, "commands", {}).items():
-        yield from commands(inner, (*path, name))
-
-
-ALL = dict(commands(typer.main.get_command(app)))
-LEAVES = {path: command for path, command in ALL.items() if not hasattr(command, "commands")}
+LEAVES = {tuple(entry.words.split()): Listed("", entry).imported() for entry in COMMANDS}
+ALL = [(), *((group,) for group in GROUPS), *LEAVES]
 
 
 def test_the_commands_are_those_of_the_specification() -> None:
@@ -34,13 +22,27 @@ def test_the_commands_are_those_of_the_specification() -> None:
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
 def test_each_command_has_a_help_text(ganchor: Ganchor, path: tuple[str, ...]) -> None:
-    assert ALL[path].help
     outcome = ganchor(*path, "--help")
     assert outcome.code == 0
     assert "Usage: " + " ".join(("ganchor", *path)) in outcome.out
+    described = (
+        LEAVES[path].callback.__doc__.split(".")[0]
+        if path in LEAVES
+        else GROUPS.get("".join(path), "")
+    )
+    assert described[:60] in outcome.out
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 def test_each_option_has_a_help_text(path: tuple[str, ...]) -> None:
     for parameter in LEAVES[path].params:
         assert parameter.help, f"{' '.join(path)}: {parameter.name}"
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.words)
+def test_the_list_says_what_the_command_itself_says(entry: Entry) -> None:
+    assert (entry.load().__doc__ or "").startswith(entry.help.removesuffix("."))
+
+
+def test_words_in_brackets_are_no_styles(ganchor: Ganchor) -> None:
+    assert "ganchor[inception]" in ganchor("evaluate", "--help").out

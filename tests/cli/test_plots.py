@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from fl_node.cli.plots import Panel, draw_panels
+from fl_node.cli.evaluate.plots import Panel, draw_panels
 
 KID = Panel("KID", {1: 0.4, 3: 0.2}, {1: 0.1, 3: 0.05}, floor=0.01)
 LOSSES = Panel("losses", {1: 2.0})

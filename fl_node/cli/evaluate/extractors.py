@@ -125,7 +125,7 @@ def extractor(
     threads: options.Threads = 1,
     as_json: options.Json = False,
 ) -> None:
-    """Train an extractor for a GAN's manifest, put it into the store, and print what the manifest has to say of it."""
+    """Train an extractor for a GAN's manifest, and put it into the store. Prints the lines that the manifest needs."""
     from fl_node import learning
     from fl_node.learning.task import load_data
 

@@ -14,14 +14,14 @@ from rich.progress import track
 
 from fl_node.blobs.store import open_store
 from fl_node.cli import options
-from fl_node.cli.evaluation import Evaluation, Measured, table_of, write_files
-from fl_node.cli.extractors import (
+from fl_node.cli.evaluate.evaluation import Evaluation, Measured, table_of, write_files
+from fl_node.cli.evaluate.extractors import (
     Cache,
     ExtractorKind,
     manifest_extractor,
     trained_extractor,
 )
-from fl_node.cli.subjects import Subjects, subjects_in_files, subjects_of_task
+from fl_node.cli.evaluate.subjects import Subjects, subjects_in_files, subjects_of_task
 from fl_node.cli.workspace import Workspace
 from fl_node.errors import Misuse
 from fl_node.manifest.manifest import Manifest

@@ -23,9 +23,9 @@ from fl_node.blobs.model import load_model
 from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
 from fl_node.cli.audit import WITH_FINDINGS, run_audit
-from fl_node.cli.processes import running_chain, running_nodes
+from fl_node.cli.demo.processes import running_chain, running_nodes
+from fl_node.cli.demo.watching import watch
 from fl_node.cli.tables import print_audit, rounds_table
-from fl_node.cli.watching import watch
 from fl_node.cli.workspace import Workspace, free_workspace, report_rounds
 from fl_node.manifest.manifest import Manifest, read_manifest
 from fl_node.member.opening import open_task

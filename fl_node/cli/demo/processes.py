@@ -14,7 +14,7 @@ from typing import IO
 
 from chain.accounts import Signer, address_of
 from chain.types import Address
-from fl_node.cli.wiring import PLAIN_KEY_VARIABLE
+from fl_node.cli.accounts import PLAIN_KEY_VARIABLE
 from fl_node.cli.workspace import Workspace
 from fl_node.errors import GanchorError
 

@@ -1,0 +1,127 @@
+"""The commands, a line each, and the group that imports one only when it is called.
+
+`ganchor --help` needs nothing but this table; `ganchor key address` needs no torch and no web3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer.main
+from typer.core import TyperCommand, TyperGroup
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 and the signal's number, as in a shell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command: the words that call it, the function that carries it out, and what it does in one line."""
+
+    words: str
+    module: str
+    function: str
+    help: str
+
+    def load(self) -> Any:
+        """Import the function."""
+        return getattr(import_module(f"fl_node.cli.{self.module}"), self.function)
+
+
+COMMANDS = (
+    Entry(
+        "demo",
+        "demo.demo",
+        "demo",
+        "Run the whole loop on this machine: chain, contract, nodes, training, audit.",
+    ),
+    Entry("devnet", "devnet", "devnet", "Run the local test chain on 127.0.0.1."),
+    Entry("deploy", "deploy", "deploy", "Deploy the contract and write deployment.json."),
+    Entry("key new", "key", "key_new", "Make a new account, encrypted with a password."),
+    Entry("key address", "key", "key_address", "Print the address of a keystore."),
+    Entry("task open", "task", "open_task", "Open a task from a manifest."),
+    Entry("node", "node", "node", "Join a task and take part until it is over."),
+    Entry("status", "status", "status", "Show a task: phase, deadline, and who has acted."),
+    Entry("audit", "audit", "audit", "Replay a task's whole history from chain and store."),
+    Entry("evaluate", "evaluate.evaluate", "evaluate", "Measure models on test pictures."),
+    Entry(
+        "extractor",
+        "evaluate.extractors",
+        "extractor",
+        "Train an extractor for a GAN's manifest, and put it into the store.",
+    ),
+    Entry(
+        "simulate", "simulate", "simulate", "Train a manifest's task in one process, with no chain."
+    ),
+)
+
+GROUPS = {
+    "key": "Make and look at encrypted keystores.",
+    "task": "Open tasks.",
+}
+"""What the first word of a command of two words is about."""
+
+
+class Listed(TyperCommand):
+    """A command that is not imported yet: its name and its line, enough for the help of its group."""
+
+    def __init__(self, name: str, entry: Entry) -> None:
+        super().__init__(name, help=entry.help)
+        self._entry = entry
+
+    def imported(self) -> Any:
+        """The command itself, its help texts shown as they stand: `[inception]` is no style of the terminal."""
+        from rich.markup import escape
+
+        single = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        single.command(self.name)(self._entry.load())
+        command = typer.main.get_command(single)
+        command.help = escape(command.help or "")
+        for parameter in command.params:
+            parameter.help = escape(getattr(parameter, "help", None) or "")  # type: ignore[attr-defined]
+        return command
+
+
+class Group(TyperGroup):
+    """A group that imports a command when it is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the arguments call, and import it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.imported() if isinstance(command, Listed) else command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Ctrl-C ends it with one line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def command_line(help: str) -> Group:
+    """All commands as one group, with the groups of `GROUPS` in it."""
+    root = Group(
+        name="ganchor",
+        help=help,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        params=[*typer.main.get_install_completion_arguments()],
+    )
+    for entry in COMMANDS:
+        *first, name = entry.words.split()
+        group = _inner(root, first[0]) if first else root
+        group.add_command(Listed(name, entry))
+    return root
+
+
+def _inner(root: Group, name: str) -> Group:
+    if name not in root.commands:
+        root.add_command(
+            Group(name=name, help=GROUPS[name], no_args_is_help=True, rich_markup_mode="rich")
+        )
+    inner = root.commands[name]
+    assert isinstance(inner, Group)
+    return inner

@@ -1,0 +1,1 @@
+"""`ganchor demo`."""

@@ -1,0 +1,1 @@
+"""`ganchor evaluate` and `ganchor extractor`."""

@@ -1,0 +1,36 @@
+"""`ganchor key`: encrypted keystores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chain.accounts import address_of, create_keystore, keystore_address, open_keystore
+from fl_node.cli import accounts, options
+
+
+def key_new(
+    file: Annotated[Path, typer.Argument(help="Where to write the keystore.")],
+    password_file: options.PasswordFile = None,
+) -> None:
+    """Make a new account, encrypted with a password, and print its address."""
+    typer.echo(create_keystore(file, accounts.new_password(password_file)))
+
+
+def key_address(
+    file: Annotated[Path, typer.Argument(help="The keystore.")],
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Open it with its password, and print what its key signs for."
+        ),
+    ] = False,
+    password_file: options.PasswordFile = None,
+) -> None:
+    """Print the address of a keystore, as written in it; with --check, as its key gives it."""
+    if check:
+        typer.echo(address_of(open_keystore(file, accounts.password(password_file))))
+    else:
+        typer.echo(keystore_address(file))

@@ -1,0 +1,107 @@
+"""`ganchor status`: a task at a glance."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from chain.types import Address, Phase, TaskState, indices
+from chain.web3_ledger import Web3Ledger
+from fl_node.cli import options, wiring
+from fl_node.history.members import members_of
+
+WATCH_SECONDS = 1.0
+
+
+def status(
+    task: options.Task = 1,
+    rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep it live until the end.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Show a task: phase, deadline, and who has acted; the current model and the history head."""
+    ledger = wiring.open_ledger(rpc_url, deployment)
+    members = members_of(ledger, task)
+    if as_json:
+        typer.echo(json.dumps(_status_json(ledger, task, members)))
+    elif watch:
+        with Live(_status_table(ledger, task, members), auto_refresh=False) as live:
+            while ledger.task_state(task).phase is not Phase.FINISHED:
+                time.sleep(WATCH_SECONDS)
+                live.update(_status_table(ledger, task, members), refresh=True)
+    else:
+        Console().print(_status_table(ledger, task, members))
+
+
+def _status_table(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -> Table:
+    return status_table(task, ledger.task_state(task), members, ledger.now())
+
+
+def _status_json(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -> dict[str, object]:
+    state = ledger.task_state(task)
+    return {
+        "task": task,
+        "phase": state.phase.name.lower(),
+        "round": state.round,
+        "rounds": state.terms.rounds,
+        "attempt": state.attempt,
+        "deadline": state.deadline,
+        "members": {
+            member: {
+                "eligible": bool(state.eligible >> index & 1),
+                "acted": bool(state.acted >> index & 1),
+                "absent": bool(state.absent >> index & 1),
+            }
+            for index, member in enumerate(members)
+        },
+        "parent_digest": state.parent_digest.hex(),
+        "manifest_digest": state.manifest_digest.hex(),
+        "history_head": state.history_head.hex(),
+    }
+
+
+def status_table(
+    task: int, state: TaskState, members: Sequence[Address], now: int | None = None
+) -> Table:
+    """The task at a glance: phase, deadline, who has acted, history head."""
+    left = state.deadline - (int(time.time()) if now is None else now)
+    table = Table(title=f"Task {task}", title_justify="left", show_header=False, box=box.SIMPLE)
+    table.add_column()
+    table.add_column(overflow="fold")
+    table.add_row("phase", state.phase.name.lower())
+    table.add_row("round", f"{state.round} of {state.terms.rounds}, attempt {state.attempt + 1}")
+    if state.phase is not Phase.FINISHED:
+        table.add_row("deadline", f"in {left} s" if left >= 0 else f"passed {-left} s ago")
+        table.add_row("members", "\n".join(_member_lines(state, members)))
+    table.add_row("current model", state.parent_digest.hex())
+    table.add_row("manifest", state.manifest_digest.hex())
+    table.add_row("history head", state.history_head.hex())
+    return table
+
+
+_ACTED = {Phase.COMMIT: "committed", Phase.REVEAL: "revealed", Phase.ATTEST: "attested"}
+
+
+def _member_lines(state: TaskState, members: Sequence[Address]) -> list[str]:
+    acted, eligible, absent = (
+        set(indices(bitmap)) for bitmap in (state.acted, state.eligible, state.absent)
+    )
+    lines = []
+    for index, member in enumerate(members):
+        if index in acted:
+            word = f"[green]{_ACTED[state.phase]}[/]"
+        elif index in eligible:
+            word = "[yellow]expected[/]"
+        else:
+            word = "absent" if index in absent else "not in this phase"
+        lines.append(f"{member} {word}")
+    return lines
