@@ -1,6 +1,10 @@
 """The local test chain: eth-tester and py-evm, durable in SQLite, served on loopback."""
 
-from chain.devnet.anvil import serve_anvil
-from chain.devnet.endpoint import CHAIN_ID, FUNDS_WEI, PORT, devnet_in_thread, serve
+from chain.recursion import recursion_limit
 
-__all__ = ["CHAIN_ID", "FUNDS_WEI", "PORT", "devnet_in_thread", "serve", "serve_anvil"]
+with recursion_limit():  # py-evm lifts it
+    from chain.devnet.anvil import serve_anvil
+    from chain.devnet.endpoint import CHAIN_ID, FUNDS_WEI, PORT, devnet_in_thread, serve
+    from chain.devnet.limits import Limits
+
+__all__ = ["CHAIN_ID", "FUNDS_WEI", "PORT", "Limits", "devnet_in_thread", "serve", "serve_anvil"]

@@ -30,7 +30,7 @@ def serve_anvil(
 
 
 def anvil_command(program: str, state: Path, host: str, port: int, chain_id: int) -> list[str]:
-    """The command line: quiet, durable, one block for each transaction."""
+    """The command line: quiet, durable, one block for each transaction, and no web page may use it."""
     options = {"--host": host, "--port": port, "--chain-id": chain_id, "--state": state}
     arguments = [str(part) for option in options.items() for part in option]
-    return [program, "--silent", "--state-interval", "5", *arguments]
+    return [program, "--silent", "--no-cors", "--state-interval", "5", *arguments]

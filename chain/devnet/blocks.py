@@ -1,9 +1,4 @@
-"""The devnet's chain: py-evm's latest rules, one transaction to a block, mined at once, on disk.
-
-Block times follow the clock. Ethereum wants each block later than its parent, which makes a chain
-that mines several blocks in a second run ahead of the clock, and with it every deadline. This chain
-lets neighbours share a second instead, as many second layers do.
-"""
+"""The devnet's chain: py-evm's latest rules, one transaction to a block, mined at once, on disk."""
 
 from __future__ import annotations
 
@@ -12,10 +7,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from eth import EVM_RECURSION_LIMIT
 from eth.chains.base import MiningChain
 from eth.db.atomic import AtomicDB
 from eth.exceptions import CanonicalHeadNotFound, PyEVMError, Revert
-from eth.vm.forks.prague import PragueVM
 from eth.vm.spoof import SpoofTransaction
 from eth_keys.datatypes import PrivateKey
 from eth_tester.backends.pyevm.main import get_default_genesis_params
@@ -25,14 +20,19 @@ from rlp.exceptions import RLPException
 
 from chain.devnet.answers import log_answers
 from chain.devnet.database import Database
+from chain.devnet.engine import engine
+from chain.devnet.limits import DEFAULT_LIMITS, Deadline, Limits
 from chain.errors import DevnetUnusable
+from chain.recursion import recursion_limit
 
 FAUCET = PrivateKey(keccak(b"ganchor devnet faucet"))
 """Holds all the money there is. Anybody can compute its key: a devnet's money is worth nothing."""
 
 GENESIS_WEI = 10**30
 BLOCK_GAS_LIMIT = 30_000_000
-MAX_SECONDS_AHEAD = 10 * 365 * 24 * 3600
+MAX_SECONDS_AHEAD = 30 * 24 * 3600
+"""A moved clock never goes back, and a chain whose clock is far ahead is lost for any other use."""
+
 _CALL_STIPEND = 2300
 
 
@@ -59,27 +59,22 @@ class Call:
     gas: int | None
 
 
-class _DevVM(PragueVM):
-    """Prague's rules, save that a block may have its parent's timestamp."""
-
-    @classmethod
-    def validate_header(cls, header: Any, parent_header: Any) -> None:
-        if header.timestamp == parent_header.timestamp:
-            parent_header = parent_header.copy(timestamp=parent_header.timestamp - 1)
-        super().validate_header(header, parent_header)
-
-
 class Chain:
     """A chain in a database; made there if the database is new. For use from one thread.
+
+    Attributes:
+        deadline: Ends whatever the chain computes; whoever begins with a request restarts it.
 
     Raises:
         DevnetUnusable: The database holds a chain of another id.
     """
 
-    def __init__(self, database: Database, chain_id: int) -> None:
+    def __init__(self, database: Database, chain_id: int, limits: Limits = DEFAULT_LIMITS) -> None:
         self.database = database
         self.chain_id = chain_id
-        self.py_evm = _open(database, chain_id)
+        self.limits = limits
+        self.deadline = Deadline(limits.seconds)
+        self.py_evm = _open(database, chain_id, engine(self.deadline))
         # A clock that was moved ahead stays ahead over a restart.
         self._seconds_ahead: int = max(0, self.head.timestamp - int(time.time()))
 
@@ -116,6 +111,7 @@ class Chain:
 
         Raises:
             Refused: It is malformed, for another chain, or its sender cannot send it now.
+            TooMuch: It takes too long to compute; nothing was mined.
         """
         transaction = self._decode(raw)
         self._check(transaction)
@@ -146,8 +142,9 @@ class Chain:
         Raises:
             Failed: It reverted, or failed otherwise.
             Refused: The sender has not the value to send.
+            TooMuch: It takes too long to compute.
         """
-        computation, _ = self._run(header, call, call.gas or header.gas_limit)
+        computation, _ = self._run(header, call, _gas_limit(header, call))
         _raise_failure(computation)
         return bytes(computation.output)
 
@@ -157,8 +154,9 @@ class Chain:
         Raises:
             Failed: It fails whatever the limit.
             Refused: The sender has not the value to send.
+            TooMuch: It takes too long to compute.
         """
-        most: int = min(call.gas or header.gas_limit, header.gas_limit)
+        most = _gas_limit(header, call)
         computation, gas = self._run(header, call, most)
         _raise_failure(computation)
         while gas < most and self._run(header, call, gas)[0].is_error:
@@ -181,8 +179,10 @@ class Chain:
         )
         if gas < unsigned.intrinsic_gas:
             raise Failed(f"intrinsic gas too low: have {gas}, want {unsigned.intrinsic_gas}", None)
+        spoofed = SpoofTransaction(unsigned, from_=call.sender)
         try:
-            computation = vm.state.apply_transaction(SpoofTransaction(unsigned, from_=call.sender))
+            with recursion_limit(EVM_RECURSION_LIMIT):
+                computation = vm.state.apply_transaction(spoofed)
         except ValidationError as error:
             raise Refused(str(error)) from None
         return computation, unsigned.gas_used_by(computation) + computation.data_floor_gas
@@ -218,7 +218,7 @@ class Chain:
         chain = self.py_evm
         chain.header = self.next_header()
         try:
-            with self.database.transaction():
+            with self.database.transaction(), recursion_limit(EVM_RECURSION_LIMIT):
                 result, receipts, _ = chain.mine_all(transactions)
                 block = result.imported_block
                 self.database.add_logs(block.number, list(log_answers(block, receipts)))
@@ -242,9 +242,9 @@ class Chain:
         return bytes(unsigned.as_signed_transaction(FAUCET).encode())
 
 
-def _open(database: Database, chain_id: int) -> Any:
+def _open(database: Database, chain_id: int, vm: Any) -> Any:
     chain_class = type(
-        "DevChain", (MiningChain,), {"chain_id": chain_id, "vm_configuration": ((0, _DevVM),)}
+        "DevChain", (MiningChain,), {"chain_id": chain_id, "vm_configuration": ((0, vm),)}
     )
     atomic = AtomicDB(database)
     try:
@@ -271,6 +271,11 @@ def _start(chain_class: Any, atomic: AtomicDB, chain_id: int) -> Any:
         get_default_genesis_params(overrides),
         {FAUCET.public_key.to_canonical_address(): account},
     )
+
+
+def _gas_limit(header: Any, call: Call) -> int:
+    """What a message may use: never more than a block has."""
+    return min(call.gas or header.gas_limit, int(header.gas_limit))
 
 
 def _raise_failure(computation: Any) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from eth.db.backends.base import BaseDB
 
+from chain.devnet.limits import Deadline, Limits, TooMuch
 from chain.errors import DevnetUnusable
 
 _SCHEMA = """
@@ -29,6 +30,8 @@ CREATE INDEX IF NOT EXISTS logs_by_topic ON logs (address, topic1, block);
 
 Choice = Sequence[str] | None
 """Values of which a log must have one; None for any."""
+
+_STEPS_BETWEEN_LOOKS = 10_000
 
 
 class Database(BaseDB):
@@ -102,23 +105,67 @@ class Database(BaseDB):
         self._connection.executemany("INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def find_logs(
-        self, first: int, last: int, addresses: Choice, topics: Sequence[Choice], limit: int
+        self,
+        first: int,
+        last: int,
+        addresses: Choice,
+        topics: Sequence[Choice],
+        limits: Limits,
+        deadline: Deadline,
     ) -> list[dict[str, Any]]:
-        """The logs of blocks `first` to `last`, both included, oldest first, `limit` at most.
+        """The logs of blocks `first` to `last`, both included, oldest first.
+
+        The range itself needs no limit: an index finds the logs, and blocks without any cost nothing.
 
         Args:
             addresses: Lower-case hex, as all text here.
             topics: One choice for each of the first topics, which must be there; at most four.
+
+        Raises:
+            TooMuch: The logs are too many or too large, or finding them takes too long.
         """
-        conditions = ["block BETWEEN ? AND ?"]
-        values: list[int | str] = [first, last]
-        choices = {"address": addresses} | {f"topic{i}": topics[i] for i in range(len(topics))}
-        for column, choice in choices.items():
-            if choice is None:
-                conditions.append(f"{column} IS NOT NULL")
-            else:
-                conditions.append(f"{column} IN ({','.join('?' * len(choice))})")
-                values.extend(choice)
-        query = f"SELECT log FROM logs WHERE {' AND '.join(conditions)} ORDER BY block, position"
-        rows = self._connection.execute(f"{query} LIMIT ?", [*values, limit])
-        return [json.loads(row[0]) for row in rows]
+        condition, values = _condition(first, last, addresses, topics)
+        query = f"SELECT log FROM logs WHERE {condition} ORDER BY block, position LIMIT ?"
+        with self._interrupted_at(deadline):
+            rows = self._connection.execute(query, [*values, limits.logs + 1])
+            return [json.loads(text) for text in _bounded((row[0] for row in rows), limits)]
+
+    @contextmanager
+    def _interrupted_at(self, deadline: Deadline) -> Iterator[None]:
+        """Let SQLite look at the deadline while it searches."""
+        self._connection.set_progress_handler(lambda: deadline.passed, _STEPS_BETWEEN_LOOKS)
+        try:
+            yield
+        except sqlite3.OperationalError:
+            deadline.check()
+            raise
+        finally:
+            self._connection.set_progress_handler(None, 0)
+
+
+def _condition(
+    first: int, last: int, addresses: Choice, topics: Sequence[Choice]
+) -> tuple[str, list[int | str]]:
+    """An SQL condition with `?` for values, and the values."""
+    conditions = ["block BETWEEN ? AND ?"]
+    values: list[int | str] = [first, last]
+    choices = {"address": addresses} | {f"topic{i}": topics[i] for i in range(len(topics))}
+    for column, choice in choices.items():
+        if choice is None:
+            conditions.append(f"{column} IS NOT NULL")
+        else:
+            conditions.append(f"{column} IN ({','.join('?' * len(choice))})")
+            values.extend(choice)
+    return " AND ".join(conditions), values
+
+
+def _bounded(texts: Iterable[str], limits: Limits) -> Iterator[str]:
+    """The texts, as long as they are not too many or too large together."""
+    size = 0
+    for count, text in enumerate(texts, 1):
+        size += len(text)
+        if count > limits.logs:
+            raise TooMuch(f"query returned more than {limits.logs} results")
+        if size > limits.answer_bytes:
+            raise TooMuch(f"query returned more than {limits.answer_bytes} bytes")
+        yield text

@@ -24,18 +24,18 @@ from chain.devnet.answers import (
 from chain.devnet.blocks import Chain, Refused
 from chain.devnet.params import (
     ParamsInvalid,
+    shown,
     to_call,
     to_choice,
     to_count,
     to_data,
-    to_list,
+    to_percentiles,
     to_quantity,
     to_record,
     to_slot,
     to_topics,
 )
 
-MAX_LOGS = 10_000
 MAX_FEE_BLOCKS = 1024
 PRIORITY_FEE_WEI = 10**9
 CLIENT_VERSION = "ganchor-devnet/py-evm"
@@ -47,15 +47,11 @@ class MethodUnknown(Exception):
     """No such method."""
 
 
-class TooMuch(Exception):
-    """The answer would be too large."""
-
-
 class Methods:
     """The methods of one chain. For use from one thread."""
 
     def __init__(self, chain: Chain) -> None:
-        self._chain = chain
+        self.chain = chain
 
     def call(self, method: str, params: list[Any]) -> Any:
         """Run a method.
@@ -64,9 +60,10 @@ class Methods:
             MethodUnknown, ParamsInvalid, TooMuch: As they say.
             Refused, Failed: See `chain.devnet.blocks`.
         """
+        self.chain.deadline.check()
         function = self._table.get(method)
         if function is None:
-            raise MethodUnknown(f"the method {method} does not exist/is not available")
+            raise MethodUnknown(f"the method {shown(method)} does not exist/is not available")
         try:
             inspect.signature(function).bind(*params)
         except TypeError as error:
@@ -75,7 +72,7 @@ class Methods:
 
     @cached_property
     def _table(self) -> dict[str, Callable[..., Any]]:
-        chain_id = self._chain.chain_id
+        chain_id = self.chain.chain_id
         return {
             "web3_clientVersion": lambda: CLIENT_VERSION,
             "net_version": lambda: str(chain_id),
@@ -83,7 +80,7 @@ class Methods:
             "eth_chainId": lambda: quantity(chain_id),
             "eth_accounts": self._accounts,
             "eth_syncing": lambda: False,
-            "eth_blockNumber": lambda: quantity(self._chain.head.block_number),
+            "eth_blockNumber": lambda: quantity(self.chain.head.block_number),
             "eth_getBlockByNumber": self._block_by_number,
             "eth_getBlockByHash": self._block_by_hash,
             "eth_getTransactionByHash": self._transaction,
@@ -95,11 +92,11 @@ class Methods:
             "eth_getTransactionCount": self._nonce,
             "eth_call": self._call,
             "eth_estimateGas": self._estimate_gas,
-            "eth_sendRawTransaction": lambda raw: data(self._chain.send(to_data(raw))),
+            "eth_sendRawTransaction": lambda raw: data(self.chain.send(to_data(raw))),
             "eth_gasPrice": lambda: quantity(self._base_fee() + PRIORITY_FEE_WEI),
             "eth_maxPriorityFeePerGas": lambda: quantity(PRIORITY_FEE_WEI),
             "eth_feeHistory": self._fee_history,
-            "evm_increaseTime": lambda by: quantity(self._chain.move_clock(to_count(by))),
+            "evm_increaseTime": lambda by: quantity(self.chain.move_clock(to_count(by))),
             "evm_mine": self._mine,
             "anvil_setBalance": self._set_balance,
             "hardhat_setBalance": self._set_balance,
@@ -109,7 +106,7 @@ class Methods:
 
     def _block_by_number(self, tag: Any, full: Any = False) -> Json | None:
         if tag == "pending":
-            return pending_answer(self._chain.next_header())
+            return pending_answer(self.chain.next_header())
         header = self._find_header(tag)
         return None if header is None else self._block(header, full)
 
@@ -118,7 +115,7 @@ class Methods:
         return None if header is None else self._block(header, full)
 
     def _block(self, header: Any, full: Any) -> Json:
-        return block_answer(self._chain.py_evm.get_block_by_header(header), full=bool(full))
+        return block_answer(self.chain.py_evm.get_block_by_header(header), full=bool(full))
 
     def _transaction(self, transaction_hash: Any) -> Json | None:
         found = self._find(to_data(transaction_hash, 32))
@@ -132,24 +129,22 @@ class Methods:
         if found is None:
             return None
         block, index = found
-        receipts = block.get_receipts(self._chain.py_evm.chaindb)
-        return receipt_answer(block, receipts, index, self._chain.py_evm.get_vm(block.header))
+        receipts = block.get_receipts(self.chain.py_evm.chaindb)
+        return receipt_answer(block, receipts, index, self.chain.py_evm.get_vm(block.header))
 
     def _find(self, transaction_hash: bytes) -> tuple[Any, int] | None:
         try:
-            number, index = self._chain.py_evm.get_canonical_transaction_index(transaction_hash)
+            number, index = self.chain.py_evm.get_canonical_transaction_index(transaction_hash)
         except TransactionNotFound:
             return None
-        return self._chain.py_evm.get_canonical_block_by_number(number), index
+        return self.chain.py_evm.get_canonical_block_by_number(number), index
 
     def _logs(self, query: Any) -> list[Json]:
         first, last = self._range(to_record(query))
         topics = to_topics(query.get("topics"))
         addresses = to_choice(query.get("address"), 20)
-        found = self._chain.database.find_logs(first, last, addresses, topics, MAX_LOGS + 1)
-        if len(found) > MAX_LOGS:
-            raise TooMuch(f"query returned more than {MAX_LOGS} results")
-        return found
+        limits, deadline = self.chain.limits, self.chain.deadline
+        return self.chain.database.find_logs(first, last, addresses, topics, limits, deadline)
 
     def _range(self, query: Json) -> tuple[int, int]:
         if "blockHash" in query:
@@ -181,15 +176,15 @@ class Methods:
     # -- running code
 
     def _call(self, message: Any, tag: Any = "latest") -> str:
-        return data(self._chain.call(self._header(tag), to_call(message)))
+        return data(self.chain.call(self._header(tag), to_call(message)))
 
     def _estimate_gas(self, message: Any, tag: Any = "pending") -> str:
-        return quantity(self._chain.estimate_gas(self._header(tag), to_call(message)))
+        return quantity(self.chain.estimate_gas(self._header(tag), to_call(message)))
 
     # -- fees
 
     def _base_fee(self) -> int:
-        return int(self._chain.next_header().base_fee_per_gas)
+        return int(self.chain.next_header().base_fee_per_gas)
 
     def _fee_history(self, count: Any, newest: Any, percentiles: Any = None) -> Json:
         last = self._header("latest" if newest == "pending" else newest).block_number
@@ -202,23 +197,23 @@ class Methods:
             "gasUsedRatio": [header.gas_used / header.gas_limit for header in headers],
         }
         if percentiles:
-            reward = [quantity(PRIORITY_FEE_WEI)] * len(to_list(percentiles))
+            reward = [quantity(PRIORITY_FEE_WEI)] * len(to_percentiles(percentiles))
             answer["reward"] = [reward for _ in headers]
         return answer
 
     # -- for tests and demos only
 
     def _mine(self, *_: Any) -> str:
-        self._chain.mine_empty()
+        self.chain.mine_empty()
         return "0x0"
 
     def _set_balance(self, address: Any, wei: Any) -> None:
-        self._chain.raise_balance(to_data(address, 20), to_quantity(wei))
+        self.chain.raise_balance(to_data(address, 20), to_quantity(wei))
 
     # -- blocks by tag
 
     def _state(self, tag: Any) -> Any:
-        return self._chain.state_at(self._header(tag))
+        return self.chain.state_at(self._header(tag))
 
     def _header(self, tag: Any) -> Any:
         header = self._find_header(tag)
@@ -229,16 +224,16 @@ class Methods:
     def _find_header(self, tag: Any) -> Any | None:
         """The header that a tag, number or object (EIP-1898) stands for."""
         if tag == "pending":
-            return self._chain.next_header()
+            return self.chain.next_header()
         try:
             if isinstance(tag, dict) and "blockHash" in tag:
-                return self._chain.py_evm.get_block_header_by_hash(to_data(tag["blockHash"], 32))
+                return self.chain.py_evm.get_block_header_by_hash(to_data(tag["blockHash"], 32))
             number = self._number(tag.get("blockNumber") if isinstance(tag, dict) else tag)
-            return self._chain.py_evm.get_canonical_block_header_by_number(number)
+            return self.chain.py_evm.get_canonical_block_header_by_number(number)
         except HeaderNotFound:
             return None
 
     def _number(self, tag: Any) -> int:
         if tag in (None, "latest", "safe", "finalized", "pending"):
-            return int(self._chain.head.block_number)
+            return int(self.chain.head.block_number)
         return 0 if tag == "earliest" else min(to_quantity(tag), _MAX_BLOCK)

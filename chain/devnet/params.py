@@ -14,6 +14,8 @@ from chain.devnet.blocks import Call
 from chain.devnet.database import Choice
 
 MAX_TOPICS = 4
+MAX_CHOICES = 1000
+MAX_PERCENTILES = 100
 
 _QUANTITY = re.compile(r"0x(0|[1-9a-f][0-9a-f]{0,63})")
 _DATA = re.compile(r"0x([0-9a-f]{2})*")
@@ -22,6 +24,11 @@ _SLOT = re.compile(r"0x[0-9a-f]{1,64}")
 
 class ParamsInvalid(Exception):
     """A parameter is missing, or not what the method takes."""
+
+
+def shown(value: Any) -> str:
+    """What a client sent, for an error message: short, and ASCII without control characters."""
+    return ascii(str(value)[:80])
 
 
 def to_quantity(value: Any) -> int:
@@ -45,21 +52,27 @@ def to_slot(value: Any) -> int:
 
 def to_count(value: Any) -> int:
     """A quantity or, where programs have always sent one and nodes taken it, a plain number."""
-    return value if isinstance(value, int) and value >= 0 else to_quantity(value)
+    plain = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return value if plain else to_quantity(value)
 
 
 def to_record(value: Any) -> Json:
     """A JSON object."""
     if not isinstance(value, dict):
-        raise ParamsInvalid(f"expected an object, got {str(value)[:80]!r}")
+        raise ParamsInvalid(f"expected an object, got {shown(value)}")
     return value
 
 
-def to_list(value: Any) -> list[Any]:
-    """A JSON array."""
-    if not isinstance(value, list):
-        raise ParamsInvalid(f"expected an array, got {str(value)[:80]!r}")
-    return value
+def to_percentiles(value: Any) -> list[float]:
+    """Percentiles, 0 to 100, in ascending order."""
+    if not isinstance(value, list) or len(value) > MAX_PERCENTILES:
+        raise ParamsInvalid(f"expected an array of at most {MAX_PERCENTILES} percentiles")
+    numbers = [item for item in value if isinstance(item, int | float)]
+    if len(numbers) < len(value) or not all(0 <= number <= 100 for number in numbers):
+        raise ParamsInvalid("expected percentiles from 0 to 100")
+    if numbers != sorted(numbers):
+        raise ParamsInvalid("expected percentiles in ascending order")
+    return numbers
 
 
 def to_choice(value: Any, length: int) -> Choice:
@@ -67,6 +80,8 @@ def to_choice(value: Any, length: int) -> Choice:
     if value is None or value == []:
         return None
     values = value if isinstance(value, list) else [value]
+    if len(values) > MAX_CHOICES:
+        raise ParamsInvalid(f"expected at most {MAX_CHOICES} values to choose from")
     return [data(to_data(item, length)) for item in values]
 
 
@@ -94,5 +109,5 @@ def to_call(value: Any) -> Call:
 
 def _text(value: Any, pattern: re.Pattern[str], what: str) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value.lower()):
-        raise ParamsInvalid(f"expected {what}, got {str(value)[:80]!r}")
+        raise ParamsInvalid(f"expected {what}, got {shown(value)}")
     return value.lower()

@@ -23,10 +23,11 @@ from chain.accounts import Signer, address_of, dev_account
 from chain.compile import load_artifact
 from chain.connection import chain_id_at, connect
 from chain.deploy import Deployment, deploy
-from chain.devnet import devnet_in_thread
+from chain.devnet import database, devnet_in_thread
 from chain.devnet.blocks import Chain, Refused
 from chain.devnet.database import Database
-from chain.devnet.endpoint import answer_body
+from chain.devnet.framing import answer_body
+from chain.devnet.limits import Limits
 from chain.devnet.methods import Methods
 from chain.errors import (
     AccountUnusable,
@@ -202,9 +203,10 @@ class TestHistory:
     ) -> None:
         ledger.skip(task, 1)
         whole = ledger.history(task)
-        monkeypatch.setattr("chain.devnet.methods.MAX_LOGS", 2)
+        bounded = database._bounded
+        monkeypatch.setattr(database, "_bounded", lambda found, _: bounded(found, Limits(logs=2)))
         assert ledger.history(task) == whole
-        monkeypatch.setattr("chain.devnet.methods.MAX_LOGS", 1)
+        monkeypatch.setattr(database, "_bounded", lambda found, _: bounded(found, Limits(logs=1)))
         with pytest.raises(LedgerUnusable, match="refused: query returned more than 1 results"):
             ledger.history(task)
 
