@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
-from itertools import accumulate
-from typing import Any
+from typing import Any, NoReturn
+
+import numpy as np
 
 MAX_JSON_DEPTH = 32
+MAX_JSON_DIGITS = 78
+"""Of an integer: as many as a uint256 has, such as a task's number on chain."""
 
-_JSON_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_STEP_OF_BYTE = np.zeros(128, np.int8)
+_STEP_OF_BYTE[list(b"[{")], _STEP_OF_BYTE[list(b"]}")] = 1, -1
+"""How much deeper the nesting is after an ASCII character."""
 
 
 def canonical_json(value: object) -> bytes:
@@ -29,18 +34,59 @@ def canonical_json(value: object) -> bytes:
     return text.encode()
 
 
-def parse_json(text: str) -> Any:
-    """Parse JSON that somebody else wrote; fractions become `Decimal`.
+def parse_json(text: str, fractions: bool = False) -> Any:
+    """Parse JSON that somebody else wrote, in a time that grows with its length alone.
+
+    Everything that canonical JSON does not have is refused before it is converted: a number such as `1e999999999` is
+    eleven bytes, and as an integer half a gigabyte.
+
+    Args:
+        text: Anything.
+        fractions: Let through numbers with a fraction or an exponent, as floats. Nothing that is hashed has any.
 
     Raises:
-        ValueError: Not JSON, or nested more than `MAX_JSON_DEPTH` deep. The parser itself would run out of stack
-            there, and with the recursion limit that py-evm sets it takes the process with it.
+        ValueError: Not JSON; nested more than `MAX_JSON_DEPTH` deep; an integer of more than `MAX_JSON_DIGITS` digits;
+            NaN, an infinity or, unless allowed, a fraction or exponent; a key twice in one object; half of a surrogate
+            pair.
     """
-    brackets = (token for token in _JSON_TOKENS.findall(text) if len(token) == 1)
-    depths = accumulate(1 if bracket in "[{" else -1 for bracket in brackets)
-    if any(depth > MAX_JSON_DEPTH for depth in depths):
+    _verify_depth(text)
+    value = json.loads(
+        text,
+        parse_int=_integer,
+        parse_float=float if fractions else _refuse_number,
+        parse_constant=_refuse_number,
+        object_pairs_hook=_object,
+    )
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode()  # Half of a surrogate pair has no UTF-8.
+    return value
+
+
+def _verify_depth(text: str) -> None:
+    """The parser itself would run out of stack, and where the recursion limit is high it ends the process."""
+    outside_strings = _STRING.sub("", text).encode("ascii", "ignore")
+    depths = np.cumsum(_STEP_OF_BYTE[np.frombuffer(outside_strings, np.uint8)], dtype=np.int32)
+    if depths.max(initial=0) > MAX_JSON_DEPTH:
         raise ValueError(f"nested more than {MAX_JSON_DEPTH} deep")
-    return json.loads(text, parse_float=Decimal)
+
+
+def _integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > MAX_JSON_DIGITS:
+        raise ValueError(
+            f"an integer of {len(digits)} digits; at most {MAX_JSON_DIGITS} are allowed"
+        )
+    return int(digits)
+
+
+def _refuse_number(number: str) -> NoReturn:
+    raise ValueError(f"the number {number[:40]}: only integers without exponent are allowed")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("an object has the same key twice")
+    return members
 
 
 def _refuse_floats(value: object) -> None:

@@ -82,7 +82,7 @@ def read_reported(path: Path) -> list[tuple[int | None, int | None]]:
         Misuse: The file is not such a report.
     """
     try:
-        rounds = parse_json(path.read_text())["rounds"]
+        rounds = parse_json(path.read_text(), fractions=True)["rounds"]
         return [(one["training_loss"], one["held_out_loss"]) for one in rounds]
     except OSError as error:
         raise Misuse(f"report {path}: {error.strerror}") from None

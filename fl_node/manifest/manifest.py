@@ -6,12 +6,12 @@ digest says which algorithm ran even when the defaults of a later version differ
 
 from __future__ import annotations
 
-import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from chain.accounts import to_address
 from chain.errors import FileUnusable
@@ -20,12 +20,14 @@ from chain.types import BASIS_POINTS, MAX_MEMBERS, Address, Terms
 from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.errors import BlobMalformed, ManifestInvalid
 from fl_node.fields import Fraction, Number, OneOf, Section
+from fl_node.manifest.bounds import MAX_TOML_BYTES, parse_toml, verify_bounds
 from fl_node.manifest.learners import LEARNERS, ClassifierLearner, GanLearner, LearnerChoice
 from fl_node.strategy.presets import expand_preset
 from fl_node.strategy.strategy import Strategy
 
 MANIFEST_FORMAT: Final = 2
 MAX_MANIFEST_BYTES = 1 << 20
+SHOWN_PROBLEMS = 10
 
 Member = Annotated[str, AfterValidator(to_address)]
 
@@ -60,7 +62,7 @@ class Limits(Section):
     examples: Annotated[int, Field(ge=1, le=(1 << 53) - 1)] = 1_000_000
     steps: Annotated[int, Field(ge=1, le=(1 << 31) - 1)] = 1_000_000
     """Optimiser steps that an update may claim."""
-    model_bytes: Annotated[int, Field(ge=1)] = 1 << 30
+    model_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = 1 << 30
 
 
 class Manifest(Section):
@@ -150,10 +152,10 @@ def read_manifest(path: Path) -> Manifest:
         ManifestInvalid: The file cannot be read, is no TOML, or a field is wrong; the message names it.
     """
     try:
-        values = tomllib.loads(read_text(path, MAX_MANIFEST_BYTES), parse_float=Decimal)
+        values = parse_toml(read_text(path, MAX_TOML_BYTES))
     except FileUnusable as trouble:
         raise ManifestInvalid(str(trouble)) from None
-    except (ValueError, RecursionError) as error:  # no TOML, endless digits, or nested too deep
+    except ValueError as error:
         raise ManifestInvalid(f"{path}: {error}") from None
     return build_manifest(values)
 
@@ -162,12 +164,15 @@ def build_manifest(values: dict[str, Any]) -> Manifest:
     """Validate a manifest's values.
 
     Raises:
-        ManifestInvalid: A field is wrong; the message names each one and says what is allowed.
+        ManifestInvalid: A field is wrong; the message names the first ones and says what is allowed.
     """
     try:
+        verify_bounds(values)
         return Manifest.model_validate(values)
     except ValidationError as error:
         raise ManifestInvalid(_explain(error)) from None
+    except ValueError as error:
+        raise ManifestInvalid(f"manifest: {error}") from None
 
 
 def parse_manifest(blob: bytes) -> Manifest:
@@ -190,10 +195,14 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:80] + "..."
 
 
+def _readable(name: str) -> str:
+    return name if name.isprintable() else repr(name)
+
+
 def _field_of(place: tuple[int | str, ...]) -> str:
     """The field as a person wrote it: without the kind, which pydantic puts behind the name of a choice."""
     kinds = {kind.name() for kind in (*LEARNERS, *Strategy.kinds())}
-    parts = [str(part) for part in place]
+    parts = [_readable(str(part)) for part in place]
     choices = ("learner", "train", "send", "combine")
     behind = [before in choices or before.isdecimal() for before in ["", *parts]]
     return ".".join(
@@ -202,12 +211,14 @@ def _field_of(place: tuple[int | str, ...]) -> str:
 
 
 def _explain(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors(include_url=False):
-        field = _field_of(problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        given = (
-            "" if isinstance(problem["input"], dict) else f" (given: {_shown(problem['input'])})"
-        )
-        lines.append(f"{field}: {message}{given}" if field else message)
-    return "manifest: " + "; ".join(lines)
+    problems = error.errors(include_url=False)
+    lines = [_line_of(problem) for problem in problems[:SHOWN_PROBLEMS]]
+    more = len(problems) - len(lines)
+    return "manifest: " + "; ".join(lines) + (f"; and {more} more" if more else "")
+
+
+def _line_of(problem: ErrorDetails) -> str:
+    field = _field_of(problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(problem["input"], dict) else f" (given: {_shown(problem['input'])})"
+    return f"{field}: {message}{given}" if field else message

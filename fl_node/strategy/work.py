@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from fl_node.fields import Beside, Loss, Section
 
-Amount = Annotated[int, Field(ge=1)]
+Amount = Annotated[int, Field(ge=1, le=(1 << 31) - 1)]
 
 
 class Work(Section):

@@ -18,6 +18,7 @@
 13  loading another's file runs code                                       test_hostile_files
 14  keys are committed                                                     test_secrets
 15  the aggregate is not bound to its inputs                               test_lying
+16  one absurd number in a manifest hangs whoever reads it                 test_hostile_manifests
 
 What is not defended against, by design: a quorum of members who collude, and a member whose update keeps every rule
 and is harmful all the same.

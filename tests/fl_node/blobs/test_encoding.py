@@ -160,6 +160,9 @@ MALFORMED = {
     "a dtype that is a list": blob_of({"a": entry(dtype=[])}, bytes(4)),
     "a negative size": blob_of({"a": entry(shape=(-1,))}, bytes(4)),
     "a size of true": blob_of({"a": entry(shape=(True,))}, bytes(4)),
+    "a size of 1e999999999": blob_of(
+        b'{"a":{"dtype":"F32","shape":[1e999999999],"data_offsets":[0,4]}}', bytes(4)
+    ),
     "a size of 1.0": blob_of({"a": entry(shape=(1.0,))}, bytes(4)),
     "an absurd size": blob_of({"a": entry(shape=(2**62, 2**62), offsets=(0, 2**126))}, bytes(4)),
     "no elements": blob_of({"a": entry(shape=(0,), offsets=(0, 0))}),
@@ -199,7 +202,9 @@ NOTES = {
     "nothing in it": "{}",
     "another format": {"format": 1},
     "a float": {"round": 2.0},
+    "an exponent": '{"seed":1e999999999}',
     "a negative count": {"task": -1},
+    "half of a surrogate pair": {"codec": "\ud800"},
     "true": {"round": True},
     "a client that is no address": {"client": "0x12"},
     "a client that is a number": {"client": 12},
