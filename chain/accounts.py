@@ -17,7 +17,7 @@ from eth_utils.crypto import keccak
 
 from chain.errors import AccountUnusable, FileUnusable
 from chain.files import read_json
-from chain.types import Address
+from chain.types import Address, address_number
 
 if TYPE_CHECKING:
     from eth_account.datastructures import SignedTransaction
@@ -193,7 +193,7 @@ def dev_account(seed: int, index: int) -> Signer:
 def dev_accounts(seed: int, count: int) -> list[Signer]:
     """The first `count` dev accounts of a seed, in ascending order of address: position = index of a member."""
     made = (dev_account(seed, index) for index in range(count))
-    return sorted(made, key=lambda signer: int(address_of(signer), 16))
+    return sorted(made, key=lambda signer: address_number(address_of(signer)))
 
 
 def _signer(key: bytes) -> Signer:

@@ -53,6 +53,7 @@ from chain.types import (
     Terms,
     UpdateCommitted,
     UpdateRevealed,
+    address_number,
 )
 
 SeedSource = Callable[[int, int, int], bytes]
@@ -335,6 +336,6 @@ def _require_terms(terms: Terms, member_count: int) -> None:
 def _require_ascending(members: Sequence[Address]) -> None:
     previous = 0
     for member in members:
-        if int(member, 16) <= previous:
+        if address_number(member) <= previous:
             raise MembersUnordered(member)
-        previous = int(member, 16)
+        previous = address_number(member)

@@ -227,6 +227,11 @@ class Receipt:
     entries: tuple[Entry, ...]
 
 
+def address_number(address: Address) -> int:
+    """The number that an address is: members, updates and reveals are ordered by it."""
+    return int(address, 16)
+
+
 def indices(bitmap: int) -> Iterator[int]:
     """Yield the positions of a bitmap's ones, lowest first."""
     while bitmap:

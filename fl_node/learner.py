@@ -29,7 +29,7 @@ class Assignment:
         private: What the member's last training returned; None before its first.
         seed: 0 to 2**63 - 1; every random choice of the training follows from it.
         steps: Optimiser steps, > 0.
-        anchor: The round's received model, which `mu` and `discrepancy` refer to; None where `model` is it.
+        anchor: The round's received model, to which `mu` and `discrepancy` refer; None where it is `model`.
         mu: Weight of the proximal term mu/2 ||w - anchor||^2 over the shared parameters; >= 0, 0 adds none.
         discrepancy: Weight of the squared maximum mean discrepancy between the features that the trained and the
             received model see in a batch; >= 0, 0 adds none.
@@ -45,6 +45,11 @@ class Assignment:
     mu: float = 0.0
     discrepancy: float = 0.0
     correction: Arrays | None = None
+
+    @property
+    def received(self) -> Arrays:
+        """The round's received model."""
+        return self.model if self.anchor is None else self.anchor
 
 
 @dataclass(frozen=True, slots=True)

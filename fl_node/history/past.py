@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from statistics import median
 
 from chain.types import Reveal
@@ -35,21 +36,23 @@ def last_with_updates(past: Past) -> PastRound | None:
 def median_loss(past: Past, loss: Loss) -> float | None:
     """The median over the clients of the last round that included any, in millionths; None before that."""
     last = last_with_updates(past)
-    return None if last is None else float(median(_losses(last, loss)))
+    return None if last is None else float(median(_loss(one, loss) for one in last.reveals))
 
 
 def mean_losses(past: Past, loss: Loss) -> list[float]:
     """Each round's mean, weighted by examples, in millionths; rounds without updates say nothing and are left out."""
-    means = []
-    for one in past:
-        examples = [reveal.num_examples for reveal in one.reveals]
-        if examples:
-            products = zip(_losses(one, loss), examples, strict=True)
-            means.append(sum(value * count for value, count in products) / sum(examples))
-    return means
+    means = (mean_loss(one.reveals, loss) for one in past)
+    return [float(mean) for mean in means if mean is not None]
 
 
-def _losses(past: PastRound, loss: Loss) -> list[int]:
-    if loss == "training":
-        return [reveal.training_loss for reveal in past.reveals]
-    return [reveal.held_out_loss for reveal in past.reveals]
+def mean_loss(reveals: Sequence[Reveal], loss: Loss) -> Fraction | None:
+    """The exact mean of one round's losses, weighted by examples, in millionths; None of nothing."""
+    examples = sum(reveal.num_examples for reveal in reveals)
+    if not examples:
+        return None
+    total = sum(_loss(reveal, loss) * reveal.num_examples for reveal in reveals)
+    return Fraction(total, examples)
+
+
+def _loss(reveal: Reveal, loss: Loss) -> int:
+    return reveal.training_loss if loss == "training" else reveal.held_out_loss

@@ -13,6 +13,7 @@ from chain.types import (
     RoundOpened,
     TaskOpened,
     UpdateRevealed,
+    address_number,
 )
 from fl_node.history.past import PastRound
 
@@ -78,7 +79,7 @@ def past_round(
 ) -> PastRound:
     """What a final round says to those who train after it."""
     kept = [revealed for revealed in reveals if revealed.client in included]
-    kept.sort(key=lambda revealed: int(revealed.client, 16))
+    kept.sort(key=lambda revealed: address_number(revealed.client))
     return PastRound(parent_digest, tuple(revealed.reveal for revealed in kept))
 
 

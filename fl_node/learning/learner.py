@@ -142,7 +142,7 @@ class MemberLearner:
     def _add_terms(self, training: Training, assignment: Assignment) -> dict[str, Tensor] | None:
         """Where there is a correction, the sums of the gradients that it changes."""
         if assignment.mu:
-            drift.pull(training, self._own(_anchor(assignment)), assignment.mu)
+            drift.pull(training, self._own(assignment.received), assignment.mu)
         if assignment.correction is None:
             return None
         return drift.correct(training, self._own(assignment.correction))
@@ -150,7 +150,7 @@ class MemberLearner:
     def _second_stream(self, assignment: Assignment) -> drift.SecondStream | None:
         if not assignment.discrepancy:
             return None
-        received = place(self._complete(_anchor(assignment), assignment.private), self._device)
+        received = place(self._complete(assignment.received, assignment.private), self._device)
         # In training mode as the trained model, so that the two are one function at first.
         features = self._kind.features(received.requires_grad_(False))
         return drift.SecondStream(features, assignment.discrepancy)
@@ -160,10 +160,6 @@ class MemberLearner:
             differing = min(arrays.keys() ^ set(self._shared))
             raise Misuse(f"the tensors are others than the shared ones, first {differing!r}")
         return arrays
-
-
-def _anchor(assignment: Assignment) -> Arrays:
-    return assignment.model if assignment.anchor is None else assignment.anchor
 
 
 def _verify_finite(arrays: Arrays) -> None:

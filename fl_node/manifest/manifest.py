@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from chain.accounts import to_address
 from chain.errors import FileUnusable
 from chain.files import read_text
-from chain.types import BASIS_POINTS, MAX_MEMBERS, Address, Terms
+from chain.types import BASIS_POINTS, MAX_MEMBERS, Address, Terms, address_number
 from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.errors import BlobMalformed, ManifestInvalid
 from fl_node.fields import Fraction, Number, OneOf, Section
@@ -92,7 +92,7 @@ class Manifest(Section):
 
     @model_validator(mode="after")
     def _members_fit(self) -> Self:
-        numbers = [int(member, 16) for member in self.members]
+        numbers = [address_number(Address(member)) for member in self.members]
         if sorted(set(numbers)) != numbers:
             raise ValueError("members must be distinct and in ascending order of address")
         if self.rounds.cohort_floor > len(self.members):

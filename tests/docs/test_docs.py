@@ -163,8 +163,8 @@ def _first_cells(text: str, heading: str) -> list[str]:
 
 def _rules_in_code() -> Iterator[str]:
     """What `UpdateInvalid` is raised with; where that is a loop's variable, what the loop goes over."""
-    for name in ("validity", "aggregate"):
-        tree = ast.parse((ROOT / f"fl_node/round/{name}.py").read_text())
+    for name in ("round/validity", "round/verdicts", "strategy/encode/chain"):
+        tree = ast.parse((ROOT / f"fl_node/{name}.py").read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "UpdateInvalid":
                 if isinstance(node.args[0], ast.Constant):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from chain.types import address_number
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.encoding import Update
 from fl_node.errors import Misuse
@@ -37,7 +38,7 @@ def ascending(updates: Iterable[Update]) -> Iterator[Update]:
     """
     last = -1
     for update in updates:
-        number = int(update.header.client, 16)
+        number = address_number(update.header.client)
         if number <= last:
             raise Misuse(
                 f"updates must ascend by client: {update.header.client} comes after 0x{last:040x}"

@@ -10,12 +10,12 @@ from fl_node.strategy.encode.chain import (
     encode_arrays,
     encoded_schema,
 )
-from fl_node.strategy.encode.stage import Layout, Place, Stage
+from fl_node.strategy.encode.stage import Layout, Order, Stage
 
 __all__ = [
     "STAGES",
     "Layout",
-    "Place",
+    "Order",
     "Stage",
     "chain_objection",
     "decode_arrays",

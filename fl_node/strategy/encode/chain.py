@@ -14,7 +14,7 @@ import numpy as np
 
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.tensors import Schema, Spec, schema_of
-from fl_node.errors import BlobMalformed, Misuse
+from fl_node.errors import Misuse, UpdateInvalid
 from fl_node.fields import Choice
 from fl_node.seeds import derive_seed
 from fl_node.strategy.encode.esgd import ESGD, Esgd
@@ -59,8 +59,7 @@ def encode_arrays(
         for name, values in arrays.items():
             earned = None if credit is None else credit.get(name)
             for stage in stages:
-                own = derive_seed(seed, stage.kind, name)
-                values, side = STAGES[type(stage)].encode(stage, values, own, earned)
+                values, side = _encode_stage(stage, name, values, seed, earned)
                 sent |= {_beside(name, stage, part): array for part, array in side.items()}
             sent[name] = values
     return sent
@@ -81,7 +80,8 @@ def decode_arrays(
         Arrays of this schema. Whether they are finite is for `fl_node.round.validity` to say.
 
     Raises:
-        BlobMalformed: Other names, shapes or dtypes than `encoded_schema` has, or contents that no encoder writes.
+        UpdateInvalid: Rule "tensors": other names, shapes or dtypes than `encoded_schema` has.
+        BlobMalformed: Contents that no encoder writes.
     """
     _verify_schema(schema_of(arrays), encoded_schema(stages, schema))
     with np.errstate(all="ignore"):
@@ -111,7 +111,7 @@ def encoded_schema(stages: Sequence[Choice], schema: Schema) -> dict[str, Spec]:
 def chain_objection(stages: Sequence[Choice]) -> str | None:
     """Why the stages make no sense one after the other, in one line; None where they do."""
     for before, after in pairwise(stages):
-        if STAGES[type(before)].place >= STAGES[type(after)].place:
+        if STAGES[type(before)].order >= STAGES[type(after)].order:
             return (
                 f"{after.kind} cannot follow {before.kind}: the order is low_rank, then one of subsample, top_k and "
                 "esgd, then rotate, then quantise, each at most once"
@@ -119,6 +119,15 @@ def chain_objection(stages: Sequence[Choice]) -> str | None:
     if {LowRank, Esgd} <= {type(stage) for stage in stages}:
         return "esgd cannot follow low_rank, after which no element is left that could have earned credit: use top_k"
     return None
+
+
+def _encode_stage(
+    stage: Choice, name: str, values: Array, seed: int, credit: Array | None
+) -> tuple[Array, dict[str, Array]]:
+    functions = STAGES[type(stage)]
+    if functions.encode_credited and credit is not None:
+        return functions.encode_credited(stage, values, credit)
+    return functions.encode(stage, values, derive_seed(seed, stage.kind, name))
 
 
 def _encoded_one(stages: Sequence[Choice], name: str, spec: Spec) -> dict[str, Spec]:
@@ -156,6 +165,6 @@ def _beside(name: str, stage: Choice, part: str) -> str:
 def _verify_schema(actual: Schema, expected: Schema) -> None:
     for name in sorted(actual.keys() | expected.keys()):
         if actual.get(name) != expected.get(name):
-            raise BlobMalformed(
-                f"array {name!r}: expected {expected.get(name)}, got {actual.get(name)}"
+            raise UpdateInvalid(
+                "tensors", f"{name!r}: {expected.get(name)}", f"{name!r}: {actual.get(name)}"
             )

@@ -23,7 +23,7 @@ from fl_node.strategy.encode.sparse import (
     scatter,
     sparse_layout,
 )
-from fl_node.strategy.encode.stage import Layout, Place, Stage
+from fl_node.strategy.encode.stage import Layout, Order, Stage
 
 
 class Esgd(Choice):
@@ -38,16 +38,16 @@ def _layout(knobs: Esgd, shape: tuple[int, ...]) -> Layout:
     return sparse_layout(knobs.fraction, shape)
 
 
-def _encode(
-    knobs: Esgd, values: Array, seed: int, credit: Array | None
-) -> tuple[Array, dict[str, Array]]:
+def _encode(knobs: Esgd, values: Array, seed: int) -> tuple[Array, dict[str, Array]]:
     count = count_of(knobs.fraction, values.size)
-    sizes = magnitudes(values)
-    if credit is None:
-        return gather(values, largest(sizes, count))
+    return gather(values, largest(magnitudes(values), count))
+
+
+def _encode_credited(knobs: Esgd, values: Array, credit: Array) -> tuple[Array, dict[str, Array]]:
+    count = count_of(knobs.fraction, values.size)
     if credit.shape != values.shape:
         raise Misuse(f"credit of shape {credit.shape} for a tensor of shape {values.shape}")
-    return gather(values, largest(credit.reshape(-1), count, sizes))
+    return gather(values, largest(credit.reshape(-1), count, magnitudes(values)))
 
 
 def _decode(
@@ -56,4 +56,4 @@ def _decode(
     return scatter(values, side, shape)
 
 
-ESGD = Stage(Place.SELECT, _layout, _encode, _decode)
+ESGD = Stage(Order.SELECT, _layout, _encode, _decode, _encode_credited)

@@ -18,7 +18,7 @@ from fl_node.arrays import Array
 from fl_node.blobs.tensors import Spec
 from fl_node.fields import Choice
 from fl_node.strategy.encode.raw_bits import raw_signs
-from fl_node.strategy.encode.stage import CHUNK, FLOAT32, Layout, Place, Stage
+from fl_node.strategy.encode.stage import CHUNK, FLOAT32, Layout, Order, Stage
 
 _SINGULAR = 1e-6
 """Below this share of the largest, a singular value of A is 0: random signs can repeat a column."""
@@ -41,9 +41,7 @@ def _layout(knobs: LowRank, shape: tuple[int, ...]) -> Layout:
     return Layout(Spec((knobs.rank, math.prod(shape[1:])), FLOAT32))
 
 
-def _encode(
-    knobs: LowRank, values: Array, seed: int, credit: Array | None
-) -> tuple[Array, dict[str, Array]]:
+def _encode(knobs: LowRank, values: Array, seed: int) -> tuple[Array, dict[str, Array]]:
     if not _shrinks(knobs, values.shape):
         return values, {}
     rows = values.shape[0]
@@ -75,4 +73,4 @@ def _shrinks(knobs: LowRank, shape: tuple[int, ...]) -> bool:
     return len(shape) > 1 and shape[0] > knobs.rank
 
 
-LOW_RANK = Stage(Place.PROJECT, _layout, _encode, _decode)
+LOW_RANK = Stage(Order.PROJECT, _layout, _encode, _decode)

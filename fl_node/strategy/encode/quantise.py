@@ -22,7 +22,7 @@ from fl_node.errors import BlobMalformed
 from fl_node.fields import Beside, Choice
 from fl_node.strategy.encode.packing import pack, packed_size, unpack, verify_padding
 from fl_node.strategy.encode.raw_bits import raw_words
-from fl_node.strategy.encode.stage import CHUNK, FLOAT32, UINT8, Layout, Place, Stage
+from fl_node.strategy.encode.stage import CHUNK, FLOAT32, UINT8, Layout, Order, Stage
 
 Float32 = NDArray[np.float32]
 
@@ -80,9 +80,7 @@ def _layout(knobs: Quantise, shape: tuple[int, ...]) -> Layout:
     return Layout(Spec((packed_size(size, knobs.bits),), UINT8), side)
 
 
-def _encode(
-    knobs: Quantise, values: Array, seed: int, credit: Array | None
-) -> tuple[Array, dict[str, Array]]:
+def _encode(knobs: Quantise, values: Array, seed: int) -> tuple[Array, dict[str, Array]]:
     layout = _layout(knobs, values.shape)
     packed = np.empty(layout.values.shape, np.uint8)
     side: dict[str, Array] = {part: np.empty(*spec) for part, spec in layout.side.items()}
@@ -156,4 +154,4 @@ def _round(heights: Float32, chance: np.random.PCG64, knobs: Quantise) -> NDArra
     return np.minimum(flat, np.float32(highest), out=flat).astype(np.uint8)
 
 
-QUANTISE = Stage(Place.QUANTISE, _layout, _encode, _decode)
+QUANTISE = Stage(Order.QUANTISE, _layout, _encode, _decode)

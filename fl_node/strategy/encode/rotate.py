@@ -22,7 +22,7 @@ from fl_node.arrays import Array
 from fl_node.blobs.tensors import Spec
 from fl_node.fields import Choice
 from fl_node.strategy.encode.raw_bits import flip_signs
-from fl_node.strategy.encode.stage import FLOAT32, Layout, Place, Stage
+from fl_node.strategy.encode.stage import FLOAT32, Layout, Order, Stage
 
 Float32 = NDArray[np.float32]
 
@@ -47,9 +47,7 @@ def _layout(knobs: Rotate, shape: tuple[int, ...]) -> Layout:
     return Layout(Spec((math.prod(shape),), FLOAT32))
 
 
-def _encode(
-    knobs: Rotate, values: Array, seed: int, credit: Array | None
-) -> tuple[Array, dict[str, Array]]:
+def _encode(knobs: Rotate, values: Array, seed: int) -> tuple[Array, dict[str, Array]]:
     flat = values.flatten()
     flip_signs(flat, seed)
     _transform(flat, knobs.block)
@@ -98,4 +96,4 @@ def _hadamard(matrix: Float32, scratch: Float32) -> None:
     np.multiply(before, np.float32(1 / math.sqrt(rows)), out=matrix)
 
 
-ROTATE = Stage(Place.ROTATE, _layout, _encode, _decode)
+ROTATE = Stage(Order.ROTATE, _layout, _encode, _decode)

@@ -19,7 +19,7 @@ CHUNK = 32_768
 """Elements worked on at a time: they stay in a core's cache. Any multiple of 64 gives the same result."""
 
 
-class Place(IntEnum):
+class Order(IntEnum):
     """Where in a chain a stage may stand: the places of a chain's stages ascend strictly."""
 
     PROJECT = 0
@@ -50,17 +50,19 @@ class Stage:
     """One way to make a tensor smaller. The first argument of each function is the stage's `Choice`, with the knobs.
 
     Attributes:
-        place: Where in a chain it may stand.
+        order: Where in a chain it may stand.
         layout: (knobs, shape) to what comes of a tensor of this shape.
-        encode: (knobs, values, seed, credit) to values and side parts as laid out. `values` is float32, in C order, of
-            one element at least, and finite; `credit` is None or a number for each element, the larger the more
-            it matters; a stage without use for it looks away. Same arguments, same bytes on one machine.
+        encode: (knobs, values, seed) to values and side parts as laid out. `values` is float32, in C order, of at
+            least one element, and finite. Same arguments, same bytes on one machine.
         decode: (knobs, values, side, shape, seed) to a float32 array of the shape. `values` and `side` have the shapes
             and dtypes laid out, and contents by anyone. Same arguments, same bytes on every machine. Raises
             `BlobMalformed` for contents that no encoder writes.
+        encode_credited: (knobs, values, credit) to the same as `encode`, for a stage that sends what has earned most
+            credit; None for any other. `credit` has a number for each element, larger where it matters more.
     """
 
-    place: Place
+    order: Order
     layout: Callable[[Any, tuple[int, ...]], Layout]
-    encode: Callable[[Any, Array, int, Array | None], tuple[Array, dict[str, Array]]]
+    encode: Callable[[Any, Array, int], tuple[Array, dict[str, Array]]]
     decode: Callable[[Any, Array, Mapping[str, Array], tuple[int, ...], int], Array]
+    encode_credited: Callable[[Any, Array, Array], tuple[Array, dict[str, Array]]] | None = None

@@ -18,7 +18,7 @@ from fl_node.arrays import Array
 from fl_node.blobs.tensors import Spec
 from fl_node.fields import Beside, Choice
 from fl_node.strategy.encode.raw_bits import raw_words
-from fl_node.strategy.encode.stage import FLOAT32, Layout, Place, Stage
+from fl_node.strategy.encode.stage import FLOAT32, Layout, Order, Stage
 
 
 class Subsample(Choice):
@@ -45,9 +45,7 @@ def _layout(knobs: Subsample, shape: tuple[int, ...]) -> Layout:
     return Layout(Spec((-(-math.prod(shape) // knobs.one_in),), FLOAT32))
 
 
-def _encode(
-    knobs: Subsample, values: Array, seed: int, credit: Array | None
-) -> tuple[Array, dict[str, Array]]:
+def _encode(knobs: Subsample, values: Array, seed: int) -> tuple[Array, dict[str, Array]]:
     sent = values.reshape(-1)[_chosen(knobs, values.size, seed)]
     if knobs.scaled:
         sent[:-1] *= np.float32(knobs.one_in)
@@ -79,4 +77,4 @@ def _last_run(knobs: Subsample, size: int) -> int:
     return (size - 1) % knobs.one_in + 1
 
 
-SUBSAMPLE = Stage(Place.SELECT, _layout, _encode, _decode)
+SUBSAMPLE = Stage(Order.SELECT, _layout, _encode, _decode)

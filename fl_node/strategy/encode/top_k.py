@@ -21,7 +21,7 @@ from fl_node.strategy.encode.sparse import (
     scatter,
     sparse_layout,
 )
-from fl_node.strategy.encode.stage import Layout, Place, Stage
+from fl_node.strategy.encode.stage import Layout, Order, Stage
 
 
 class TopK(Choice):
@@ -36,9 +36,7 @@ def _layout(knobs: TopK, shape: tuple[int, ...]) -> Layout:
     return sparse_layout(knobs.fraction, shape)
 
 
-def _encode(
-    knobs: TopK, values: Array, seed: int, credit: Array | None
-) -> tuple[Array, dict[str, Array]]:
+def _encode(knobs: TopK, values: Array, seed: int) -> tuple[Array, dict[str, Array]]:
     count = count_of(knobs.fraction, values.size)
     return gather(values, largest(magnitudes(values), count))
 
@@ -49,4 +47,4 @@ def _decode(
     return scatter(values, side, shape)
 
 
-TOP_K = Stage(Place.SELECT, _layout, _encode, _decode)
+TOP_K = Stage(Order.SELECT, _layout, _encode, _decode)

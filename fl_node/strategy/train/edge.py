@@ -47,8 +47,7 @@ class EdgeLearner:
         Raises:
             TrainingDiverged: As the devices do.
         """
-        received = assignment.model if assignment.anchor is None else assignment.anchor
-        edge = replace(assignment, anchor=received)
+        edge = replace(assignment, anchor=assignment.received)
         averages = []
         for number in range(self.rounds):
             average = self._average(edge, number, progress)

@@ -104,14 +104,13 @@ def portions(steps: int) -> Iterator[int]:
 
 
 def _portion(assignment: Assignment, before: Trained | None, index: int, steps: int) -> Assignment:
-    received = assignment.model if assignment.anchor is None else assignment.anchor
     return replace(
         assignment,
         model=assignment.model if before is None else before.shared,
         private=assignment.private if before is None else before.private,
         seed=derive_seed(assignment.seed, "portion", index),
         steps=steps,
-        anchor=received,
+        anchor=assignment.received,
     )
 
 

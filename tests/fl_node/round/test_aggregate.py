@@ -12,6 +12,7 @@ from doubles import small_manifest
 from chain.types import Address, Reveal, UpdateRevealed
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import Update, UpdateHeader, encode_update, encoding_seed
+from fl_node.blobs.global_state import first_state
 from fl_node.blobs.model import encode_model, load_model
 from fl_node.blobs.store import Store, key_of, open_store
 from fl_node.errors import (
@@ -252,3 +253,39 @@ def test_an_aborted_attempt_is_not_combined(scene):
     scene.reveal(scene.update(A))
     abort(scene)
     assert scene.aggregate().digest == scene.parent_digest
+
+
+class Forgetful:
+    """A store from which one blob is gone, or comes back altered, once it has been read."""
+
+    def __init__(self, store: Store, digest: bytes, path: Path, damage: str) -> None:
+        self._store, self._digest, self._path, self._damage = store, digest, path, damage
+
+    def get(self, digest: bytes, max_bytes: int) -> memoryview:
+        blob = memoryview(bytes(self._store.get(digest, max_bytes)))
+        if digest == self._digest:
+            self._path.unlink()
+            if self._damage == "altered":
+                self._path.write_bytes(bytes(len(blob)))
+        return blob
+
+
+@pytest.mark.parametrize("damage", ["gone", "altered"])
+@pytest.mark.parametrize("copied", [False, True], ids=["variates", "a copy"])
+def test_a_verdict_does_not_change_when_a_blob_vanishes_after_it(tmp_path, damage, copied):
+    """With control variates, and where somebody copied, updates are read a second time."""
+    manifest = small_manifest(strategy="fedavg" if copied else "scaffold")
+    scene = Scene(tmp_path / "store")
+    parent_arrays = first_state(PARENT, manifest.strategy.slots)
+    scene.parent_digest = scene.store.put(encode_model(parent_arrays))
+    paths = {}
+    for client in (A, B):
+        update = scene.update(client, 1 if copied else int(client, 16))
+        variates = {} if copied else {f"control.{n}": a for n, a in update.arrays.items()}
+        paths[client] = scene.reveal(replace(update, arrays={**update.arrays, **variates}))
+    digest = scene.reveals[0].reveal.update_digest
+    store = Forgetful(scene.store, digest, paths[A], damage)
+    parent = load_model(scene.store, scene.parent_digest, 1 << 20)
+
+    with pytest.raises(StoreUnusable, match=f"{A} was valid when it was first read"):
+        aggregate_round(store, manifest, parent, scene.reveals)

@@ -1,4 +1,4 @@
-"""Payloads by anyone: BlobMalformed, or arrays of exactly the schema; no other exception, no warning."""
+"""Payloads by anyone: BlobMalformed, UpdateInvalid, or arrays of exactly the schema; no other exception, no warning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_node.blobs.tensors import Spec, decode_tensors, encode_tensors, schema_of
-from fl_node.errors import BlobMalformed
+from fl_node.errors import BlobMalformed, UpdateInvalid
 from fl_node.strategy.encode import decode_arrays, encode_arrays
 from fl_node.strategy.encode.quantise import Quantise
 from fl_node.strategy.encode.top_k import TopK
@@ -23,7 +23,7 @@ def read(stages, sent, schema, seed):
     """The reader, of which nothing else may come."""
     try:
         arrays = decode_arrays(stages, sent, schema, seed)
-    except BlobMalformed:
+    except (BlobMalformed, UpdateInvalid):
         return
     assert schema_of(arrays) == schema
 
@@ -89,7 +89,7 @@ def test_arrays_that_were_not_laid_out_are_malformed(kind, change):
     for name in sent:
         others = {other: array for other, array in sent.items() if other != name}
         changed = others if change is None else others | {name: change(sent[name])}
-        with pytest.raises(BlobMalformed, match=f"array '{name}'"):
+        with pytest.raises(UpdateInvalid, match=f"tensors: expected '{name}'"):
             decode_arrays(stages, changed, schema_of(update), 1)
 
 
@@ -97,12 +97,12 @@ def test_arrays_that_were_not_laid_out_are_malformed(kind, change):
 def test_an_array_more_is_malformed(kind):
     stages, update = [STAGE_ALONE[kind]], {"w": normal(30, 30)}
     sent = encode_arrays(stages, update, 1) | {"more": np.zeros(1, np.float32)}
-    with pytest.raises(BlobMalformed, match="array 'more': expected None"):
+    with pytest.raises(UpdateInvalid, match="tensors: expected 'more': None"):
         decode_arrays(stages, sent, schema_of(update), 1)
 
 
 def test_a_refusal_says_what_was_expected_and_what_came():
-    with pytest.raises(BlobMalformed, match=r"'w': expected .*\(3,\).*float32.*, got .*\(4,\)"):
+    with pytest.raises(UpdateInvalid, match=r"expected 'w': .*\(3,\).*float32.*, got .*\(4,\)"):
         decode_arrays(
             [], {"w": np.zeros(4, np.float32)}, {"w": Spec((3,), np.dtype(np.float32))}, 1
         )

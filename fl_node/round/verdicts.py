@@ -1,0 +1,154 @@
+"""Which of a round's revealed updates count. Each is judged once, and its verdict does not change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from chain.types import Address, UpdateRevealed
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.encoding import Update, UpdateHeader, decode_update, encoding_seed, update_size
+from fl_node.blobs.global_state import model_of, update_schema
+from fl_node.blobs.model import Model
+from fl_node.blobs.store import Store
+from fl_node.blobs.tensors import Schema, payload_of, schema_of
+from fl_node.errors import BadData, StoreUnusable, UpdateInvalid
+from fl_node.manifest.manifest import Manifest
+from fl_node.round.validity import verify_update
+from fl_node.strategy.encode import encoded_schema
+from fl_node.strategy.train import TRAIN
+
+BEGINNING_BYTES = 4096
+"""Enough of an update's content to tell it from almost any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Valid:
+    """A valid update, as far as it is remembered: how its content begins, and the bytes of its blob."""
+
+    beginning: bytes
+    blob_bytes: int
+
+
+Verdict = Valid | BadData
+
+
+class Verdicts:
+    """The verdict on each revealed update, given when its blob is first read.
+
+    Updates pass through memory one at a time. A blob that cannot be read a second time changes no verdict: that is the
+    store's fault and not the client's, and is raised as `StoreUnusable`.
+    """
+
+    def __init__(self, store: Store, manifest: Manifest, parent: Model) -> None:
+        sent = TRAIN[type(manifest.strategy.train)].slots
+        self._store = store
+        self._manifest = manifest
+        self._parent = parent
+        self._schema: Schema = update_schema(schema_of(model_of(parent.arrays)), sent)
+        self._encoded: Schema = encoded_schema(manifest.strategy.encode.stages, self._schema)
+        self._given: dict[UpdateRevealed, Verdict] = {}
+
+    def judge(self, reveals: Iterable[UpdateRevealed]) -> Iterator[Update]:
+        """Read and judge updates that were not judged before, and yield the valid ones.
+
+        Raises:
+            StoreUnusable: The store cannot be read; no client is blamed for that.
+        """
+        for revealed in reveals:
+            update = self._judge(revealed)
+            if update is not None:
+                yield update
+
+    def read_again(self, reveals: Iterable[UpdateRevealed]) -> Iterator[Update]:
+        """Yield updates that were judged to be valid once more.
+
+        Raises:
+            StoreUnusable: One of them is gone from the store, or altered.
+        """
+        for revealed in reveals:
+            blob = self._blob_again(revealed)
+            yield self._verified(revealed, blob)
+
+    def __getitem__(self, revealed: UpdateRevealed) -> Verdict:
+        """The verdict on an update that was judged."""
+        return self._given[revealed]
+
+    def repeats(self, reveals: Sequence[UpdateRevealed]) -> dict[UpdateRevealed, UpdateInvalid]:
+        """Valid updates with the content of one that another client revealed before.
+
+        Equal content begins equally, so that hashing the content alone is seldom needed. A client that sends its own
+        update again, after an abort, repeats nobody.
+
+        Args:
+            reveals: All judged ones, in the order of the log.
+
+        Raises:
+            StoreUnusable: As `read_again`.
+        """
+        beginnings = {
+            revealed: verdict.beginning
+            for revealed, verdict in self._given.items()
+            if isinstance(verdict, Valid)
+        }
+        counts = Counter(beginnings.values())
+        first: dict[bytes, Address] = {}
+        repeats: dict[UpdateRevealed, UpdateInvalid] = {}
+        for revealed in reveals:
+            if revealed in beginnings and counts[beginnings[revealed]] > 1:
+                content = digest_of(payload_of(self._blob_again(revealed)))
+                original = first.setdefault(content, revealed.client)
+                if original != revealed.client:
+                    repeats[revealed] = UpdateInvalid("repeat", "new content", f"{original}'s")
+        return repeats
+
+    def _judge(self, revealed: UpdateRevealed) -> Update | None:
+        if revealed in self._given:
+            return None
+        try:
+            if revealed.client not in self._manifest.addresses:
+                raise UpdateInvalid("member", "a member of the manifest", revealed.client)
+            blob = self._blob(revealed)
+            update = self._verified(revealed, blob)
+        except BadData as fault:
+            self._given[revealed] = fault
+            return None
+        beginning = bytes(payload_of(blob)[:BEGINNING_BYTES])
+        self._given[revealed] = Valid(beginning, len(blob))
+        return update
+
+    def _blob(self, revealed: UpdateRevealed) -> memoryview:
+        most = update_size(self._expected(revealed), self._encoded)
+        return self._store.get(revealed.reveal.update_digest, most)
+
+    def _blob_again(self, revealed: UpdateRevealed) -> memoryview:
+        try:
+            return self._blob(revealed)
+        except BadData as fault:
+            raise StoreUnusable(
+                f"the update of {revealed.client} was valid when it was first read; now: {fault}"
+            ) from None
+
+    def _verified(self, revealed: UpdateRevealed, blob: memoryview) -> Update:
+        """The update, if it keeps every rule that needs no other."""
+        return verify_update(
+            decode_update(blob),
+            self._expected(revealed),
+            self._manifest.strategy.encode,
+            self._schema,
+            self._manifest.limits,
+        )
+
+    def _expected(self, revealed: UpdateRevealed) -> UpdateHeader:
+        manifest = self._manifest
+        return UpdateHeader(
+            task=revealed.task,
+            round=revealed.round,
+            client=revealed.client,
+            parent_digest=self._parent.digest,
+            num_examples=revealed.reveal.num_examples,
+            steps=manifest.limits.steps,
+            codec=manifest.strategy.encode.label,
+            seed=encoding_seed(manifest.seed, revealed.round, revealed.client),
+        )
