@@ -67,5 +67,8 @@ class Ledger(Protocol):
     def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
         """Everything recorded of the task from a block on, oldest first."""
 
+    def gas_used(self, transaction: bytes) -> int:
+        """Gas that a transaction in the history used, as a whole."""
+
     def now(self) -> int:
         """The time that the chain would give to a call made now, in seconds since 1970."""

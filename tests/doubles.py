@@ -15,7 +15,7 @@ from fl_node.blobs.store import Store
 from fl_node.errors import ManifestInvalid
 from fl_node.learner import Assignment, Progress, Trained, no_progress
 from fl_node.manifest.manifest import Manifest, build_manifest
-from fl_node.member.participant import Participant
+from fl_node.member.participant import Action, Participant
 from fl_node.member.state import Membership, NodeState
 
 MEMBERS = tuple(Address(f"0x{number:040x}") for number in (0x11, 0x22, 0x33))
@@ -120,3 +120,15 @@ class Federation:
         state = NodeState(self.folder / member, membership)
         state.close()  # The lock is for processes; tests start a node many times in one.
         return Participant(acting, store or self.store, learner, self.task, self.manifest, state)
+
+
+def run(federation: Federation, members: tuple[Address, ...] = MEMBERS) -> bytes:
+    """Step the members' nodes in turn until the task is finished; the final digest."""
+    nodes = [federation.start(member) for member in members]
+    for _ in range(1000):
+        steps = [node.step() for node in nodes]
+        if all(step.action is Action.FINISHED for step in steps):
+            return federation.ledger.task_state(federation.task).parent_digest
+        if all(step.action is Action.WAIT for step in steps):
+            federation.clock.time += 1_000
+    raise AssertionError("the task did not finish in 1000 steps")

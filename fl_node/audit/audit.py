@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from chain.ledger import Ledger
 from chain.types import Address, Entry, TaskState
@@ -10,7 +11,8 @@ from fl_node.arrays import Arrays
 from fl_node.audit.findings import Findings
 from fl_node.audit.ledger_steps import a1_contract, a2_log_complete, a3_rules_obeyed, a8_parents
 from fl_node.audit.report import AuditedRound, AuditedUpdate, AuditReport, weighted_loss
-from fl_node.audit.store_steps import a4_agreement, a5_to_a7_round
+from fl_node.audit.reported import Report, a9_report, gas_by_round
+from fl_node.audit.store_steps import a4_agreement, a5_to_a7
 from fl_node.blobs.store import Store
 from fl_node.errors import AuditImpossible
 from fl_node.history.record import RecordedRound, chosen, final_rounds, members_of
@@ -19,9 +21,6 @@ from fl_node.round.aggregate import Aggregated
 
 SETTLING_READS = 10
 """Times that state and log are read until they fit together, when the task is still running."""
-
-Reported = Sequence[tuple[int | None, int | None]]
-"""Weighted training and held-out loss of each round, as somebody reported them."""
 
 Progress = Callable[[int, int], None]
 """Told (rounds checked, rounds in all)."""
@@ -32,7 +31,9 @@ def audit(
     store: Store,
     task: int,
     derive_genesis: Callable[[Manifest], Arrays] | None = None,
-    reported: Reported | None = None,
+    reported: Report | None = None,
+    unreported: str = "no report was given",
+    expected_head: bytes | None = None,
     progress: Progress = lambda done, of: None,
 ) -> AuditReport:
     """Check a task's whole history and say what is wrong with it.
@@ -43,7 +44,9 @@ def audit(
         store: Where the blobs are.
         task: The task's number.
         derive_genesis: Gives the genesis that a manifest's seed stands for; A4 then compares it.
-        reported: What A9 holds the metrics against; without it they are only computed.
+        reported: What A9 holds against the history; without it A9 is not reached.
+        unreported: Why there is none.
+        expected_head: The history head that the caller knows from elsewhere, 32 bytes; A2 then compares it.
         progress: Told after each round.
 
     Raises:
@@ -54,9 +57,9 @@ def audit(
     findings = Findings()
     ledger = a1_contract(findings, connect)
     if ledger is None:
-        return AuditReport(task, findings.statuses(), tuple(findings.found))
+        return _finished(AuditReport(task), findings)
     state, entries = _settled(ledger, task)
-    a2_log_complete(findings, ledger, task, state, entries)
+    a2_log_complete(findings, ledger, task, state, entries, expected_head)
     a3_rules_obeyed(findings, ledger, task, entries)
     members = members_of(entries)
     agreement = a4_agreement(findings, store, state, members, derive_genesis)
@@ -66,26 +69,32 @@ def audit(
     a8_parents(findings, state, recorded)
     rounds: list[AuditedRound] = []
     blob_bytes = agreement.blob_bytes if agreement else 0
-    parent = agreement.genesis if agreement else None
-    for one in recorded:
-        aggregated = None
-        if agreement and parent:
-            checked = a5_to_a7_round(findings, store, agreement.manifest, parent, one)
-            aggregated, parent = checked.aggregated, checked.model
-            blob_bytes += aggregated.blob_bytes
+    for one, aggregated in a5_to_a7(findings, store, agreement, recorded):
         rounds.append(_audited(one, members, aggregated))
+        blob_bytes += aggregated.blob_bytes if aggregated else 0
         progress(len(rounds), len(recorded))
-    a9_metrics(findings, rounds, reported)
-    return AuditReport(
+    history = AuditReport(
         task=task,
-        statuses=findings.statuses(),
-        findings=tuple(findings.found),
         chain_id=ledger.chain_id,
         contract=ledger.contract,
         history_head=state.history_head.hex(),
         final_digest=state.parent_digest.hex(),
         blob_bytes=blob_bytes,
         rounds=tuple(rounds),
+    )
+    if reported is None:
+        findings.skip("A9", because=unreported)
+    else:
+        a9_report(findings, reported, history, gas_by_round(ledger, entries))
+    return _finished(history, findings)
+
+
+def _finished(report: AuditReport, findings: Findings) -> AuditReport:
+    return replace(
+        report,
+        statuses=findings.statuses(),
+        findings=tuple(findings.found),
+        reasons=findings.reasons(),
     )
 
 
@@ -99,32 +108,6 @@ def _settled(ledger: Ledger, task: int) -> tuple[TaskState, Sequence[Entry]]:
     raise AuditImpossible(
         f"task {task} changed during each of {SETTLING_READS} readings; try again"
     )
-
-
-def a9_metrics(
-    findings: Findings, rounds: Sequence[AuditedRound], reported: Reported | None
-) -> None:
-    """Compare what was reported with the recorded losses' means, round by round; without a report it is clean."""
-    findings.reach("A9")
-    if reported is None:
-        return
-    computed = [(one.training_loss, one.held_out_loss) for one in rounds]
-    if len(reported) != len(computed):
-        findings.add(
-            "A9",
-            "the report has another number of rounds",
-            expected=str(len(computed)),
-            actual=str(len(reported)),
-        )
-    for number, (ours, theirs) in enumerate(zip(computed, reported, strict=False), start=1):
-        if ours != tuple(theirs):
-            findings.add(
-                "A9",
-                "the reported losses are not the weighted means of the recorded ones",
-                round=number,
-                expected=str(ours),
-                actual=str(tuple(theirs)),
-            )
 
 
 def _audited(

@@ -10,14 +10,22 @@ from fl_node.audit.report import STEPS, Finding, Status
 
 @dataclass
 class Findings:
-    """Collects findings, and remembers which steps were carried out."""
+    """Collects findings, and remembers which steps were carried out, and where and why one was not."""
 
     found: list[Finding] = field(default_factory=list)
     _reached: set[str] = field(default_factory=set)
+    _skipped: dict[str, dict[str, list[int]]] = field(default_factory=dict)
 
     def reach(self, *steps: str) -> None:
         """Note that steps are being carried out."""
         self._reached.update(steps)
+
+    def skip(self, *steps: str, because: str, round: int | None = None) -> None:
+        """Note that steps cannot be carried out, in one round or at all."""
+        for step in steps:
+            rounds = self._skipped.setdefault(step, {}).setdefault(because, [])
+            if round is not None:
+                rounds.append(round)
 
     def add(self, step: str, message: str, **where: Any) -> None:
         """Note something wrong; `where` takes the other fields of `Finding`."""
@@ -27,7 +35,25 @@ class Findings:
         """How every step ended."""
         return {step: self._status(step) for step in STEPS}
 
+    def reasons(self) -> dict[str, tuple[str, ...]]:
+        """Why steps were not carried out, for those that were not, or not in every round."""
+        return {
+            step: tuple(_reason(because, rounds) for because, rounds in skipped.items())
+            for step, skipped in sorted(self._skipped.items())
+        }
+
     def _status(self, step: str) -> Status:
         if any(finding.step == step for finding in self.found):
             return Status.FINDINGS
-        return Status.CLEAN if step in self._reached else Status.NOT_REACHED
+        carried_out = step in self._reached and step not in self._skipped
+        return Status.CLEAN if carried_out else Status.NOT_REACHED
+
+
+def _reason(because: str, rounds: list[int]) -> str:
+    if not rounds:
+        return because
+    if len(rounds) == 1:
+        return f"round {rounds[0]}: {because}"
+    unbroken = rounds == list(range(rounds[0], rounds[-1] + 1))
+    named = f"{rounds[0]} to {rounds[-1]}" if unbroken else ", ".join(map(str, rounds))
+    return f"rounds {named}: {because}"

@@ -9,6 +9,7 @@ from chain.ledger import Ledger
 from chain.types import Entry, TaskState
 from fl_node.audit.findings import Findings
 from fl_node.audit.replay import head_of, replay
+from fl_node.audit.report import STEPS
 from fl_node.history.record import RecordedRound
 
 
@@ -19,13 +20,20 @@ def a1_contract(findings: Findings, connect: Callable[[], Ledger]) -> Ledger | N
         return connect()
     except (ChainMismatch, ContractMismatch) as mismatch:
         findings.add("A1", str(mismatch))
+        others = [step for step in STEPS if step != "A1"]
+        findings.skip(*others, because="A1 found that this is not the contract")
         return None
 
 
 def a2_log_complete(
-    findings: Findings, ledger: Ledger, task: int, state: TaskState, entries: Sequence[Entry]
+    findings: Findings,
+    ledger: Ledger,
+    task: int,
+    state: TaskState,
+    entries: Sequence[Entry],
+    expected_head: bytes | None,
 ) -> None:
-    """Fold the log and compare with the contract's head."""
+    """Fold the log and compare with the contract's head, and that with the one that the caller expects."""
     findings.reach("A2")
     head = head_of(ledger.chain_id, ledger.contract, task, entries)
     if head != state.history_head:
@@ -34,6 +42,13 @@ def a2_log_complete(
             "the event log does not give the contract's history head",
             expected=state.history_head.hex(),
             actual=head.hex(),
+        )
+    if expected_head not in (None, state.history_head):
+        findings.add(
+            "A2",
+            "this is another history than the one expected",
+            expected=expected_head.hex(),
+            actual=state.history_head.hex(),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -18,7 +18,7 @@ STEPS = {
     "A6": "the validity rules give exactly the recorded set of updates",
     "A7": "every aggregate, computed again, has the recorded digest",
     "A8": "each round starts from the last final model",
-    "A9": "the weighted means of the metrics are those that were reported",
+    "A9": "the report says what the history says",
 }
 """The numbered steps; docs/protocol.md describes them under the same numbers."""
 
@@ -88,14 +88,16 @@ class AuditReport:
         task: The task's number.
         statuses: Of every step.
         findings: In the order of the steps and rounds in which they were found.
+        reasons: Why a step was not reached, or not in every round, by step.
         chain_id, contract, history_head, final_digest: Whose history it is; None where A1 ended the audit. Hex.
         blob_bytes: Of the manifest and all models and updates that were read, hashed and checked.
         rounds: The final rounds, as recorded.
     """
 
     task: int
-    statuses: dict[str, Status]
-    findings: tuple[Finding, ...]
+    statuses: dict[str, Status] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    reasons: dict[str, tuple[str, ...]] = field(default_factory=dict)
     chain_id: int | None = None
     contract: Address | None = None
     history_head: str | None = None
@@ -124,7 +126,12 @@ class AuditReport:
 
     def _step_to_json(self, step: str) -> dict[str, Any]:
         found = [asdict(finding) for finding in self.findings if finding.step == step]
-        return {"title": STEPS[step], "status": self.statuses[step].value, "findings": found}
+        return {
+            "title": STEPS[step],
+            "status": self.statuses[step].value,
+            "reasons": list(self.reasons.get(step, ())),
+            "findings": found,
+        }
 
 
 def weighted_loss(pairs: Sequence[tuple[int, int]]) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,17 +28,6 @@ class Agreement:
     manifest: Manifest
     genesis: Model
     blob_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A round after A5 to A7: what its updates come to, and the model that the next round starts from.
-
-    `model` is None where neither store nor computation give the recorded one.
-    """
-
-    aggregated: Aggregated
-    model: Model | None
 
 
 def a4_agreement(
@@ -92,16 +81,51 @@ def a4_genesis(
         )
 
 
+def a5_to_a7(
+    findings: Findings,
+    store: Store,
+    agreement: Agreement | None,
+    recorded: Sequence[RecordedRound],
+) -> Iterator[tuple[RecordedRound, Aggregated | None]]:
+    """Steps A5 to A7, round after round; None beside a round that could not be computed again.
+
+    A round starts from the model before it: where that is in no store and cannot be computed, the rounds after it
+    cannot be computed either.
+    """
+    steps = ("A5", "A6", "A7")
+    findings.reach(*steps)
+    if agreement is None:
+        findings.skip(*steps, because="A4 found no manifest and genesis to compute with")
+    elif not recorded:
+        findings.skip(*steps, because="no round is final yet")
+    parent = agreement.genesis if agreement else None
+    for one in recorded:
+        aggregated = None
+        if agreement and parent:
+            aggregated, parent = a5_to_a7_round(findings, store, agreement.manifest, parent, one)
+        elif agreement:
+            because = "the model that it starts from is lost"
+            findings.skip(*steps, because=because, round=one.opened.round)
+        yield one, aggregated
+
+
 def a5_to_a7_round(
     findings: Findings, store: Store, manifest: Manifest, parent: Model, recorded: RecordedRound
-) -> Checked:
-    """Steps A5 to A7 of one round, in one pass over its blobs."""
-    findings.reach("A5", "A6", "A7")
+) -> tuple[Aggregated, Model | None]:
+    """Steps A5 to A7 of one round, in one pass over its blobs.
+
+    Returns:
+        What the round comes to today, and the model that the next round starts from: None where neither store nor
+        computation give the recorded one.
+    """
     aggregated = aggregate_round(store, manifest, parent, recorded.reveals, recorded.abandoned)
     spoilt = a5_blobs(findings, manifest, recorded, aggregated)
-    if not spoilt:
+    if spoilt:
+        because = "an update that counted is missing or tampered (A5)"
+        findings.skip("A6", "A7", because=because, round=recorded.opened.round)
+    else:
         a6_included(findings, manifest, recorded, aggregated)
-    return Checked(aggregated, a7_model(findings, store, manifest, recorded, aggregated, spoilt))
+    return aggregated, a7_model(findings, store, manifest, recorded, aggregated, spoilt)
 
 
 SPOILT = (BlobMissing, BlobTampered, BlobOversized)

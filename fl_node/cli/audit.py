@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,10 +17,12 @@ from chain.deploy import read_deployment
 from fl_node.arrays import Arrays
 from fl_node.audit import audit as replay_history
 from fl_node.audit.report import AuditReport
+from fl_node.audit.reported import read_report
 from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
-from fl_node.cli.tables import print_audit, rounds_table
-from fl_node.cli.workspace import Workspace, read_reported
+from fl_node.cli.tables import print_audit, print_head, rounds_table
+from fl_node.cli.workspace import Workspace
+from fl_node.errors import Misuse
 from fl_node.manifest.manifest import Manifest
 
 WITH_FINDINGS = 1
@@ -36,7 +39,13 @@ def audit(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="A report.json whose losses A9 holds against the chain's."),
+        typer.Option(help="A report.json that A9 holds against the history."),
+    ] = None,
+    expect_head: Annotated[
+        str | None,
+        typer.Option(
+            help="The history head that you know from elsewhere, 64 hex digits; another one is a finding of A2."
+        ),
     ] = None,
     derive_genesis: Annotated[
         bool,
@@ -47,6 +56,7 @@ def audit(
     as_json: options.Json = False,
 ) -> None:
     """Replay a task's whole history from chain and store. Exits with 0 if clean, 1 with findings, 2 if impossible."""
+    head, unreported = read_head(expect_head), "no --report was given"
     with ExitStack() as stack:
         if workspace is not None:
             from chain.devnet import devnet_in_thread  # py-evm, which nothing else here needs
@@ -54,8 +64,19 @@ def audit(
             place = Workspace(workspace)
             rpc_url = stack.enter_context(devnet_in_thread(place.existing_database()))
             deployment, store = place.deployment, str(place.store)
-            report = report or (place.report if place.report.exists() else None)
-        result = run_audit(rpc_url, deployment, store, task, report, derive_genesis, quiet=as_json)
+            unreported = f"{place.report} is not there"
+            report = report or place.existing_report()
+        result = run_audit(
+            rpc_url,
+            deployment,
+            store,
+            task,
+            report=report,
+            unreported=unreported,
+            expected_head=head,
+            derive_genesis=derive_genesis,
+            quiet=as_json,
+        )
     if as_json:
         typer.echo(json.dumps(result.to_json()))
     else:
@@ -63,9 +84,23 @@ def audit(
         console.print(rounds_table(result.rounds))
         print_audit(console, result)
         if result.history_head:
-            console.print(f"history head {result.history_head}")
+            print_head(console, result.history_head)
     if result.findings:
         raise typer.Exit(WITH_FINDINGS)
+
+
+def read_head(text: str | None) -> bytes | None:
+    """Read `--expect-head`: 64 hex digits, with or without 0x before them.
+
+    Raises:
+        Misuse: It is not of that form.
+    """
+    if text is None:
+        return None
+    digits = text.strip().removeprefix("0x")
+    if not re.fullmatch("[0-9a-fA-F]{64}", digits):
+        raise Misuse(f"--expect-head is {text[:100]!r}; a history head has 64 hex digits")
+    return bytes.fromhex(digits)
 
 
 def run_audit(
@@ -74,6 +109,8 @@ def run_audit(
     store: str,
     task: int,
     report: Path | None = None,
+    unreported: str = "no report was given",
+    expected_head: bytes | None = None,
     derive_genesis: bool = False,
     quiet: bool = False,
 ) -> AuditReport:
@@ -88,7 +125,9 @@ def run_audit(
             open_store(store, must_exist=True),
             task,
             derive_genesis=_derivation() if derive_genesis else None,
-            reported=read_reported(report) if report else None,
+            reported=read_report(report) if report else None,
+            unreported=unreported,
+            expected_head=expected_head,
             progress=lambda done, of: bar.update(rounds, completed=done, total=of),
         )
 

@@ -16,7 +16,7 @@ from chain.deploy import read_deployment
 from chain.types import Receipt
 from fl_node.blobs.store import open_store
 from fl_node.cli import accounts, options, wiring
-from fl_node.cli.tables import short
+from fl_node.cli.tables import print_head, short
 from fl_node.errors import Misuse
 from fl_node.member.joining import load_manifest, verify_genesis
 from fl_node.member.participant import Action, Participant, Step, take_part
@@ -130,8 +130,10 @@ class PeopleDisplay:
         self._trouble = ""
         if what.action is Action.FINISHED:
             self._console.print(
-                f"[green]task finished[/]: final model {what.state.parent_digest.hex()}"
+                f"[green]task finished[/]: final model {what.state.parent_digest.hex()}",
+                soft_wrap=True,
             )
+            print_head(self._console, what.state.history_head.hex())
         elif what.receipt is not None:
             self._console.print(
                 f"round {what.state.round}: {_DONE[what.action]}{_because(what)} "
@@ -167,7 +169,11 @@ class JsonDisplay:
         if isinstance(what, Exception):
             self._print(event="waiting", reason=str(what))
         elif what.action is Action.FINISHED:
-            self._print(event="finished", final_digest=what.state.parent_digest.hex())
+            self._print(
+                event="finished",
+                final_digest=what.state.parent_digest.hex(),
+                history_head=what.state.history_head.hex(),
+            )
         elif what.receipt is not None:
             self._print(
                 event=what.action.name.lower(),

@@ -89,8 +89,18 @@ def print_audit(console: Console, report: AuditReport) -> None:
     for step, status in report.statuses.items():
         table.add_row(step, STEPS[step], f"[{_STATUS_STYLES[status]}]{status.value}[/]")
     console.print(table)
+    for step, reasons in report.reasons.items():
+        for reason in reasons:
+            console.print(
+                f"{step}: not reached: {reason}", soft_wrap=True, style="yellow", markup=False
+            )
     for finding in report.findings:
         console.print(_finding_text(finding), soft_wrap=True, style="red", markup=False)
+
+
+def print_head(console: Console, head: str) -> None:
+    """The history head, whole, to be kept, and compared by `ganchor audit --expect-head`."""
+    console.print(f"history head {head}", soft_wrap=True, highlight=False)
 
 
 def _finding_text(finding: Finding) -> str:

@@ -1,13 +1,9 @@
-"""The folder that `ganchor demo` leaves behind, and its report."""
+"""The folder that `ganchor demo` leaves behind."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from fl_node.audit.report import AuditedRound
-from fl_node.blobs.canonical import parse_json
 from fl_node.errors import Misuse
 
 
@@ -48,6 +44,10 @@ class Workspace:
             raise Misuse(f"{self.folder} is not a workspace: it holds no {self.database.name}")
         return self.database
 
+    def existing_report(self) -> Path | None:
+        """The report; None where it is gone, or a link that leads nowhere."""
+        return self.report if self.report.exists() else None
+
 
 def free_workspace(base: Path) -> Path:
     """The first of base/demo-1, base/demo-2, ... that is not there yet."""
@@ -55,36 +55,3 @@ def free_workspace(base: Path) -> Path:
     while (base / f"demo-{number}").exists():
         number += 1
     return base / f"demo-{number}"
-
-
-def report_rounds(rounds: Sequence[AuditedRound], gas: Mapping[int, int]) -> list[dict[str, Any]]:
-    """What report.json says of the rounds: example-weighted means of the losses in millionths, gas, seconds."""
-    return [
-        {
-            "round": one.round,
-            "attempts": one.attempts,
-            "aggregate_digest": one.aggregate_digest,
-            "updates": {update.client: update.digest for update in one.updates},
-            "included": [update.client for update in one.updates if update.included],
-            "training_loss": one.training_loss,
-            "held_out_loss": one.held_out_loss,
-            "gas": gas.get(one.round, 0),
-            "seconds": one.finalised_at - one.opened_at,
-        }
-        for one in rounds
-    ]
-
-
-def read_reported(path: Path) -> list[tuple[int | None, int | None]]:
-    """The losses that a report.json claims, round by round.
-
-    Raises:
-        Misuse: The file is not such a report.
-    """
-    try:
-        rounds = parse_json(path.read_text(), fractions=True)["rounds"]
-        return [(one["training_loss"], one["held_out_loss"]) for one in rounds]
-    except OSError as error:
-        raise Misuse(f"report {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
-        raise Misuse(f"{path} is not a report as `ganchor demo` writes it") from None

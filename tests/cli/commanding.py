@@ -78,7 +78,7 @@ def key_of(signer: Signer) -> str:
 
 
 def finished_task(
-    rpc_url: str, place: Workspace, genesis: Arrays | None = None, **changes: Any
+    rpc_url: str, place: Workspace, genesis: Arrays | None = None, drift: int = 1, **changes: Any
 ) -> int:
     """Deploy, open a task of two members, and let both take part to its end.
 
@@ -86,6 +86,7 @@ def finished_task(
         rpc_url: Of a chain on which the members have ether.
         place: Gets deployment, store and nodes.
         genesis: Two small tensors where it is None.
+        drift: Another history comes out for another.
         changes: Sections of the manifest, as for `small_manifest`.
     """
     write_deployment(place.deployment, deploy(rpc_url, STRANGER))
@@ -98,7 +99,7 @@ def finished_task(
         Participant(
             ledger,
             store,
-            DriftingLearner(index + 1),
+            DriftingLearner(index + drift),
             task,
             manifest,
             state_folder(place.nodes / str(index), ledger, task, ledger.account),

@@ -16,17 +16,18 @@ from rich.console import Console
 
 from chain.accounts import Signer, address_of, dev_accounts
 from chain.deploy import deploy, read_deployment, write_deployment
-from chain.types import Address, Entry, RoundFinalised, RoundOpened, TaskOpened
+from chain.types import Address
 from chain.web3_ledger import Web3Ledger
 from fl_node.audit import AuditReport
+from fl_node.audit.reported import gas_by_round, report_of
 from fl_node.blobs.model import load_model
 from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
 from fl_node.cli.audit import WITH_FINDINGS, run_audit
 from fl_node.cli.demo.processes import running_chain, running_nodes
 from fl_node.cli.demo.watching import watch
-from fl_node.cli.tables import print_audit, rounds_table
-from fl_node.cli.workspace import Workspace, free_workspace, report_rounds
+from fl_node.cli.tables import print_audit, print_head, rounds_table
+from fl_node.cli.workspace import Workspace, free_workspace
 from fl_node.manifest.manifest import Manifest, read_manifest
 from fl_node.member.opening import open_task
 
@@ -72,9 +73,15 @@ def demo(
         with running_nodes(place, rpc_url, task, signers, data, partition) as running:
             watch(ledger, task, manifest, running, console)
         report = run_audit(
-            rpc_url, place.deployment, str(place.store), task, derive_genesis=True, quiet=True
+            rpc_url,
+            place.deployment,
+            str(place.store),
+            task,
+            unreported="report.json is written from this audit",
+            derive_genesis=True,
+            quiet=True,
         )
-        gas = gas_by_round(ledger, task)
+        gas = gas_by_round(ledger, ledger.history(task))
     seconds = round(time.monotonic() - started, 1)
     draw_samples(place, manifest, report)
     summary = write_reports(place, report, gas, seconds)
@@ -91,18 +98,10 @@ def write_reports(
     place: Workspace, report: AuditReport, gas: dict[int, int], seconds: float
 ) -> dict[str, Any]:
     """Leave audit.json and report.json; give what `--json` prints."""
-    summary = {
-        "audit": report.verdict,
-        "rounds": len(report.rounds),
-        "seconds": seconds,
-        "history_head": report.history_head,
-        "final_digest": report.final_digest,
-        "workspace": str(place.folder.resolve()),
-    }
-    rounds = report_rounds(report.rounds, gas)
+    reported = report_of(report, gas, seconds, str(place.folder.resolve()))
     place.audit.write_text(json.dumps(report.to_json(), indent=1) + "\n")
-    place.report.write_text(json.dumps({**summary, "rounds": rounds}, indent=1) + "\n")
-    return summary
+    place.report.write_text(reported.model_dump_json(indent=1) + "\n")
+    return {**reported.model_dump(), "rounds": len(reported.rounds)}
 
 
 def write_manifest(
@@ -154,25 +153,6 @@ def deploy_contract(place: Workspace, rpc_url: str, signer: Signer) -> Web3Ledge
     return wiring.connect(rpc_url, read_deployment(place.deployment), signer)
 
 
-def gas_by_round(ledger: Web3Ledger, task: int) -> dict[int, int]:
-    """Gas of the transactions that made each round, up to the one that made it final."""
-    spent: dict[int, int] = {}
-    seen: set[bytes] = set()
-    current = 1
-    for entry in ledger.history(task):
-        current = _round_of(entry, current)
-        if entry.transaction and entry.transaction not in seen:
-            seen.add(entry.transaction)
-            if not isinstance(entry.event, TaskOpened):
-                spent[current] = spent.get(current, 0) + ledger.gas_used(entry.transaction)
-    return spent
-
-
-def _round_of(entry: Entry, current: int) -> int:
-    event = entry.event
-    return event.round if isinstance(event, RoundOpened | RoundFinalised) else current
-
-
 def draw_samples(place: Workspace, manifest: Manifest, report: AuditReport) -> None:
     """One picture grid for every final model, from the same noise."""
     from fl_node.learning import GanOptions, learning_options, sample_grid
@@ -188,9 +168,7 @@ def draw_samples(place: Workspace, manifest: Manifest, report: AuditReport) -> N
 
 def describe(place: Workspace, summary: dict[str, Any], console: Console) -> None:
     """Say where everything is and how to go on."""
-    console.print(
-        f"audit {summary['audit']} after {summary['seconds']} s\nhistory head {summary['history_head']}"
-    )
+    console.print(f"audit {summary['audit']} after {summary['seconds']} s")
     for what, path in (
         ("pictures", place.samples),
         ("weights by sha256", place.store),
@@ -203,3 +181,4 @@ def describe(place: Workspace, summary: dict[str, Any], console: Console) -> Non
     console.print(
         f"audit it again: ganchor audit --workspace {place.folder}", soft_wrap=True, markup=False
     )
+    print_head(console, summary["history_head"])

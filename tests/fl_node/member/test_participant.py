@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from doubles import MEMBERS, DriftingLearner, Federation, small_manifest
+from doubles import MEMBERS, DriftingLearner, Federation, run, small_manifest
 
 from chain.errors import ChainUnreachable, HistoryInvalid
 from chain.types import Address, Entry, Phase, RoundAborted, RoundFinalised, TaskState, Terms
@@ -69,18 +69,6 @@ class TestNextAction:
     def test_ends_with_the_task(self) -> None:
         state = state_at(Phase.FINISHED, absent=0b010)
         assert next_action(state, 1, now=500) is Action.FINISHED
-
-
-def run(federation: Federation, members: tuple[Address, ...] = MEMBERS) -> bytes:
-    """Step the members' nodes in turn until the task is finished; the final digest."""
-    nodes = [federation.start(member) for member in members]
-    for _ in range(1000):
-        steps = [node.step() for node in nodes]
-        if all(step.action is Action.FINISHED for step in steps):
-            return federation.ledger.task_state(federation.task).parent_digest
-        if all(step.action is Action.WAIT for step in steps):
-            federation.clock.time += 1_000
-    raise AssertionError("the task did not finish in 1000 steps")
 
 
 def finalised(federation: Federation) -> list[RoundFinalised]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from doubles import MEMBERS, Federation, small_genesis, small_manifest
-from test_participant import run
+from doubles import MEMBERS, Federation, run, small_genesis, small_manifest
 
 from chain.errors import ContractMismatch
 from chain.types import (
@@ -22,8 +22,10 @@ from chain.types import (
     UpdateRevealed,
 )
 from fl_node.arrays import Arrays
-from fl_node.audit import AuditReport, Status, audit
+from fl_node.audit import AuditReport, Report, Status, audit
+from fl_node.audit.findings import Findings
 from fl_node.audit.report import weighted_loss
+from fl_node.audit.reported import gas_by_round, report_of
 from fl_node.blobs.model import encode_model
 from fl_node.blobs.store import key_of
 from fl_node.errors import AuditImpossible, ManifestInvalid
@@ -36,6 +38,14 @@ def audit_of(federation: Federation, ledger: Any = None, **options: Any) -> Audi
 
 def steps_with_findings(report: AuditReport) -> list[str]:
     return [step for step, status in report.statuses.items() if status is Status.FINDINGS]
+
+
+def not_reached(report: AuditReport) -> list[str]:
+    return [step for step, status in report.statuses.items() if status is Status.NOT_REACHED]
+
+
+def honest_report(federation: Federation) -> Report:
+    return report_of(audit_of(federation), {}, 1.5, "workspace")
 
 
 @pytest.fixture
@@ -66,9 +76,15 @@ def flipped(federation: Federation, digest: bytes) -> bytes:
 
 class TestHonestHistory:
     def test_is_clean_in_every_step(self, finished: Federation) -> None:
-        report = audit_of(finished, derive_genesis=lambda manifest: small_genesis())
+        report = audit_of(
+            finished,
+            derive_genesis=lambda manifest: small_genesis(),
+            reported=honest_report(finished),
+            expected_head=finished.ledger.task_state(finished.task).history_head,
+        )
         assert report.verdict == "clean"
         assert set(report.statuses.values()) == {Status.CLEAN}
+        assert report.reasons == {}
 
     def test_shows_the_history(self, finished: Federation) -> None:
         report = audit_of(finished)
@@ -84,7 +100,10 @@ class TestHonestHistory:
         assert [one.held_out_loss for one in report.rounds] == [2_000_000, 1_000_000]
 
     def test_of_a_task_without_a_final_round_is_clean(self, federation: Federation) -> None:
-        assert audit_of(federation).verdict == "clean"
+        report = audit_of(federation)
+        assert report.verdict == "clean"
+        assert not_reached(report) == ["A5", "A6", "A7", "A9"]
+        assert report.reasons["A7"] == ("no round is final yet",)
 
     def test_of_a_round_reopened_after_a_deadline_is_clean(self, federation: Federation) -> None:
         federation.clock.time += 10_000
@@ -106,7 +125,8 @@ def test_a1_other_code_ends_the_audit(finished: Federation) -> None:
 
     report = audit(connect, finished.store, finished.task)
     assert steps_with_findings(report) == ["A1"]
-    assert report.statuses["A2"] is Status.NOT_REACHED
+    assert not_reached(report) == [f"A{number}" for number in range(2, 10)]
+    assert report.reasons["A9"] == ("A1 found that this is not the contract",)
 
 
 class Lying:
@@ -134,6 +154,18 @@ def changing(kind: type, **changes: Any) -> Callable[[list[Entry]], Sequence[Ent
         return entries
 
     return lie
+
+
+class TestExpectedHead:
+    def test_that_is_the_contracts_is_clean(self, finished: Federation) -> None:
+        head = finished.ledger.task_state(finished.task).history_head
+        assert audit_of(finished, expected_head=head).statuses["A2"] is Status.CLEAN
+
+    def test_that_is_another_is_found_by_a2(self, finished: Federation) -> None:
+        report = audit_of(finished, expected_head=bytes(32))
+        assert steps_with_findings(report) == ["A2"]
+        (finding,) = report.findings
+        assert (finding.expected, finding.actual) == ("00" * 32, report.history_head)
 
 
 class TestLog:
@@ -193,6 +225,9 @@ class TestStore:
         overwrite(finished, digest, flipped(finished, digest))
         report = audit_of(finished)
         assert steps_with_findings(report) == ["A5"]
+        assert not_reached(report) == ["A6", "A7", "A9"]
+        why = f"round {revealed.round}: an update that counted is missing or tampered (A5)"
+        assert report.reasons["A6"] == report.reasons["A7"] == (why,)
         (finding,) = report.findings
         assert (finding.round, finding.client) == (revealed.round, revealed.client)
         assert (finding.digest, finding.actual) == (digest.hex(), "tampered")
@@ -214,7 +249,8 @@ class TestStore:
         overwrite(finished, digest, flipped(finished, digest))
         report = audit_of(finished)
         assert steps_with_findings(report) == ["A4"]
-        assert report.statuses["A6"] is Status.NOT_REACHED
+        assert not_reached(report) == ["A5", "A6", "A7", "A9"]
+        assert "A4" in report.reasons["A6"][0]
 
     def test_a4_finds_a_genesis_that_does_not_follow_from_the_seed(
         self, finished: Federation
@@ -265,27 +301,156 @@ def test_a6_finds_a_quorum_that_left_out_a_valid_update(federation: Federation) 
     attest_together(federation, forged, 0b011)
     assert "A6" in steps_with_findings(audit_of(federation))
 
+    def test_what_follows_a_lost_aggregate_is_not_reached(self, finished: Federation) -> None:
+        first = audit_of(finished).rounds[0]
+        overwrite(finished, bytes.fromhex(first.aggregate_digest), None)
+        for update in first.updates:
+            overwrite(finished, bytes.fromhex(update.digest), None)
+        report = audit_of(finished)
+        assert steps_with_findings(report) == ["A5", "A7"]
+        assert [finding.round for finding in report.findings] == [1, 1, 1, 1]
+        assert not_reached(report) == ["A6", "A9"]
+        lost = "round 2: the model that it starts from is lost"
+        assert report.reasons["A5"] == (lost,)
+        assert lost in report.reasons["A6"] and lost in report.reasons["A7"]
+        assert len(report.rounds) == 2
+
+    def test_a_lost_aggregate_that_can_be_computed_again_does_not_stop_the_audit(
+        self, finished: Federation
+    ) -> None:
+        first = audit_of(finished).rounds[0]
+        overwrite(finished, bytes.fromhex(first.aggregate_digest), None)
+        report = audit_of(finished)
+        assert steps_with_findings(report) == ["A7"]
+        assert not_reached(report) == ["A9"]
+
+    def test_rounds_that_were_not_reached_are_named_together(self) -> None:
+        findings = Findings()
+        for number in (2, 3, 4, 9):
+            findings.skip("A6", because="why", round=number)
+        findings.skip("A7", because="why", round=3)
+        findings.skip("A7", because="why", round=4)
+        assert findings.reasons() == {
+            "A6": ("rounds 2, 3, 4, 9: why",),
+            "A7": ("rounds 3 to 4: why",),
+        }
+
+
+def changed(report: Report, path: str, value: object) -> Report:
+    """The same report with another value at a path such as "rounds.0.gas"."""
+    values = report.model_dump(mode="json")
+    *way, last = [int(part) if part.isdecimal() else part for part in path.split(".")]
+    inner: Any = values
+    for part in way:
+        inner = inner[part]
+    inner[last] = value
+    return Report.model_validate_json(json.dumps(values))
+
+
+OTHER = "ab" * 32
+
 
 class TestReport:
     def test_a9_agrees_with_an_honest_report(self, finished: Federation) -> None:
-        honest = [(1_000_000, 2_000_000), (500_000, 1_000_000)]
-        assert audit_of(finished, reported=honest).verdict == "clean"
+        report = audit_of(finished, reported=honest_report(finished))
+        assert (report.verdict, report.statuses["A9"]) == ("clean", Status.CLEAN)
+
+    def test_a9_is_not_reached_without_one_and_says_why(self, finished: Federation) -> None:
+        report = audit_of(finished)
+        assert (report.verdict, not_reached(report)) == ("clean", ["A9"])
+        assert report.reasons["A9"] == ("no report was given",)
+        assert audit_of(finished, unreported="it is gone").reasons["A9"] == ("it is gone",)
 
     @pytest.mark.parametrize(
-        "reported",
-        [[(1_000_000, 2_000_000), (500_000, 999_999)], [(1_000_000, 2_000_000)]],
-        ids=["flattering", "short"],
+        ("path", "value"),
+        [
+            ("chain_id", 1),
+            ("contract", MEMBERS[0]),
+            ("task", 7),
+            ("history_head", OTHER),
+            ("final_digest", OTHER),
+            ("rounds.0.round", 2),
+            ("rounds.1.attempts", 2),
+            ("rounds.0.parent_digest", OTHER),
+            ("rounds.1.aggregate_digest", OTHER),
+            (f"rounds.0.updates.{MEMBERS[1]}", OTHER),
+            ("rounds.0.updates", {}),
+            ("rounds.1.included", MEMBERS[:2]),
+            ("rounds.1.included", [*MEMBERS, MEMBERS[0]]),
+            ("rounds.0.training_loss", 999_999),
+            ("rounds.1.held_out_loss", None),
+            ("rounds.0.seconds", 12345),
+        ],
     )
-    def test_a9_finds_a_report_that_says_something_else(
-        self, finished: Federation, reported: Any
+    def test_a9_finds_whatever_is_false(
+        self, finished: Federation, path: str, value: object
     ) -> None:
-        assert steps_with_findings(audit_of(finished, reported=reported)) == ["A9"]
+        report = audit_of(finished, reported=changed(honest_report(finished), path, value))
+        assert steps_with_findings(report) == ["A9"]
+        (finding,) = report.findings
+        names = path.split(".")
+        assert (finding.round or 0) == (int(names[1]) + 1 if names[0] == "rounds" else 0)
+        assert names[2 if names[0] == "rounds" else 0].replace("_", " ") in finding.message
+        assert finding.expected != finding.actual
+
+    def test_a9_shows_only_the_updates_that_differ(self, finished: Federation) -> None:
+        honest = honest_report(finished)
+        false = changed(honest, f"rounds.0.updates.{MEMBERS[1]}", OTHER)
+        (finding,) = audit_of(finished, reported=false).findings
+        assert finding.expected == f"{MEMBERS[1]}: {honest.rounds[0].updates[MEMBERS[1]]}"
+        assert finding.actual == f"{MEMBERS[1]}: {OTHER}"
+
+    @pytest.mark.parametrize("count", [0, 1])
+    def test_a9_finds_rounds_that_are_kept_back(self, finished: Federation, count: int) -> None:
+        honest = honest_report(finished)
+        report = audit_of(
+            finished, reported=honest.model_copy(update={"rounds": honest.rounds[:count]})
+        )
+        (finding,) = report.findings
+        assert (finding.step, finding.expected, finding.actual) == ("A9", "2", str(count))
+
+    def test_a9_takes_included_clients_in_any_order(self, finished: Federation) -> None:
+        honest = honest_report(finished)
+        turned = changed(honest, "rounds.0.included", honest.rounds[0].included[::-1])
+        assert audit_of(finished, reported=turned).verdict == "clean"
+
+    def test_a9_holds_gas_against_a_ledger_that_knows_it(self, finished: Federation) -> None:
+        ledger: Any = Costly(finished)
+        gas = gas_by_round(ledger, ledger.history(finished.task))
+        honest = report_of(audit_of(finished, ledger), gas, 1.5, "workspace")
+        assert [one.gas for one in honest.rounds] == [
+            80,
+            80,
+        ]  # 3 commits, 3 reveals, and 2 attestations of a quorum
+        assert audit_of(finished, ledger, reported=honest).statuses["A9"] is Status.CLEAN
+        for gas_said, found in ((79, ["A9"]), (None, [])):
+            said = changed(honest, "rounds.1.gas", gas_said)
+            assert steps_with_findings(audit_of(finished, ledger, reported=said)) == found
 
     def test_says_the_same_to_machines(self, finished: Federation) -> None:
         values = audit_of(finished).to_json()
         assert values["verdict"] == "clean"
         assert list(values["steps"]) == [f"A{number}" for number in range(1, 10)]
         assert values["steps"]["A7"]["findings"] == []
+
+
+class Costly:
+    """A ledger whose entries name transactions, each of 10 gas; blocks number them."""
+
+    def __init__(self, federation: Federation) -> None:
+        self._ledger = federation.ledger
+
+    def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
+        return [
+            replace(entry, transaction=entry.block_number.to_bytes(32, "big"))
+            for entry in self._ledger.history(task, from_block)
+        ]
+
+    def gas_used(self, transaction: bytes) -> int:
+        return 10
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
 
 
 class Restless:

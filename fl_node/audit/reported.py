@@ -1,0 +1,195 @@
+"""report.json: what the one who ran a task says of it; and step A9, which holds it against the history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from chain.errors import FileUnusable
+from chain.files import read_file
+from chain.ledger import Ledger
+from chain.types import Entry, RoundFinalised, RoundOpened, TaskOpened
+from fl_node.audit.findings import Findings
+from fl_node.audit.report import AuditedRound, AuditReport
+from fl_node.errors import Misuse
+
+MAX_REPORT_BYTES = 1 << 26
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Account = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$")]
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Millionths = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ReportedRound(_Said):
+    """What a report says of one final round. Losses are example-weighted means in millionths; `gas` is that of all
+    transactions that made the round, None where it is not known; `seconds` passed from its opening to its result."""
+
+    round: Count
+    attempts: Count
+    parent_digest: Digest
+    aggregate_digest: Digest
+    updates: dict[Account, Digest]
+    included: tuple[Account, ...]
+    training_loss: Millionths | None
+    held_out_loss: Millionths | None
+    gas: Count | None
+    seconds: Count
+
+
+class Report(_Said):
+    """A whole report. `audit`, `seconds` and `workspace` tell of the run; everything else the history tells, too."""
+
+    audit: Literal["clean", "findings"]
+    seconds: float
+    workspace: str
+    chain_id: Count
+    contract: Account
+    task: Count
+    history_head: Digest
+    final_digest: Digest
+    rounds: tuple[ReportedRound, ...]
+
+
+OF_THE_RUN = {"audit", "seconds", "workspace"}
+"""What no chain can confirm."""
+
+
+def read_report(path: Path) -> Report:
+    """Read a report.json.
+
+    Raises:
+        Misuse: The file cannot be read, or is no such report; the message names the field.
+    """
+    try:
+        return Report.model_validate_json(read_file(path, MAX_REPORT_BYTES))
+    except FileUnusable as trouble:
+        raise Misuse(f"report {trouble}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part)[:50] for part in first["loc"])
+        reason = f"{where}: {first['msg']}" if where else first["msg"]
+        raise Misuse(
+            f"{path} is not a report as `ganchor demo` writes it: {ascii(reason[:200])[1:-1]}"
+        ) from None
+
+
+def report_of(
+    history: AuditReport, gas: Mapping[int, int], seconds: float, workspace: str
+) -> Report:
+    """The honest report of a history.
+
+    Args:
+        history: From an audit that A1 did not end.
+        gas: Of each round, as `gas_by_round` gives it.
+        seconds: How long the run took.
+        workspace: Where it left everything.
+    """
+    return Report(
+        audit="findings" if history.findings else "clean",
+        seconds=seconds,
+        workspace=workspace,
+        **_facts(history, gas),
+    )
+
+
+def a9_report(
+    findings: Findings, reported: Report, history: AuditReport, gas: Mapping[int, int]
+) -> None:
+    """Compare everything that the report says of the history with the history itself."""
+    findings.reach("A9")
+    true, said = _facts(history, gas), dict(reported)
+    true_rounds, said_rounds = true.pop("rounds"), said.pop("rounds")
+    _compare(findings, None, true, {name: said[name] for name in true})
+    if len(said_rounds) != len(true_rounds):
+        findings.add(
+            "A9",
+            "the report has another number of rounds",
+            expected=str(len(true_rounds)),
+            actual=str(len(said_rounds)),
+        )
+    for ours, theirs in zip(true_rounds, said_rounds, strict=False):
+        _compare(findings, ours.round, dict(ours), dict(theirs))
+
+
+def gas_by_round(ledger: Ledger, entries: Sequence[Entry]) -> dict[int, int]:
+    """Gas of the transactions that made each round, up to the one that made it final; nothing where the ledger has
+    no transactions. Asks the ledger once for each transaction.
+
+    Args:
+        entries: The task's history, oldest first.
+    """
+    spent: dict[int, int] = {}
+    seen: set[bytes] = set()
+    current = 1
+    for entry in entries:
+        if isinstance(entry.event, RoundOpened | RoundFinalised):
+            current = entry.event.round
+        if entry.transaction and entry.transaction not in seen:
+            seen.add(entry.transaction)
+            if not isinstance(entry.event, TaskOpened):
+                spent[current] = spent.get(current, 0) + ledger.gas_used(entry.transaction)
+    return spent
+
+
+def _facts(history: AuditReport, gas: Mapping[int, int]) -> dict[str, Any]:
+    return {
+        "chain_id": history.chain_id,
+        "contract": history.contract,
+        "task": history.task,
+        "history_head": history.history_head,
+        "final_digest": history.final_digest,
+        "rounds": tuple(_round(audited, gas) for audited in history.rounds),
+    }
+
+
+def _round(audited: AuditedRound, gas: Mapping[int, int]) -> ReportedRound:
+    return ReportedRound(
+        round=audited.round,
+        attempts=audited.attempts,
+        parent_digest=audited.parent_digest,
+        aggregate_digest=audited.aggregate_digest,
+        updates={update.client: update.digest for update in audited.updates},
+        included=tuple(update.client for update in audited.updates if update.included),
+        training_loss=audited.training_loss,
+        held_out_loss=audited.held_out_loss,
+        gas=gas.get(audited.round),
+        seconds=audited.finalised_at - audited.opened_at,
+    )
+
+
+def _compare(
+    findings: Findings, round: int | None, true: dict[str, Any], said: dict[str, Any]
+) -> None:
+    for name, ours in true.items():
+        theirs = said[name]
+        unknown = name == "gas" and None in (ours, theirs)
+        if not unknown and _comparable(ours) != _comparable(theirs):
+            findings.add(
+                "A9",
+                f"the report's {name.replace('_', ' ')} is not what the history says",
+                round=round,
+                expected=_shown(ours, beside=theirs),
+                actual=_shown(theirs, beside=ours),
+            )
+
+
+def _comparable(value: Any) -> Any:
+    return sorted(value) if isinstance(value, tuple) else value
+
+
+def _shown(value: Any, beside: Any) -> str:
+    """A value as text; of updates only those that are different beside it."""
+    if isinstance(value, tuple):
+        return ", ".join(value) or "none"
+    if isinstance(value, dict):
+        other = [f"{key}: {item}" for key, item in value.items() if beside.get(key) != item]
+        return ", ".join(other) or "no others"
+    return str(value)
