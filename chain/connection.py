@@ -1,65 +1,60 @@
-"""The way to a chain: one connection to its JSON-RPC endpoint, and what its errors mean to us."""
+"""The way to a chain: one connection to its JSON-RPC endpoint, and what its answers and errors mean to us.
+
+The endpoint is not trusted. Its answers are bounded in time and bytes (`chain.transport`), in nesting and range
+(`chain.answers`), and what it says is shown without what steers a terminal, cut, and without the key in its URL.
+
+Source: https://www.jsonrpc.org/specification
+"""
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import SplitResult, unquote, urlsplit
 
-import requests
-from web3 import HTTPProvider, Web3
-from web3.exceptions import ContractLogicError, TimeExhausted, Web3Exception, Web3RPCError
-from web3.middleware import ExtraDataToPOAMiddleware
-from web3.providers.rpc.utils import ExceptionRetryConfiguration
+from chain import answers
+from chain.errors import CallRejected, ChainMismatch, ChainRefused, ChainUnreachable
+from chain.rejections import rejection_from, revert_data
+from chain.text import shown
+from chain.transport import AnswerTooLong, NoAnswer, StatusRefused, Transport
 
-from chain.errors import ChainMismatch, ChainRefused, ChainUnreachable
-from chain.rejections import rejection_from
+REQUEST_SECONDS = 20.0
+"""How long an answer may take as a whole, a second try included."""
 
-REQUEST_SECONDS = 10.0
 RETRIES = 4
 FIRST_WAIT_SECONDS = 0.1
 
-_URL = re.compile(r"(\w+://)(?:[^/\s@]*@)?([^/?#\s]*)\S*")
+_REVERTING = frozenset({"eth_call", "eth_estimateGas"})
+_REVERTED = 3  # geth's code for a call that the contract reverted
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_PARTS = re.compile(r"[/:&=]")
+_LEAST_SECRET = 6
+
+T = TypeVar("T")
 
 
-def connect(rpc_url: str, chain_id: int | None = None) -> Web3:
+def connect(
+    rpc_url: str, chain_id: int | None = None, seconds: float = REQUEST_SECONDS
+) -> Connection:
     """Connect to a chain over HTTP.
 
-    Requests that may be repeated without harm (reads, and sending the same signed transaction) are
-    repeated a few times: within about a second when the connection fails, within a minute when it
-    holds and no answer comes.
-
     Args:
+        rpc_url: http:// or https:// URL of an endpoint.
         chain_id: The chain that is expected there; None takes any.
+        seconds: How long the answer to one request may take as a whole.
 
     Raises:
         ChainUnreachable: Nothing answers JSON-RPC there.
         ChainMismatch: Another chain does.
     """
-    if not rpc_url.startswith(("http://", "https://")):
-        raise ChainUnreachable(
-            f"expected an http:// or https:// URL of an endpoint, got {_without_key(rpc_url)}"
-        )
-    retry = ExceptionRetryConfiguration(
-        errors=(requests.ConnectionError, requests.Timeout),
-        retries=RETRIES,
-        backoff_factor=FIRST_WAIT_SECONDS,
-    )
-    provider = HTTPProvider(
-        rpc_url,
-        request_kwargs={"timeout": REQUEST_SECONDS},
-        exception_retry_configuration=retry,
-    )
-    w3 = Web3(provider)
-    # It asks for the chain's id before every request; ids are checked here, and signed for.
-    w3.middleware_onion.remove("validation")
-    # Chains run by a consortium (QBFT, IBFT, Clique) put the block's signatures into `extraData`.
-    w3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
-    with chain_errors(rpc_url):
-        actual = w3.eth.chain_id
-    if chain_id not in (None, actual):
-        raise ChainMismatch(f"{_without_key(rpc_url)} serves chain {actual}, expected {chain_id}")
-    return w3
+    connection = Connection(rpc_url, seconds)
+    if chain_id not in (None, connection.chain_id):
+        raise ChainMismatch(f"{connection} serves chain {connection.chain_id}, expected {chain_id}")
+    return connection
 
 
 def chain_id_at(rpc_url: str) -> int:
@@ -68,58 +63,122 @@ def chain_id_at(rpc_url: str) -> int:
     Raises:
         ChainUnreachable: Nothing answers JSON-RPC there.
     """
-    w3 = connect(rpc_url)
-    with chain_errors(rpc_url):
-        return w3.eth.chain_id
+    return connect(rpc_url).chain_id
 
 
-@contextmanager
-def chain_errors(endpoint: str) -> Iterator[None]:
-    """Turn what web3 and requests raise within into this package's errors.
+class Connection:
+    """An endpoint of a chain; as text, its scheme, host and port.
+
+    Args:
+        rpc_url: http:// or https:// URL.
+        seconds: How long the answer to one request may take as a whole.
 
     Raises:
-        CallRejected: The contract reverted.
-        ChainUnreachable: No answer, or one that is no JSON-RPC.
-        ChainRefused: The node refused for another reason, which the message gives.
+        As `ask`, and ChainUnreachable for something that is no such URL.
     """
-    endpoint = _without_key(endpoint)
+
+    def __init__(self, rpc_url: str, seconds: float = REQUEST_SECONDS) -> None:
+        url = _split(rpc_url)
+        self._shown = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
+        self._secrets = _secrets(url)
+        self._transport = Transport(rpc_url)
+        self._seconds = seconds
+        self._numbers = itertools.count()
+        self.chain_id = self.ask(answers.chain_id, "eth_chainId")
+
+    def __str__(self) -> str:
+        return self._shown
+
+    def ask(self, decode: Callable[[object], T], method: str, *params: object) -> T:
+        """Ask for something and decode the answer.
+
+        Everything that is asked may be asked again without harm, the sending of a signed transaction too; where no
+        answer comes, it is: within a second when the connection fails, within `seconds` when it holds.
+
+        Args:
+            decode: One of `chain.answers`, which raises ValueError for what it does not take.
+            params: JSON.
+
+        Raises:
+            CallRejected: The contract reverted.
+            ChainRefused: The node refused for another reason, which the message gives.
+            ChainUnreachable: No answer in time, or none that a chain would give.
+        """
+        result = self._result(method, params)
+        try:
+            return decode(result)
+        except ValueError as error:
+            raise ChainUnreachable(self._nonsense(method, error)) from None
+
+    def _result(self, method: str, params: tuple[object, ...]) -> object:
+        number = next(self._numbers)
+        request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        body = self._post(json.dumps(request).encode())
+        try:
+            answer = answers.parse_json(body)
+        except ValueError as error:
+            raise ChainUnreachable(self._nonsense(method, error)) from None
+        match answer:
+            case {"error": dict() as refusal}:
+                raise self._refusal(method, refusal)
+            case {"id": echoed, "result": result} if echoed == number:
+                return result
+            case _:
+                raise ChainUnreachable(self._nonsense(method, "it is no JSON-RPC"))
+
+    def _post(self, body: bytes) -> bytes:
+        """Post until an answer comes; a failed connection is tried again, while there is time."""
+        ends = time.monotonic() + self._seconds
+        wait = FIRST_WAIT_SECONDS
+        for attempt in itertools.count(1):
+            try:
+                return self._transport.post(body, self._seconds / 2)
+            except NoAnswer as error:
+                if attempt >= RETRIES or time.monotonic() + wait >= ends:
+                    raise ChainUnreachable(f"no chain answers at {self}: {error}") from None
+            except AnswerTooLong:
+                raise ChainRefused(f"{self} refused: the answer is longer than is read") from None
+            except StatusRefused as error:
+                raise ChainRefused(f"{self} refused: {self._told(error)}") from None
+            time.sleep(wait)
+            wait *= 2
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _refusal(self, method: str, error: dict[str, object]) -> CallRejected | ChainRefused:
+        message = self._told(error.get("message") or "it gave no reason")
+        data = error.get("data")
+        reverted = error.get("code") == _REVERTED or "revert" in message.lower()
+        if method in _REVERTING and (reverted or revert_data(data)):
+            return rejection_from(data, message)
+        return ChainRefused(f"{self} refused: {message}")
+
+    def _nonsense(self, method: str, why: object) -> str:
+        return f"{self} does not answer {method} as a chain does: {self._told(why)}"
+
+    def _told(self, text: object) -> str:
+        """What the endpoint said, fit to be shown, without what only its user should know."""
+        told = str(text)
+        for secret in self._secrets:
+            told = told.replace(secret, "***")
+        return shown(told)
+
+
+def _split(rpc_url: str) -> SplitResult:
+    """Take a URL apart; one that is refused is not repeated, for there is no telling where its key is."""
     try:
-        yield
-    except ContractLogicError as error:
-        raise rejection_from(error.data, str(error.message or "")) from None
-    except TimeExhausted as error:
-        raise ChainUnreachable(f"{endpoint}: {error}") from None
-    except Web3RPCError as error:
-        raise ChainRefused(f"{endpoint} refused: {rpc_message(error)}") from None
-    except requests.HTTPError as error:
-        raise ChainRefused(f"{endpoint} refused: HTTP {_status(error)}") from None
-    except OSError as error:  # requests' other errors among them
-        raise ChainUnreachable(
-            f"no chain answers at {endpoint}: {_without_key(_root(error))}"
-        ) from None
-    except (Web3Exception, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ChainUnreachable(f"{endpoint} does not answer as a chain does: {error!r}") from error
+        url = urlsplit(rpc_url)
+        if url.scheme in ("http", "https") and url.hostname:
+            _ = url.port
+            return url
+    except ValueError:
+        pass
+    scheme = _SCHEME.match(rpc_url)
+    given = f"one that begins with {scheme[0]}" if scheme else "text that does not begin so"
+    raise ChainUnreachable(f"expected an http:// or https:// URL of an endpoint, got {given}")
 
 
-def rpc_message(error: Web3RPCError) -> str:
-    """What the node itself said, without what web3 adds."""
-    response = error.rpc_response or {}
-    details = response.get("error")
-    return str(details.get("message", error)) if isinstance(details, dict) else str(error)
-
-
-def _status(error: requests.HTTPError) -> str:
-    response = error.response
-    return "error" if response is None else f"{response.status_code} {response.reason}"
-
-
-def _without_key(text: str) -> str:
-    """Cut URLs down to scheme, host and port: what follows may be the key to a paid service."""
-    return _URL.sub(r"\1\2", text)
-
-
-def _root(error: BaseException) -> str:
-    """The last line of a chain of causes: "Connection refused" rather than five lines of pools."""
-    while error.__context__ is not None or error.__cause__ is not None:
-        error = error.__cause__ or error.__context__ or error
-    return str(error)
+def _secrets(url: SplitResult) -> list[str]:
+    """What in a URL may be a key, as it is written and as it is meant; longest first."""
+    hidden = f"{url.netloc.rpartition('@')[0]}/{url.path}/{url.query}/{url.fragment}"
+    parts = {*_PARTS.split(hidden), *_PARTS.split(unquote(hidden))}
+    return sorted((part for part in parts if len(part) >= _LEAST_SECRET), key=len, reverse=True)

@@ -8,13 +8,13 @@ import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from web3 import Web3
-from web3.types import TxParams
+from eth_utils.crypto import keccak
 
+from chain import answers
 from chain.accounts import Signer, to_address
 from chain.compile import load_artifact
-from chain.connection import chain_errors, connect
-from chain.errors import ContractMismatch, DeploymentInvalid, FileUnusable
+from chain.connection import Connection, connect
+from chain.errors import ChainUnreachable, ContractMismatch, DeploymentInvalid, FileUnusable
 from chain.files import read_json
 from chain.transactions import send
 from chain.types import Address
@@ -47,33 +47,31 @@ def deploy(rpc_url: str, signer: Signer) -> Deployment:
         ChainUnreachable, AccountUnusable, ChainRefused, CallRejected: As `send`.
         ContractMismatch: The chain holds other code than was sent.
     """
-    w3 = connect(rpc_url)
+    connection = connect(rpc_url)
     artifact = load_artifact()
-    creation: TxParams = {"data": _bytes(artifact.bytecode)}
-    receipt = send(w3, signer, creation)
-    address = to_address(str(receipt["contractAddress"]))
-    verify_contract(w3, address)
-    with chain_errors(rpc_url):
-        chain_id = w3.eth.chain_id
-    return Deployment(chain_id, address, receipt["blockNumber"], artifact.digest.hex())
+    receipt = send(connection, signer, _bytes(artifact.bytecode))
+    if receipt.contract is None:
+        raise ChainUnreachable(f"{connection} gave a receipt that names no contract")
+    verify_contract(connection, receipt.contract)
+    block, digest = receipt.block_number, artifact.digest.hex()
+    return Deployment(connection.chain_id, receipt.contract, block, digest)
 
 
-def verify_contract(w3: Web3, address: Address) -> None:
+def verify_contract(connection: Connection, address: Address) -> None:
     """Compare the code at an address with the committed artifact's, byte for byte.
 
     Raises:
         ContractMismatch: There is none, or another.
         ChainUnreachable: No answer.
     """
-    with chain_errors(str(w3.provider)):
-        actual = w3.eth.get_code(Web3.to_checksum_address(address))
+    actual = connection.ask(answers.data, "eth_getCode", address, "latest")
     expected = _bytes(load_artifact().deployed_bytecode)
     if not actual:
         raise ContractMismatch(f"there is no contract at {address}")
     if actual != expected:
         raise ContractMismatch(
-            f"other code at {address}: keccak256 0x{Web3.keccak(actual).hex()}, "
-            f"expected 0x{Web3.keccak(expected).hex()}"
+            f"other code at {address}: keccak256 0x{keccak(actual).hex()}, "
+            f"expected 0x{keccak(expected).hex()}"
         )
 
 

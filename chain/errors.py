@@ -4,6 +4,7 @@ LedgerError
 ├── LedgerUnusable          the caller, the node or the set-up is at fault
 │   ├── ChainUnreachable      no answer at the endpoint
 │   ├── ChainRefused          the node refused, for now
+│   ├── TransactionFailed     it failed in its block, and would not now
 │   ├── ChainMismatch         another chain id than expected
 │   ├── ContractMismatch      no code, or other code, at the address
 │   ├── AccountUnusable       bad keystore or password, no funds
@@ -38,6 +39,10 @@ class ChainUnreachable(LedgerUnusable):
 
 class ChainRefused(LedgerUnusable):
     """The node answered, and refused for a reason of its own, which may pass."""
+
+
+class TransactionFailed(LedgerUnusable):
+    """A transaction failed in its block for a reason that is gone: look again, and send it again if need be."""
 
 
 class ChainMismatch(LedgerUnusable):

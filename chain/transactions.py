@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from hexbytes import HexBytes
-from web3 import Web3
-from web3.exceptions import TransactionNotFound, Web3RPCError
-from web3.types import TxParams, TxReceipt
+from eth_utils.crypto import keccak
 
+from chain import answers
 from chain.accounts import Signer
-from chain.connection import chain_errors, rpc_message
-from chain.errors import AccountUnusable, UnknownRejection
+from chain.answers import TransactionReceipt
+from chain.connection import Connection
+from chain.errors import AccountUnusable, ChainRefused, ChainUnreachable, TransactionFailed
+from chain.types import Address
 
 RECEIPT_SECONDS = 120.0
 POLL_SECONDS = 0.2
@@ -21,12 +22,23 @@ GAS_MARGIN = 300_000
 is not known before the block. The dearest end draws 95 of 96 members, for about 130 000. Gas that
 is not used is not paid for."""
 
+MAX_WEI_PER_GAS = 10**13
+"""10 000 gwei, more than mainnet has ever asked for. An endpoint that names its own price could
+have the account spend all it has; no more than this is signed for."""
+
 _NONCE_TAKEN = ("nonce too low", "underpriced", "already known", "already imported")
+
+Fields = dict[str, Any]
+"""A call or transaction in the words of JSON-RPC; numbers and bytes are still numbers and bytes."""
 
 
 def send(
-    w3: Web3, signer: Signer, message: TxParams, seconds: float = RECEIPT_SECONDS
-) -> TxReceipt:
+    connection: Connection,
+    signer: Signer,
+    data: bytes,
+    to: Address | None = None,
+    seconds: float = RECEIPT_SECONDS,
+) -> TransactionReceipt:
     """Sign a message here, send it, and wait until it is in a block.
 
     The message is tried on the pending block first, so that one the contract would refuse is never
@@ -34,57 +46,75 @@ def send(
     or just call again, for what has happened already is refused then.
 
     Args:
-        message: `to` and `data`; nothing else.
+        data: The call, or the code of a contract to be made.
+        to: The contract; None makes one.
         seconds: How long to wait for the block.
 
     Raises:
         CallRejected: The contract refused. Nothing was sent, or it reverted in its block.
+        TransactionFailed: It failed in its block, and would not now.
         AccountUnusable: The signer cannot pay.
         ChainUnreachable: No answer, or no block within the time.
         ChainRefused: The node refused for another reason.
     """
-    call: TxParams = {"from": signer.address, **message}
-    with chain_errors(str(w3.provider)):
-        estimate = w3.eth.estimate_gas(call, "pending")
-        priced = _price(w3, {**call, "gas": estimate + estimate // 4 + GAS_MARGIN})
-        transaction_hash = _broadcast(w3, signer, priced)
-        receipt = w3.eth.wait_for_transaction_receipt(transaction_hash, seconds, POLL_SECONDS)
-        if receipt["status"] != 1:
-            w3.eth.call(call, receipt["blockNumber"])  # raises the reason, if it is still one
-            raise UnknownRejection(f"transaction 0x{transaction_hash.hex()} failed in its block")
+    message: Fields = {"data": "0x" + data.hex(), **({"to": to} if to else {})}
+    call = {"from": signer.address, **message}
+    estimate = connection.ask(answers.quantity, "eth_estimateGas", call, "pending")
+    priced = _price(connection, {**message, "gas": estimate + estimate // 4 + GAS_MARGIN})
+    sent = _broadcast(connection, signer, priced)
+    receipt = _wait_for_receipt(connection, sent, seconds)
+    if not receipt.succeeded:
+        # This raises the reason, if it is still one.
+        connection.ask(answers.anything, "eth_call", call, hex(receipt.block_number))
+        raise TransactionFailed(
+            f"transaction 0x{sent.hex()} failed in block {receipt.block_number}, and would not now"
+        )
     return receipt
 
 
-def _price(w3: Web3, call: TxParams) -> TxParams:
+def _price(connection: Connection, message: Fields) -> Fields:
     """Add what the chain asks for; twice the base fee lasts for six full blocks (EIP-1559)."""
-    block = w3.eth.get_block("latest")
-    gas = min(call["gas"], block["gasLimit"])
-    priced: TxParams = {
-        **call,
-        "gas": gas,
-        "value": w3.to_wei(0, "wei"),
-        "chainId": w3.eth.chain_id,
-    }
-    if "baseFeePerGas" not in block:
-        return {**priced, "gasPrice": w3.eth.gas_price}
-    tip = w3.eth.max_priority_fee
-    most = w3.to_wei(2 * block["baseFeePerGas"] + tip, "wei")
+    block = connection.ask(answers.block, "eth_getBlockByNumber", "latest", False)
+    if block is None:
+        raise ChainUnreachable(f"{connection} has no latest block")
+    gas = min(message["gas"], block.gas_limit)
+    priced = {**message, "gas": gas, "value": 0, "chainId": connection.chain_id}
+    if block.base_fee is None:
+        price = connection.ask(answers.wei, "eth_gasPrice")
+        return {**priced, "gasPrice": _payable(connection, price)}
+    tip = connection.ask(answers.wei, "eth_maxPriorityFeePerGas")
+    most = _payable(connection, 2 * block.base_fee + tip)
     return {**priced, "maxFeePerGas": most, "maxPriorityFeePerGas": tip}
 
 
-def _broadcast(w3: Web3, signer: Signer, transaction: TxParams) -> HexBytes:
-    """Send under the account's next nonce, or the one after if another process took that."""
+def _payable(connection: Connection, wei_per_gas: int) -> int:
+    if wei_per_gas > MAX_WEI_PER_GAS:
+        raise ChainRefused(
+            f"{connection} asks for a fee of {wei_per_gas} wei for a unit of gas, "
+            f"at most {MAX_WEI_PER_GAS} is paid"
+        )
+    return wei_per_gas
+
+
+def _broadcast(connection: Connection, signer: Signer, transaction: Fields) -> bytes:
+    """Send under the account's next nonce, or the one after if another process took that.
+
+    Returns:
+        The transaction's hash, 32 bytes.
+    """
     for attempt in range(1, ATTEMPTS + 1):
-        nonce = w3.eth.get_transaction_count(signer.address, "pending")
-        numbered: dict[str, Any] = {**transaction, "nonce": nonce}
-        signed = signer.sign_transaction(numbered)
+        nonce = connection.ask(
+            answers.quantity, "eth_getTransactionCount", signer.address, "pending"
+        )
+        raw = bytes(signer.sign_transaction({**transaction, "nonce": nonce}).raw_transaction)
         try:
-            return w3.eth.send_raw_transaction(signed.raw_transaction)
-        except Web3RPCError as error:
+            connection.ask(answers.anything, "eth_sendRawTransaction", "0x" + raw.hex())
+            return keccak(raw)
+        except ChainRefused as error:
             # When an answer is lost the same bytes are sent again, and the node then knows them.
-            if _is_known(w3, signed.hash):
-                return signed.hash
-            reason = rpc_message(error)
+            if _is_known(connection, keccak(raw)):
+                return keccak(raw)
+            reason = str(error)
             if "insufficient funds" in reason.lower():
                 raise AccountUnusable(f"account {signer.address} cannot pay: {reason}") from None
             if attempt == ATTEMPTS or not any(text in reason.lower() for text in _NONCE_TAKEN):
@@ -92,9 +122,38 @@ def _broadcast(w3: Web3, signer: Signer, transaction: TxParams) -> HexBytes:
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _is_known(w3: Web3, transaction_hash: HexBytes) -> bool:
-    try:
-        w3.eth.get_transaction(transaction_hash)
-    except TransactionNotFound:
-        return False
-    return True
+def _is_known(connection: Connection, transaction: bytes) -> bool:
+    found = connection.ask(answers.anything, "eth_getTransactionByHash", "0x" + transaction.hex())
+    return found is not None
+
+
+def _wait_for_receipt(
+    connection: Connection, transaction: bytes, seconds: float
+) -> TransactionReceipt:
+    ends = time.monotonic() + seconds
+    while True:
+        receipt = receipt_of(connection, transaction)
+        if receipt is not None:
+            return receipt
+        if time.monotonic() >= ends:
+            raise ChainUnreachable(
+                f"{connection}: transaction 0x{transaction.hex()} is in no block "
+                f"after {seconds:g} seconds"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def receipt_of(connection: Connection, transaction: bytes) -> TransactionReceipt | None:
+    """The receipt of a transaction; None while it is in no block.
+
+    Args:
+        transaction: Its hash, 32 bytes.
+
+    Raises:
+        ChainUnreachable, ChainRefused: As `Connection.ask`.
+    """
+    named = "0x" + transaction.hex()
+    receipt = connection.ask(answers.receipt, "eth_getTransactionReceipt", named)
+    if receipt is not None and receipt.transaction != transaction:
+        raise ChainUnreachable(f"{connection} gave another transaction's receipt for {named}")
+    return receipt

@@ -6,30 +6,51 @@ What it sends and reads is specified in contracts/ITrainingLedger.sol.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from typing import Any
 
-import requests
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
-from hexbytes import HexBytes
-from web3 import Web3
-from web3.exceptions import Web3Exception, Web3RPCError
-from web3.types import FilterParams, LogReceipt, TxParams, TxReceipt
 
+from chain import answers
+from chain.abi import decode_results, encode_call
 from chain.accounts import Signer, address_of, to_address
-from chain.compile import load_artifact
-from chain.connection import chain_errors, connect
+from chain.answers import Log, TransactionReceipt
+from chain.connection import REQUEST_SECONDS, connect
 from chain.deploy import verify_contract
-from chain.errors import AccountUnusable, HistoryInvalid, LedgerUnusable
+from chain.errors import (
+    AccountUnusable,
+    ChainRefused,
+    ChainUnreachable,
+    HistoryInvalid,
+    LedgerUnusable,
+)
 from chain.history import ARGUMENTS, TOPICS, event_from_abi
-from chain.transactions import RECEIPT_SECONDS, send
-from chain.types import Address, Entry, Event, Phase, Receipt, Reveal, TaskState, Terms
+from chain.transactions import RECEIPT_SECONDS, receipt_of, send
+from chain.types import (
+    MAX_MEMBERS,
+    Address,
+    Entry,
+    Event,
+    Phase,
+    Receipt,
+    Reveal,
+    TaskState,
+    Terms,
+)
 
 LOG_BLOCKS = 10_000
 """Blocks in one request for logs. Nodes that allow less get asked for half, and half of that."""
+
+MAX_BLOCKS = 100_000_000
+"""Blocks that are searched for a task's history: 38 years of mainnet, 290 days of a chain with four blocks a second."""
+
+HISTORY_SECONDS = 900.0
+"""How long the reading of one task's history may take, however many requests it needs."""
+
+MAX_ENTRIES = 1 << 20
+"""Entries of one task's history that are read: some 3000 rounds of 96 members."""
 
 
 class Web3Ledger:
@@ -41,6 +62,7 @@ class Web3Ledger:
         signer: Who signs what is sent; None to read only.
         chain_id: The chain that is expected at the endpoint; None takes any.
         first_block: No earlier block is searched for history; the deployment's, for example.
+        request_seconds: How long the answer to one request may take as a whole.
         receipt_seconds: How long a call waits until its transaction is in a block.
 
     Raises:
@@ -57,30 +79,26 @@ class Web3Ledger:
         *,
         chain_id: int | None = None,
         first_block: int = 0,
+        request_seconds: float = REQUEST_SECONDS,
         receipt_seconds: float = RECEIPT_SECONDS,
     ) -> None:
-        self._endpoint = rpc_url
-        self._w3 = connect(rpc_url, chain_id)
-        verify_contract(self._w3, contract)
-        self._contract = self._w3.eth.contract(
-            Web3.to_checksum_address(contract), abi=load_artifact().abi
-        )
+        self._connection = connect(rpc_url, chain_id, request_seconds)
+        verify_contract(self._connection, contract)
+        self._contract = contract
         self._signer = signer
         self._first_block = first_block
         self._receipt_seconds = receipt_seconds
         self._timestamps: dict[bytes, int] = {}
-        with chain_errors(rpc_url):
-            self._chain_id = self._w3.eth.chain_id
 
     @property
     def chain_id(self) -> int:
         """The chain's id (EIP-155)."""
-        return self._chain_id
+        return self._connection.chain_id
 
     @property
     def contract(self) -> Address:
         """Where the contract lives."""
-        return Address(self._contract.address)
+        return self._contract
 
     @property
     def account(self) -> Address:
@@ -132,45 +150,53 @@ class Web3Ledger:
         return int(self._read("taskCount"))
 
     def task_state(self, task: int) -> TaskState:
-        """The task at a glance."""
-        coordinator, manifest, genesis, terms, members, phase, *rest = self._read("taskState", task)
-        with chain_errors(self._endpoint):  # a node may answer with a phase that there is not
-            return TaskState(
-                Address(coordinator), manifest, genesis, Terms(*terms), members, Phase(phase), *rest
-            )
+        """The task at a glance.
+
+        Raises:
+            HistoryInvalid: The node shows a state that no task can be in.
+        """
+        return _task_state(self._read("taskState", task))
 
     def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
         """Everything recorded of the task from a block on, oldest first.
 
         Raises:
             LedgerUnusable: `task` is no number that a task can have.
-            HistoryInvalid: The node's logs are not those of this task, or out of order.
+            HistoryInvalid: The node's logs are not those of this task, out of order, or without end.
         """
         if not 0 <= task < 1 << 256:
             raise LedgerUnusable(f"expected a task's number, got {task}")
         first = max(from_block, self._first_block)
-        logs: list[LogReceipt] = []
-        with chain_errors(self._endpoint):
-            last = self._w3.eth.block_number
-            for start in range(first, last + 1, LOG_BLOCKS):
-                logs += self._logs(task, start, min(start + LOG_BLOCKS - 1, last))
-            entries = [self._entry(log) for log in logs]
+        last = self._connection.ask(answers.quantity, "eth_blockNumber")
+        if last - first > MAX_BLOCKS:
+            raise HistoryInvalid(
+                f"the node's newest block is {last}, more than {MAX_BLOCKS} after block {first}"
+            )
+        entries = list(self._entries(task, first, last))
         _verify_order(task, entries)
         return entries
 
     def gas_used(self, transaction: bytes) -> int:
         """Gas that a transaction in the history used, as a whole."""
-        with chain_errors(self._endpoint):
-            return self._w3.eth.get_transaction_receipt(HexBytes(transaction))["gasUsed"]
+        receipt = receipt_of(self._connection, transaction)
+        if receipt is None:
+            raise HistoryInvalid(f"the node has no receipt of transaction 0x{transaction.hex()}")
+        return receipt.gas_used
 
     def now(self) -> int:
         """The time that the chain would give to a call made now, in seconds since 1970."""
-        with chain_errors(self._endpoint):
-            try:
-                return int(self._w3.eth.get_block("pending")["timestamp"])
-            except Web3RPCError:  # that there is no such block, among others
-                # A node that builds no blocks itself: the next one comes about now.
-                return max(int(self._w3.eth.get_block("latest")["timestamp"]), int(time.time()))
+        try:
+            pending = self._block("eth_getBlockByNumber", "pending")
+        except ChainRefused:
+            pending = None
+        if pending is not None:
+            return pending.timestamp
+        # A node that builds no blocks itself: the next one comes about now.
+        latest = self._block("eth_getBlockByNumber", "latest")
+        return max(latest.timestamp if latest else 0, int(time.time()))
+
+    def _block(self, method: str, which: str) -> answers.Block | None:
+        return self._connection.ask(answers.block, method, which, False)
 
     def _required_signer(self) -> Signer:
         if self._signer is None:
@@ -178,94 +204,120 @@ class Web3Ledger:
         return self._signer
 
     def _read(self, function: str, *arguments: Any) -> Any:
-        with _argument_errors(function, arguments):
-            bound = self._contract.functions[function](*arguments)
-        with chain_errors(self._endpoint):
-            return bound.call()
+        """The one value that a function of the contract returns."""
+        call = {"to": self._contract, "data": "0x" + encode_call(function, arguments).hex()}
+
+        def decode_answer(answer: object) -> Any:
+            return decode_results(function, answers.data(answer))[0]
+
+        return self._connection.ask(decode_answer, "eth_call", call, "latest")
 
     def _send(self, function: str, *arguments: Any) -> Receipt:
         signer = self._required_signer()
-        with _argument_errors(function, arguments):
-            data = self._contract.encode_abi(function, arguments)
-        message: TxParams = {"to": self._contract.address, "data": data}
-        return self._receipt(send(self._w3, signer, message, self._receipt_seconds))
+        call = encode_call(function, arguments)
+        seconds = self._receipt_seconds
+        return self._receipt(send(self._connection, signer, call, self._contract, seconds))
 
-    def _receipt(self, receipt: TxReceipt) -> Receipt:
-        with chain_errors(self._endpoint):
-            logs = [log for log in receipt["logs"] if log["address"] == self._contract.address]
-            return Receipt(
-                transaction=bytes(receipt["transactionHash"]),
-                block_number=receipt["blockNumber"],
-                gas_used=receipt["gasUsed"],
-                entries=tuple(self._entry(log) for log in logs),
-            )
-
-    def _logs(self, task: int, first: int, last: int) -> list[LogReceipt]:
-        """The task's logs in a range of blocks, in smaller ranges if the node wants that."""
-        query: FilterParams = {
-            "address": self._contract.address,
-            "topics": [None, "0x" + task.to_bytes(32, "big").hex()],
-            "fromBlock": first,
-            "toBlock": last,
-        }
-        try:
-            return list(self._w3.eth.get_logs(query))
-        except (Web3RPCError, requests.HTTPError):  # some services refuse with a status of HTTP
-            if first == last:
-                raise
-        middle = (first + last) // 2
-        return self._logs(task, first, middle) + self._logs(task, middle + 1, last)
-
-    def _entry(self, log: LogReceipt) -> Entry:
-        return Entry(
-            event=event_from_log(log),
-            block_number=log["blockNumber"],
-            log_index=log["logIndex"],
-            timestamp=self._timestamp(log),
-            transaction=bytes(log["transactionHash"]),
+    def _receipt(self, receipt: TransactionReceipt) -> Receipt:
+        logs = [log for log in receipt.logs if log.address == self._contract]
+        return Receipt(
+            transaction=receipt.transaction,
+            block_number=receipt.block_number,
+            gas_used=receipt.gas_used,
+            entries=tuple(self._entry(log) for log in logs),
         )
 
-    def _timestamp(self, log: Mapping[str, Any]) -> int:
+    def _entries(self, task: int, first: int, last: int) -> Iterator[Entry]:
+        """The task's entries in a range of blocks, while they come in time and have an end."""
+        ends, count = time.monotonic() + HISTORY_SECONDS, 0
+        for logs in self._logs(task, first, last):
+            for log in logs:
+                yield self._entry(log)
+                count += 1
+                if count > MAX_ENTRIES:
+                    raise HistoryInvalid(f"the node gave over {MAX_ENTRIES} logs of task {task}")
+                _verify_time(ends)
+            _verify_time(ends)
+
+    def _logs(self, task: int, first: int, last: int) -> Iterator[list[Log]]:
+        """The task's logs in a range of blocks, in smaller ranges where the node wants that."""
+        count = LOG_BLOCKS
+        while first <= last:
+            until = min(first + count - 1, last)
+            try:
+                yield self._logs_between(task, first, until)
+            except ChainRefused:
+                if until == first:
+                    raise
+                count = (until - first + 1) // 2
+                continue
+            first, count = until + 1, min(count * 2, LOG_BLOCKS)
+
+    def _logs_between(self, task: int, first: int, last: int) -> list[Log]:
+        query = {
+            "address": self._contract,
+            "topics": [None, "0x" + task.to_bytes(32, "big").hex()],
+            "fromBlock": hex(first),
+            "toBlock": hex(last),
+        }
+        found = self._connection.ask(answers.logs, "eth_getLogs", query)
+        for log in found:
+            if not first <= log.block_number <= last:
+                raise HistoryInvalid(
+                    f"asked for logs of blocks {first} to {last}, got one of {log.block_number}"
+                )
+            if log.address != self._contract:
+                raise HistoryInvalid(
+                    f"asked for logs of {self._contract}, got one of {log.address}"
+                )
+        return found
+
+    def _entry(self, log: Log) -> Entry:
+        return Entry(
+            event=event_from_log(log),
+            block_number=log.block_number,
+            log_index=log.log_index,
+            timestamp=self._timestamp(log),
+            transaction=log.transaction,
+        )
+
+    def _timestamp(self, log: Log) -> int:
         """The time of a log's block; newer nodes give it with the log.
 
         Blocks are known by their hashes: another block can get a number after a reorganisation.
         """
-        given = log.get("blockTimestamp")
-        if given is not None:
-            return int(given, 16) if isinstance(given, str) else int(given)
-        block = bytes(log["blockHash"])
-        if block not in self._timestamps:
-            self._timestamps[block] = self._w3.eth.get_block(HexBytes(block))["timestamp"]
-        return self._timestamps[block]
+        if log.timestamp is not None:
+            return log.timestamp
+        if log.block_hash not in self._timestamps:
+            block = self._block("eth_getBlockByHash", "0x" + log.block_hash.hex())
+            if block is None:
+                raise HistoryInvalid(f"the node does not have block 0x{log.block_hash.hex()}")
+            self._timestamps[log.block_hash] = block.timestamp
+        return self._timestamps[log.block_hash]
 
 
-@contextmanager
-def _argument_errors(function: str, arguments: Sequence[Any]) -> Iterator[None]:
-    """Name the call whose arguments the contract's types do not hold."""
-    try:
-        yield
-    except (Web3Exception, TypeError, ValueError):
-        shown = ", ".join(repr(argument) for argument in arguments)
-        raise LedgerUnusable(f"{function} does not take ({shown})") from None
+def _verify_time(ends: float) -> None:
+    if time.monotonic() > ends:
+        raise ChainUnreachable(f"the node did not give the whole log in {HISTORY_SECONDS:g} s")
 
 
-def event_from_log(log: Mapping[str, Any]) -> Event:
+def event_from_log(log: Log) -> Event:
     """Decode a log of the contract. In its events, the indexed arguments come first.
 
     Raises:
         HistoryInvalid: It is no event of the contract.
     """
-    signature, *indexed = [bytes(topic) for topic in log["topics"]] or [b""]
+    signature, *indexed = log.topics or (b"",)
     if signature not in TOPICS:
         raise HistoryInvalid(f"a log of an event that is not the contract's: 0x{signature.hex()}")
     event_type = TOPICS[signature]
     types = ARGUMENTS[event_type]
     try:
         values = [decode((kind,), topic)[0] for kind, topic in zip(types, indexed, strict=False)]
-        values += decode(types[len(indexed) :], bytes(log["data"]))
+        values += decode(types[len(indexed) :], log.data)
         readable = [_checksummed(*pair) for pair in zip(types, values, strict=True)]
         return event_from_abi(event_type, readable)
-    except (DecodingError, ValueError) as error:
+    except (DecodingError, ValueError, OverflowError) as error:
         raise HistoryInvalid(f"a log of {event_type.__name__} does not decode: {error}") from None
 
 
@@ -277,6 +329,34 @@ def _checksummed(kind: str, value: Any) -> Any:
             return [to_address(item) for item in value]
         case _:
             return value
+
+
+def _task_state(values: Sequence[Any]) -> TaskState:
+    coordinator, manifest, genesis, terms, members, phase, *rest = values
+    try:
+        state = TaskState(
+            to_address(coordinator), manifest, genesis, Terms(*terms), members, Phase(phase), *rest
+        )
+    except ValueError as error:  # a phase that there is not
+        raise HistoryInvalid(
+            f"the node shows a task in a state that there is not: {error}"
+        ) from None
+    _verify_state(state)
+    return state
+
+
+def _verify_state(state: TaskState) -> None:
+    """What holds for every task that was opened, whatever its history."""
+    if state.phase is Phase.NONE:
+        raise HistoryInvalid("the node shows an open task without a phase")
+    if not 1 <= state.member_count <= MAX_MEMBERS:
+        raise HistoryInvalid(
+            f"the node shows a task of {state.member_count} members, expected 1 to {MAX_MEMBERS}"
+        )
+    if (state.eligible | state.acted | state.absent) >> state.member_count:
+        raise HistoryInvalid("the node shows bitmaps with more members than the task has")
+    if not 1 <= state.round <= state.terms.rounds:
+        raise HistoryInvalid(f"the node shows round {state.round} of {state.terms.rounds}")
 
 
 def _verify_order(task: int, entries: Sequence[Entry]) -> None:

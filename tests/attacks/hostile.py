@@ -9,6 +9,7 @@ import numpy as np
 from doubles import MEMBERS, Federation
 
 from chain.accounts import Signer, address_of, dev_account
+from chain.answers import anything
 from chain.connection import connect
 from chain.history import commitment_of
 from chain.types import Address, Event, Phase, Reveal, RoundFinalised, TaskState, Terms
@@ -53,9 +54,9 @@ class Contract:
         return self._ledgers[signer.address]
 
     def travel(self, seconds: int) -> None:
-        provider = connect(self.url).provider
-        provider.make_request("evm_increaseTime", [seconds])
-        provider.make_request("evm_mine", [])
+        connection = connect(self.url)
+        connection.ask(anything, "evm_increaseTime", seconds)
+        connection.ask(anything, "evm_mine")
 
 
 class Stage:

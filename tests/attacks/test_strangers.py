@@ -8,6 +8,7 @@ import pytest
 from hostile import GENESIS, HONEST, MANIFEST, MODEL, STRANGER, TERMS, Contract, Stage
 
 from chain.accounts import address_of
+from chain.answers import anything, quantity
 from chain.compile import load_artifact
 from chain.connection import connect
 from chain.errors import (
@@ -16,6 +17,7 @@ from chain.errors import (
     NotEligible,
     PhaseMismatch,
     RoundMismatch,
+    UnknownRejection,
 )
 from chain.history import commitment_of
 from chain.types import Phase, Reveal
@@ -98,19 +100,19 @@ def test_look_for_money(contract: Contract) -> None:
     abi = load_artifact().abi
     assert not [item for item in abi if item.get("stateMutability") == "payable"]
     assert not [item for item in abi if item["type"] in ("receive", "fallback")]
-    w3 = connect(contract.url)
+    connection = connect(contract.url)
     gift = {"from": address_of(STRANGER), "to": contract.address, "value": hex(1)}
-    answer = w3.provider.make_request("eth_estimateGas", [gift])
-    assert "revert" in answer["error"]["message"]
-    assert w3.eth.get_balance(contract.address) == 0
+    with pytest.raises(UnknownRejection, match="revert"):
+        connection.ask(quantity, "eth_estimateGas", gift)
+    assert connection.ask(quantity, "eth_getBalance", contract.address, "latest") == 0
 
 
 def test_replay_a_call_on_another_chain(stage: Stage) -> None:
     """5. Every transaction is signed for one chain (EIP-155)."""
     stage.commit(0)
-    w3 = connect(stage.contract.url)
-    (transaction,) = w3.eth.get_block("latest", full_transactions=True)["transactions"]
-    assert transaction["chainId"] == stage.members[0].chain_id
+    block = connect(stage.contract.url).ask(anything, "eth_getBlockByNumber", "latest", True)
+    (transaction,) = block["transactions"]
+    assert int(transaction["chainId"], 16) == stage.members[0].chain_id
 
 
 @pytest.mark.parametrize("part", range(5), ids=["chain", "contract", "task", "round", "client"])

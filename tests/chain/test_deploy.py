@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from planting import PLANTS, Plant, mutations
 
-from chain.accounts import address_of, dev_account, to_address
+from chain.accounts import address_of, dev_account
+from chain.answers import quantity
 from chain.compile import load_artifact
 from chain.connection import connect
 from chain.deploy import (
@@ -37,11 +38,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 class TestDeploy:
     def test_the_chain_then_holds_the_committed_contract(self, url: str) -> None:
-        w3 = connect(url)
+        connection = connect(url)
         deployment = deploy(url, RICH)
-        verify_contract(w3, deployment.address)
+        verify_contract(connection, deployment.address)
         assert deployment.chain_id == CHAIN_ID
-        assert deployment.block == w3.eth.block_number
+        assert deployment.block == connection.ask(quantity, "eth_blockNumber")
         assert deployment.artifact_digest == load_artifact().digest.hex()
 
     def test_twice_gives_two_contracts(self, url: str) -> None:
@@ -58,10 +59,11 @@ class TestVerify:
             verify_contract(connect(url), address_of(POOR))
 
     def test_another_contract(self, url: str) -> None:
-        w3 = connect(url)
-        receipt = send(w3, RICH, {"data": bytes.fromhex("60ff60005360016000f3")})
+        connection = connect(url)
+        receipt = send(connection, RICH, bytes.fromhex("60ff60005360016000f3"))
+        assert receipt.contract is not None
         with pytest.raises(ContractMismatch, match=r"other code at 0x.*, expected 0x"):
-            verify_contract(w3, to_address(str(receipt["contractAddress"])))
+            verify_contract(connection, receipt.contract)
 
 
 class TestFile:

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import socket
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from proxy import Proxy, Reply, changed, proxy_to, refusal
 
-from chain import web3_ledger
+from chain import answers
 from chain.accounts import Signer, address_of, dev_account
+from chain.answers import Log
 from chain.compile import load_artifact
 from chain.connection import chain_id_at, connect
 from chain.deploy import Deployment, deploy
-from chain.devnet import database, devnet_in_thread
-from chain.devnet.blocks import Chain, Refused
-from chain.devnet.database import Database
-from chain.devnet.framing import answer_body
-from chain.devnet.limits import Limits
-from chain.devnet.methods import Methods
+from chain.devnet import devnet_in_thread
 from chain.errors import (
     AccountUnusable,
     AlreadyActed,
@@ -38,12 +29,14 @@ from chain.errors import (
     CommitmentMissing,
     ContractMismatch,
     HistoryInvalid,
+    LedgerError,
     LedgerUnusable,
     MemberUnknown,
     TaskUnknown,
-    UnknownRejection,
+    TransactionFailed,
 )
 from chain.history import commitment_of, first_head, fold, topic0
+from chain.transport import MAX_ANSWER_BYTES
 from chain.types import (
     Entry,
     Phase,
@@ -70,6 +63,7 @@ MEMBERS: list[Signer] = sorted(
     (dev_account(3, index) for index in range(2)), key=lambda signer: int(signer.address, 16)
 )
 STRANGER, POOR = dev_account(3, 2), dev_account(3, 3)
+POOR_ADDRESS = address_of(POOR)
 
 
 @dataclass(frozen=True)
@@ -87,6 +81,19 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     database = tmp_path_factory.mktemp("devnet") / "chain.db"
     with devnet_in_thread(database, fund=funded) as url:
         yield World(url, deploy(url, STRANGER))
+
+
+@pytest.fixture
+def proxy(world: World) -> Iterator[Proxy]:
+    """A strange endpoint of the same chain."""
+    with proxy_to(world.url) as strange:
+        yield strange
+
+
+@pytest.fixture
+def strange(world: World, proxy: Proxy) -> Web3Ledger:
+    """The first member's ledger, through the proxy."""
+    return replace(world, url=proxy.url).ledger(MEMBERS[0])
 
 
 @pytest.fixture(scope="module")
@@ -152,12 +159,22 @@ class TestRounds:
         self, world: World, ledger: Web3Ledger
     ) -> None:
         receipt = open_task(ledger)
-        block = connect(world.url).eth.get_block(receipt.block_number)
-        assert block["transactions"] == [receipt.transaction]
-        assert block["gasUsed"] == receipt.gas_used
+        number = hex(receipt.block_number)
+        block: Any = connect(world.url).ask(answers.anything, "eth_getBlockByNumber", number, False)
         assert receipt.transaction is not None
+        assert block["transactions"] == ["0x" + receipt.transaction.hex()]
+        assert int(block["gasUsed"], 16) == receipt.gas_used
         assert ledger.gas_used(receipt.transaction) == receipt.gas_used
-        assert {entry.timestamp for entry in receipt.entries} == {block["timestamp"]}
+        assert {hex(entry.timestamp) for entry in receipt.entries} == {block["timestamp"]}
+
+    def test_of_a_transaction_that_was_reorganised_away_there_is_no_gas(
+        self, proxy: Proxy, strange: Web3Ledger
+    ) -> None:
+        sent = open_task(strange)
+        assert sent.transaction is not None
+        proxy.change("eth_getTransactionReceipt", lambda receipt: None)
+        with pytest.raises(HistoryInvalid, match=f"no receipt of .*{sent.transaction.hex()}"):
+            strange.gas_used(sent.transaction)
 
     def test_tasks_are_counted(self, ledger: Web3Ledger) -> None:
         before = ledger.task_count()
@@ -173,10 +190,11 @@ class TestRounds:
         assert abs(ledger.now() - time.time()) < 5
 
     def test_now_without_a_pending_block_is_the_clock(
-        self, ledger: Web3Ledger, monkeypatch: pytest.MonkeyPatch
+        self, proxy: Proxy, strange: Web3Ledger
     ) -> None:
-        monkeypatch.setattr("chain.devnet.methods.pending_answer", lambda _: None)
-        assert abs(ledger.now() - time.time()) < 5
+        for answer in (lambda request, ask: refusal(request, "no such block"), no_result):
+            proxy.on("eth_getBlockByNumber", only_for("pending", answer))
+            assert abs(strange.now() - time.time()) < 5
 
 
 class TestHistory:
@@ -190,57 +208,48 @@ class TestHistory:
     def test_of_no_task_is_empty(self, ledger: Web3Ledger) -> None:
         assert list(ledger.history(10**6)) == []
 
-    def test_is_the_same_in_small_ranges(
-        self, ledger: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("most", [1, 3])
+    def test_asks_for_fewer_blocks_when_the_node_wants_that(
+        self, proxy: Proxy, strange: Web3Ledger, task: int, most: int
     ) -> None:
-        ledger.skip(task, 1)
-        whole = ledger.history(task)
-        monkeypatch.setattr(web3_ledger, "LOG_BLOCKS", 3)
-        assert ledger.history(task) == whole
+        strange.skip(task, 1)
+        whole = strange.history(task)
+        proxy.on("eth_getLogs", no_more_blocks_than(most, refusal_of_range))
+        assert strange.history(task) == whole
+        # A service may say so with a status of HTTP.
+        proxy.on("eth_getLogs", no_more_blocks_than(most, lambda request: Reply(b"", 400)))
+        assert strange.history(task) == whole
 
-    def test_asks_for_less_when_the_node_wants_that(
-        self, ledger: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
+    def test_asks_for_fewer_blocks_when_the_answer_is_too_long_to_be_read(
+        self, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
-        ledger.skip(task, 1)
-        whole = ledger.history(task)
-        bounded = database._bounded
-        monkeypatch.setattr(database, "_bounded", lambda found, _: bounded(found, Limits(logs=2)))
-        assert ledger.history(task) == whole
-        monkeypatch.setattr(database, "_bounded", lambda found, _: bounded(found, Limits(logs=1)))
-        with pytest.raises(LedgerUnusable, match="refused: query returned more than 1 results"):
-            ledger.history(task)
+        whole = strange.history(task)
+        too_long = Reply(b" " * (MAX_ANSWER_BYTES + 1))
+        proxy.on("eth_getLogs", no_more_blocks_than(300, lambda request: too_long))
+        assert strange.history(task) == whole
 
-    def test_asks_for_less_when_a_service_says_so_with_a_status(
-        self, ledger: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
+    def test_ends_when_not_even_one_block_is_given(
+        self, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
-        def strict(methods: Methods, body: bytes) -> bytes:
-            request = json.loads(body)
-            if request["method"] == "eth_getLogs":
-                query = request["params"][0]
-                if int(query["toBlock"], 16) - int(query["fromBlock"], 16) >= 2:
-                    raise web.HTTPBadRequest
-            return answer_body(methods, body)
-
-        ledger.skip(task, 1)
-        whole = ledger.history(task)
-        monkeypatch.setattr("chain.devnet.endpoint.answer_body", strict)
-        assert ledger.history(task) == whole
+        proxy.on("eth_getLogs", lambda request, ask: refusal_of_range(request))
+        with pytest.raises(ChainRefused, match="refused: too many blocks"):
+            strange.history(task)
+        assert proxy.asked.count("eth_getLogs") < 20
 
     def test_has_no_time_for_a_log_whose_block_is_gone(
-        self, ledger: Web3Ledger, task: int, logs: FoundLogs
+        self, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
-        ledger.history(task)
         gone = {"blockTimestamp": None, "blockHash": "0x" + "ab" * 32}
-        logs.change(lambda found: [log | gone for log in found])
-        with pytest.raises(ChainRefused, match="ab" * 32):
-            ledger.history(task)
+        proxy.change("eth_getLogs", lambda found: [log | gone for log in found])
+        with pytest.raises(LedgerError, match="ab" * 32):
+            strange.history(task)
 
     def test_takes_times_from_the_blocks_of_nodes_that_give_none_with_the_logs(
-        self, world: World, ledger: Web3Ledger, task: int, logs: FoundLogs
+        self, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
-        whole = ledger.history(task)
-        logs.change(lambda found: [without(log, "blockTimestamp") for log in found])
-        assert world.ledger(None).history(task) == whole
+        whole = strange.history(task)
+        proxy.change("eth_getLogs", lambda found: [without(log, "blockTimestamp") for log in found])
+        assert strange.history(task) == whole
 
     @pytest.mark.parametrize(
         ("spoil", "message"),
@@ -250,22 +259,25 @@ class TestHistory:
             (lambda found: [first(found, data="0x"), *found[1:]], "does not decode"),
             (lambda found: [first(found, topics=["0x" + "00" * 32])], "not the contract's"),
             (lambda found: [first(found, topics=[])], "not the contract's"),
+            (lambda found: [first(found, blockNumber="0x7fffffff")], "got one of 2147483647"),
+            (lambda found: [first(found, address="0x" + "00" * 20)], "got one of 0x0000"),
         ],
     )
     def test_that_does_not_fit_is_refused(
-        self, ledger: Web3Ledger, task: int, logs: FoundLogs, spoil: Any, message: str
+        self, proxy: Proxy, strange: Web3Ledger, task: int, spoil: Any, message: str
     ) -> None:
-        logs.change(spoil)
+        proxy.change("eth_getLogs", spoil)
         with pytest.raises(HistoryInvalid, match=message):
-            ledger.history(task)
+            strange.history(task)
 
-    def test_of_another_task_is_refused(
-        self, ledger: Web3Ledger, task: int, logs: FoundLogs
-    ) -> None:
+    def test_of_another_task_is_refused(self, proxy: Proxy, strange: Web3Ledger, task: int) -> None:
         other = "0x" + (task + 1).to_bytes(32, "big").hex()
-        logs.change(lambda f: [first(f, topics=[f[0]["topics"][0], other, f[0]["topics"][2]])])
+        proxy.change(
+            "eth_getLogs",
+            lambda f: [first(f, topics=[f[0]["topics"][0], other, f[0]["topics"][2]])],
+        )
         with pytest.raises(HistoryInvalid, match=f"of task {task}, got one of {task + 1}"):
-            ledger.history(task)
+            strange.history(task)
 
     def test_indexed_arguments_come_first_in_every_event(self) -> None:
         # `event_from_log` relies on it.
@@ -277,10 +289,8 @@ class TestHistory:
     def test_an_event_with_a_value_of_no_meaning(self) -> None:
         # RoundAborted in a phase that does not exist.
         topic = topic0(RoundAborted)
-        log = {
-            "topics": [topic, bytes(32), bytes(32)],
-            "data": bytes(31) + b"\0" + bytes(31) + b"\x09",
-        }
+        data = bytes(31) + b"\0" + bytes(31) + b"\x09"
+        log = Log(POOR_ADDRESS, (topic, bytes(32), bytes(32)), data, 1, bytes(32), 0, bytes(32))
         with pytest.raises(HistoryInvalid, match="RoundAborted does not decode"):
             event_from_log(log)
 
@@ -293,24 +303,31 @@ def first(found: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
     return found[0] | fields
 
 
-class FoundLogs:
-    """What the devnet finds when it is asked for logs, to be changed on the way out."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._monkeypatch = monkeypatch
-
-    def change(self, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
-        found = Database.find_logs
-
-        def changed(*arguments: Any) -> list[dict[str, Any]]:
-            return change(found(*arguments))
-
-        self._monkeypatch.setattr(Database, "find_logs", changed)
+def no_result(request: Any, ask: Any) -> Any:
+    return changed(ask(), lambda result: None)
 
 
-@pytest.fixture
-def logs(monkeypatch: pytest.MonkeyPatch) -> FoundLogs:
-    return FoundLogs(monkeypatch)
+def only_for(block: str, handler: Any) -> Any:
+    """Handle requests for one block; the others are passed on."""
+
+    def handle(request: Any, ask: Any) -> Any:
+        return handler(request, ask) if request["params"][0] == block else ask()
+
+    return handle
+
+
+def refusal_of_range(request: Any) -> Any:
+    return refusal(request, "too many blocks", -32005)
+
+
+def no_more_blocks_than(most: int, refuse: Any) -> Any:
+    """Refuse requests for the logs of more blocks."""
+
+    def handle(request: Any, ask: Any) -> Any:
+        begin, end = (int(request["params"][0][name], 16) for name in ("fromBlock", "toBlock"))
+        return refuse(request) if end - begin >= most else ask()
+
+    return handle
 
 
 class TestRejections:
@@ -322,31 +339,34 @@ class TestRejections:
     def test_of_calls_before_anything_is_sent(
         self, world: World, ledger: Web3Ledger, task: int
     ) -> None:
-        w3 = connect(world.url)
-        before = w3.eth.block_number
+        connection = connect(world.url)
+        before = connection.ask(answers.quantity, "eth_blockNumber")
         with pytest.raises(CommitmentMissing):
             ledger.commit(task, 1, bytes(32))
         with pytest.raises(MemberUnknown) as caught:
             world.ledger(STRANGER).commit(task, 1, b"\1" * 32)
         assert caught.value == MemberUnknown(task, address_of(STRANGER))
-        assert w3.eth.block_number == before
+        assert connection.ask(answers.quantity, "eth_blockNumber") == before
 
     def test_of_a_transaction_that_was_overtaken_and_reverted_in_its_block(
-        self, world: World, ledger: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
+        self, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
-        ledger.commit(task, 1, b"\1" * 32)
-        monkeypatch.setattr(Chain, "estimate_gas", lambda *_: 200_000)
+        strange.commit(task, 1, b"\1" * 32)
+        # The node says what it would have said a moment ago.
+        proxy.on("eth_estimateGas", lambda request, ask: {"id": request["id"], "result": "0x30d40"})
         with pytest.raises(AlreadyActed) as caught:
-            ledger.commit(task, 1, b"\1" * 32)
-        assert caught.value == AlreadyActed(ledger.account)
+            strange.commit(task, 1, b"\1" * 32)
+        assert caught.value == AlreadyActed(strange.account)
 
     def test_of_a_transaction_that_failed_for_no_reason_that_lasts(
-        self, ledger: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
+        self, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
-        monkeypatch.setattr(Chain, "estimate_gas", lambda *_: 22_000)
-        monkeypatch.setattr("chain.transactions.GAS_MARGIN", 0)
-        with pytest.raises(UnknownRejection, match=r"transaction 0x.* failed in its block"):
-            ledger.commit(task, 1, b"\1" * 32)
+        # With so little gas it fails in its block, and would not with enough.
+        proxy.change("eth_getBlockByNumber", lambda block: block | {"gasLimit": hex(30_000)})
+        with pytest.raises(TransactionFailed, match=r"transaction 0x.* failed in block \d+"):
+            strange.commit(task, 1, b"\1" * 32)
+        proxy.restore()
+        assert strange.commit(task, 1, b"\1" * 32).entries
 
     @pytest.mark.parametrize("task", [-1, 1 << 256])
     def test_of_numbers_that_are_no_task(self, ledger: Web3Ledger, task: int) -> None:
@@ -377,58 +397,88 @@ class TestAccounts:
 
 class TestSending:
     def test_a_chain_without_base_fee_gets_an_old_transaction(
-        self, world: World, ledger: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
+        self, world: World, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
-        block = Methods._block
-        monkeypatch.setattr(Methods, "_block", lambda *a: without(block(*a), "baseFeePerGas"))
-        sent = ledger.skip(task, 1)
+        proxy.change("eth_getBlockByNumber", lambda block: without(block, "baseFeePerGas"))
+        sent = strange.skip(task, 1)
         assert sent.transaction is not None
-        assert connect(world.url).eth.get_transaction(sent.transaction)["type"] == 0  # type: ignore[arg-type]
+        named = "0x" + sent.transaction.hex()
+        found: Any = connect(world.url).ask(answers.anything, "eth_getTransactionByHash", named)
+        assert int(found["type"], 16) == 0
+
+    @pytest.mark.parametrize("method", ["eth_maxPriorityFeePerGas", "eth_getBlockByNumber"])
+    def test_a_node_that_names_a_price_beyond_all_measure_is_not_paid(
+        self, proxy: Proxy, strange: Web3Ledger, task: int, method: str
+    ) -> None:
+        absurd = hex(10**18)
+        proxy.change(
+            method,
+            lambda found: found | {"baseFeePerGas": absurd} if isinstance(found, dict) else absurd,
+        )
+        with pytest.raises(ChainRefused, match=r"a fee of \d{19} wei for a unit of gas"):
+            strange.skip(task, 1)
+        assert "eth_sendRawTransaction" not in proxy.asked
 
     def test_when_an_answer_was_lost_the_transaction_is_not_sent_twice(
-        self, ledger: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
+        self, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
-        send = Chain.send
+        def send_and_lose(request: Any, ask: Any) -> Any:
+            ask()
+            return refusal(request, "nonce too low: as to the same transaction again")
 
-        def send_and_lose(chain: Chain, raw: bytes) -> bytes:
-            send(chain, raw)
-            raise Refused("nonce too low: what a node says to the same transaction again")
-
-        monkeypatch.setattr(Chain, "send", send_and_lose)
-        receipt = ledger.commit(task, 1, b"\1" * 32)
+        proxy.on("eth_sendRawTransaction", send_and_lose)
+        receipt = strange.commit(task, 1, b"\1" * 32)
         assert [type(entry.event) for entry in receipt.entries] == [UpdateCommitted]
 
+    def test_when_the_connection_breaks_the_same_transaction_is_sent_again(
+        self, proxy: Proxy, strange: Web3Ledger, task: int
+    ) -> None:
+        broken = iter([True])
+
+        def send_and_break(request: Any, ask: Any) -> Any:
+            answer = ask()
+            return Reply(b"{", headers={"Content-Length": "99"}) if next(broken, None) else answer
+
+        proxy.on("eth_sendRawTransaction", send_and_break)
+        assert strange.skip(task, 1).entries
+        assert proxy.asked.count("eth_sendRawTransaction") == 2
+
     def test_a_nonce_that_another_process_took_is_replaced(
-        self, ledger: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
+        self, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
-        send, refusals = Chain.send, iter(["nonce too low", "replacement transaction underpriced"])
+        proxy.refuse("eth_sendRawTransaction", "replacement transaction underpriced", times=2)
+        assert strange.skip(task, 1).entries
+        assert proxy.asked.count("eth_sendRawTransaction") == 3
 
-        def refuse_twice(chain: Chain, raw: bytes) -> bytes:
-            for refusal in refusals:
-                raise Refused(refusal)
-            return send(chain, raw)
-
-        monkeypatch.setattr(Chain, "send", refuse_twice)
-        assert ledger.skip(task, 1).entries
-
-    @pytest.mark.parametrize("refusal", ["nonce too low", "pool is full"])
+    @pytest.mark.parametrize("reason", ["nonce too low", "pool is full"])
     def test_a_node_that_goes_on_refusing(
-        self, ledger: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch, refusal: str
+        self, proxy: Proxy, strange: Web3Ledger, task: int, reason: str
     ) -> None:
-        def refuse(*_: object) -> bytes:
-            raise Refused(refusal)
+        proxy.refuse("eth_sendRawTransaction", reason)
+        with pytest.raises(ChainRefused, match=f"refused: {reason}"):
+            strange.skip(task, 1)
 
-        monkeypatch.setattr(Chain, "send", refuse)
-        with pytest.raises(LedgerUnusable, match=f"refused: {refusal}"):
-            ledger.skip(task, 1)
-
-    def test_a_block_that_does_not_come(
-        self, world: World, task: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        impatient = world.ledger(MEMBERS[0], receipt_seconds=0.2)
-        monkeypatch.setattr(Methods, "_find", lambda *_: None)
-        with pytest.raises(ChainUnreachable, match=r"0\.2 seconds"):
+    def test_a_block_that_does_not_come(self, world: World, proxy: Proxy, task: int) -> None:
+        through = replace(world, url=proxy.url)
+        impatient = through.ledger(MEMBERS[0], receipt_seconds=0.2)
+        proxy.change("eth_getTransactionReceipt", lambda receipt: None)
+        with pytest.raises(ChainUnreachable, match=r"in no block after 0\.2 seconds"):
             impatient.skip(task, 1)
+
+    def test_a_receipt_that_is_only_pending_is_waited_for(
+        self, proxy: Proxy, strange: Web3Ledger, task: int
+    ) -> None:
+        early = iter([{"blockNumber": None}])
+        proxy.change("eth_getTransactionReceipt", lambda receipt: receipt | next(early, {}))
+        assert strange.skip(task, 1).block_number > 0
+
+    def test_a_receipt_of_another_transaction_is_refused(
+        self, proxy: Proxy, strange: Web3Ledger, task: int
+    ) -> None:
+        other = {"transactionHash": "0x" + "ab" * 32}
+        proxy.change("eth_getTransactionReceipt", lambda receipt: receipt | other)
+        with pytest.raises(ChainUnreachable, match="another transaction's receipt"):
+            strange.skip(task, 1)
 
 
 class TestConnection:
@@ -448,49 +498,6 @@ class TestConnection:
         with pytest.raises(ChainUnreachable, match=r"no chain answers at .*Connection refused"):
             connect(f"http://127.0.0.1:{free_port()}")
 
-    @pytest.mark.parametrize("url", ["", "127.0.0.1:8545", "ws://127.0.0.1:8545", "file:///x"])
-    def test_no_http_endpoint(self, url: str) -> None:
-        with pytest.raises(ChainUnreachable, match="expected an http"):
-            connect(url)
-
-    @pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b"{}", b'"x"', b'{"result": 5}'])
-    def test_something_else_listens(self, body: bytes) -> None:
-        with web_page(body) as url, pytest.raises(LedgerUnusable):
-            connect(url)
-
-    def test_json_that_is_too_deep(self) -> None:
-        limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(1_000)  # Python's own; py-evm, which a node does not load, lifts it
-        try:
-            with web_page(b"[" * 2_000) as url, pytest.raises(ChainUnreachable, match="Recursion"):
-                connect(url)
-        finally:
-            sys.setrecursionlimit(limit)
-
-    def test_a_status_is_a_refusal(self) -> None:
-        with web_page(b"", 429) as url, pytest.raises(ChainRefused, match="HTTP 429 Too Many"):
-            connect(url)
-
-    @pytest.mark.parametrize("status", [200, 401])
-    def test_no_error_repeats_the_key_in_a_url(self, status: int) -> None:
-        with web_page(b"", status) as url, pytest.raises(LedgerUnusable) as caught:
-            connect(url.replace("//", "//user:hidden@") + "/v3/hidden?key=hidden")
-        assert url in str(caught.value)
-        assert "hidden" not in str(caught.value)
-
-    def test_a_phase_that_there_is_not(
-        self, ledger: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        call = Chain.call
-
-        def spoil(*arguments: Any) -> bytes:
-            words = call(*arguments)
-            return words[: 12 * 32] + (9).to_bytes(32, "big") + words[13 * 32 :]
-
-        monkeypatch.setattr(Chain, "call", spoil)
-        with pytest.raises(ChainUnreachable, match="9 is not a valid Phase"):
-            ledger.task_state(task)
-
     def test_a_chain_that_was_restarted_is_found_again(self, tmp_path: Path) -> None:
         port, database = free_port(), tmp_path / "chain.db"
         funded = [address_of(MEMBERS[0])]
@@ -509,25 +516,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-@contextmanager
-def web_page(body: bytes, status: int = 200) -> Iterator[str]:
-    class Page(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()

@@ -80,9 +80,9 @@ class TestChain:
 
     def test_other_code_at_the_address(self, ganchor: Ganchor, live: Live, tmp_path: Path) -> None:
         one_byte_of_code = bytes.fromhex("6000600053600160" + "00f3")
-        receipt = send(connect(live.url), STRANGER, {"data": one_byte_of_code})
-        options = changed_deployment(live, tmp_path, address=receipt["contractAddress"])
-        assert_refused(ganchor("status", *options), "other code at", receipt["contractAddress"])
+        receipt = send(connect(live.url), STRANGER, one_byte_of_code)
+        options = changed_deployment(live, tmp_path, address=receipt.contract)
+        assert_refused(ganchor("status", *options), "other code at", receipt.contract)
 
     @pytest.mark.parametrize("command", ["status", "audit", "node"])
     def test_unknown_task(self, ganchor: Ganchor, live: Live, member: None, command: str) -> None:

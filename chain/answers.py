@@ -1,0 +1,191 @@
+"""What an endpoint answers, decoded and held to its range. Everything here raises ValueError and nothing else.
+
+JSON-RPC gives numbers as QUANTITY and bytes as DATA, both in hex (https://ethereum.org/developers/docs/apis/json-rpc,
+"Conventions"). Ranges: a number of blocks or gas fits 64 bits, a time ends with the year 9999.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from chain.accounts import to_address
+from chain.types import Address
+
+T = TypeVar("T")
+
+MAX_DEPTH = 64
+"""How deep an answer may be nested; a genuine one is at most 10."""
+
+NUMBERS = 1 << 64
+CHAIN_IDS = 1 << 63
+TIMES = 253_402_300_800
+AMOUNTS = 1 << 256
+
+_QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
+_DATA = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse JSON that an endpoint sent.
+
+    Raises:
+        ValueError: Not JSON, or nested too deep. The parser itself would overrun its stack there: with the limit on
+            recursion that py-evm sets for the process, that is a crash and no exception.
+    """
+    left = _STRINGS.sub(b"", body).translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):  # Peel the innermost pairs.
+        left = left.replace(b"[]", b"").replace(b"{}", b"")
+    if left:
+        raise ValueError(f"no JSON, or nested more than {MAX_DEPTH} deep")
+    return json.loads(body)
+
+
+def quantity(value: object, below: int = NUMBERS) -> int:
+    """A whole number in [0, below); some nodes give plain JSON numbers in places."""
+    number = value
+    if isinstance(value, str) and _QUANTITY.fullmatch(value):
+        number = int(value, 16)
+    if type(number) is not int or not 0 <= number < below:
+        raise ValueError(f"expected a number from 0 and below {below}, got {value!r}")
+    return number
+
+
+def chain_id(value: object) -> int:
+    """The id of a chain (EIP-155)."""
+    return quantity(value, CHAIN_IDS)
+
+
+def wei(value: object) -> int:
+    """An amount, or a price for a unit of gas, in wei."""
+    return quantity(value, AMOUNTS)
+
+
+def data(value: object) -> bytes:
+    """Bytes, any number of them."""
+    if not isinstance(value, str) or not _DATA.fullmatch(value):
+        raise ValueError(f"expected bytes in hex, got {value!r}")
+    return bytes.fromhex(value[2:])
+
+
+def word(value: object) -> bytes:
+    """32 bytes: a hash or a topic."""
+    decoded = data(value)
+    if len(decoded) != 32:
+        raise ValueError(f"expected 32 bytes, got {len(decoded)}")
+    return decoded
+
+
+def address(value: object) -> Address:
+    """An address, in its checksummed form."""
+    return to_address("0x" + data(value).hex())
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What is looked at of a block; `base_fee` is None before EIP-1559."""
+
+    timestamp: int
+    gas_limit: int
+    base_fee: int | None
+
+
+def block(value: object) -> Block | None:
+    """A block; None where the node has no such one."""
+    if value is None:
+        return None
+    fields = _object(value)
+    base = fields.get("baseFeePerGas")
+    return Block(
+        timestamp=quantity(fields.get("timestamp"), TIMES),
+        gas_limit=quantity(fields.get("gasLimit")),
+        base_fee=None if base is None else wei(base),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What a contract recorded; `timestamp` is its block's, where the node gives it with the log."""
+
+    address: Address
+    topics: tuple[bytes, ...]
+    data: bytes
+    block_number: int
+    block_hash: bytes
+    log_index: int
+    transaction: bytes
+    timestamp: int | None = None
+
+
+def log(value: object) -> Log:
+    """A log of a block; one that is only pending has no block and is refused."""
+    fields = _object(value)
+    given = fields.get("blockTimestamp")
+    return Log(
+        address=address(fields.get("address")),
+        topics=tuple(_list(word)(fields.get("topics"))),
+        data=data(fields.get("data")),
+        block_number=quantity(fields.get("blockNumber")),
+        block_hash=word(fields.get("blockHash")),
+        log_index=quantity(fields.get("logIndex")),
+        transaction=word(fields.get("transactionHash")),
+        timestamp=None if given is None else quantity(given, TIMES),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionReceipt:
+    """What became of a transaction; `contract` is the one that it made."""
+
+    transaction: bytes
+    block_number: int
+    gas_used: int
+    succeeded: bool
+    contract: Address | None
+    logs: tuple[Log, ...]
+
+
+def receipt(value: object) -> TransactionReceipt | None:
+    """A transaction's receipt; None while it is in no block."""
+    fields = {} if value is None else _object(value)
+    if fields.get("blockNumber") is None:
+        return None
+    made = fields.get("contractAddress")
+    return TransactionReceipt(
+        transaction=word(fields.get("transactionHash")),
+        block_number=quantity(fields.get("blockNumber")),
+        gas_used=quantity(fields.get("gasUsed")),
+        succeeded=quantity(fields.get("status"), 2) == 1,
+        contract=None if made is None else address(made),
+        logs=tuple(_list(log)(fields.get("logs"))),
+    )
+
+
+def logs(value: object) -> list[Log]:
+    """Logs, in the order given."""
+    return _list(log)(value)
+
+
+def anything(value: object) -> object:
+    """Any JSON, as it is."""
+    return value
+
+
+def _object(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, got {value!r}")
+    return value
+
+
+def _list(decode: Callable[[object], T]) -> Callable[[object], list[T]]:
+    def decode_all(value: object) -> list[T]:
+        if not isinstance(value, list):
+            raise ValueError(f"expected a list, got {value!r}")
+        return [decode(item) for item in value]
+
+    return decode_all

@@ -1,0 +1,309 @@
+"""An endpoint that is not a node, or is a bad one, costs a bounded time and one line, whatever it sends."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from proxy import BARE, EVERY, Proxy, Reply, proxy_to, refusal
+
+from chain import answers
+from chain.connection import Connection, chain_id_at, connect
+from chain.devnet import CHAIN_ID, devnet_in_thread
+from chain.errors import ChainMismatch, ChainRefused, ChainUnreachable, LedgerError, LedgerUnusable
+from chain.transport import MAX_ANSWER_BYTES
+
+SECONDS = 0.4
+"""What these tests allow an answer to take; half of it a single try."""
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with devnet_in_thread(tmp_path_factory.mktemp("devnet") / "chain.db") as address:
+        yield address
+
+
+@pytest.fixture
+def proxy(url: str) -> Iterator[Proxy]:
+    with proxy_to(url) as strange:
+        yield strange
+
+
+@pytest.fixture
+def connection(proxy: Proxy) -> Connection:
+    """Connected before the endpoint becomes strange."""
+    return connect(proxy.url, seconds=SECONDS)
+
+
+def block_number(connection: Connection) -> int:
+    return connection.ask(answers.quantity, "eth_blockNumber")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class TestConnecting:
+    def test_another_chain(self, url: str) -> None:
+        with pytest.raises(ChainMismatch, match=f"serves chain {CHAIN_ID}, expected 1"):
+            connect(url, 1)
+
+    def test_which_chain_is_there(self, url: str) -> None:
+        assert chain_id_at(url) == CHAIN_ID
+
+    def test_nothing_listens(self) -> None:
+        port = free_port()
+        with pytest.raises(ChainUnreachable) as caught:
+            connect(f"http://127.0.0.1:{port}")
+        assert (
+            str(caught.value) == f"no chain answers at http://127.0.0.1:{port}: Connection refused"
+        )
+
+    def test_no_such_host(self) -> None:
+        with pytest.raises(ChainUnreachable, match=r"no chain answers at http://nowhere\.invalid"):
+            connect("http://nowhere.invalid", seconds=SECONDS)
+
+    def test_the_first_answer_may_be_lost(self, proxy: Proxy) -> None:
+        cut = iter(
+            [
+                Reply(b"{", headers={"Content-Length": "99"}),
+                Reply(b"x", headers={"Content-Length": "9"}),
+            ]
+        )
+        proxy.on(EVERY, lambda request, ask: next(cut, None) or ask())
+        assert connect(proxy.url).chain_id == CHAIN_ID
+
+
+class TestTime:
+    def test_an_answer_that_drips_ends_in_time(self, proxy: Proxy, connection: Connection) -> None:
+        proxy.on(EVERY, lambda request, ask: Reply(proxy.drip()))
+        assert_unreachable_in_time(connection, r"no whole answer within 0\.2 s")
+
+    def test_a_dripping_chunk_ends_in_time(self, proxy: Proxy, connection: Connection) -> None:
+        chunked = {"Transfer-Encoding": "chunked"}
+        proxy.on(EVERY, lambda request, ask: Reply(proxy.drip(byte=b"0"), headers=chunked))
+        assert_unreachable_in_time(connection, "no whole answer")
+
+    def test_a_dripping_header_ends_in_time(self, proxy: Proxy, connection: Connection) -> None:
+        proxy.on(EVERY, lambda request, ask: Reply(slow_header(proxy), BARE))
+        assert_unreachable_in_time(connection, "no whole answer")
+
+    def test_silence_ends_in_time(self, proxy: Proxy, connection: Connection) -> None:
+        proxy.on(EVERY, lambda request, ask: Reply(silence(proxy)))
+        assert_unreachable_in_time(connection, "no whole answer")
+
+
+def assert_unreachable_in_time(connection: Connection, message: str) -> None:
+    start = time.monotonic()
+    with pytest.raises(ChainUnreachable, match=message):
+        block_number(connection)
+    assert time.monotonic() - start < 2 * SECONDS + 1
+
+
+def silence(proxy: Proxy) -> Iterator[bytes]:
+    proxy.closed.wait()
+    yield b""
+
+
+def slow_header(proxy: Proxy) -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\nServer: "
+    yield from proxy.drip(byte=b"x")
+
+
+class TestSize:
+    def test_an_answer_without_end_is_left_alone(
+        self, proxy: Proxy, connection: Connection
+    ) -> None:
+        proxy.on(EVERY, lambda request, ask: Reply(spaces()))
+        with pytest.raises(ChainRefused, match="the answer is longer than is read"):
+            block_number(connection)
+
+    def test_a_length_beyond_all_measure_takes_no_memory(
+        self, proxy: Proxy, connection: Connection
+    ) -> None:
+        proxy.on(EVERY, lambda r, ask: Reply(b"{", headers={"Content-Length": str(10**15)}))
+        with pytest.raises(ChainUnreachable, match="no chain answers"):
+            block_number(connection)
+
+    def test_what_was_packed_is_not_unpacked(self, proxy: Proxy, connection: Connection) -> None:
+        bomb = gzip.compress(b" " * MAX_ANSWER_BYTES)
+        proxy.reply(EVERY, Reply(bomb, headers={"Content-Encoding": "gzip"}))
+        with pytest.raises(ChainRefused, match=r"packed the answer \(gzip\)"):
+            block_number(connection)
+
+
+def spaces() -> Iterator[bytes]:
+    while True:
+        yield b" " * (1 << 20)
+
+
+NUMBER = '{"jsonrpc": "2.0", "id": %d, "result": %s}'
+
+
+class TestForm:
+    @pytest.mark.parametrize(
+        "body", [b"<html>", b"", b"[]", b"{}", b'"x"', b"null", b"\xff", b'{"result": 5}', b"NaN"]
+    )
+    def test_what_is_no_json_rpc(self, proxy: Proxy, body: bytes) -> None:
+        proxy.reply(EVERY, Reply(body))
+        with pytest.raises(ChainUnreachable, match="does not answer eth_chainId as a chain does"):
+            connect(proxy.url)
+
+    def test_the_answer_to_another_request(self, proxy: Proxy, connection: Connection) -> None:
+        proxy.on(EVERY, lambda request, ask: ask() | {"id": request["id"] + 1})
+        with pytest.raises(ChainUnreachable, match="no JSON-RPC"):
+            block_number(connection)
+
+    @pytest.mark.parametrize("nest", [b"[%s]", b'{"a":%s}', b'["[",%s]'])
+    def test_deep_nesting_is_refused_before_it_is_parsed(
+        self, proxy: Proxy, connection: Connection, nest: bytes
+    ) -> None:
+        before, after = nest.split(b"%s")
+        proxy.reply(EVERY, Reply(before * 200_000 + b"1" + after * 200_000))
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(100_000)  # as py-evm sets it
+        try:
+            with pytest.raises(ChainUnreachable, match="nested more than 64 deep"):
+                block_number(connection)
+        finally:
+            sys.setrecursionlimit(limit)
+
+    @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'"\\' * 1_000, b'["\\\\",'])
+    def test_brackets_without_an_end_are_refused_at_once(self, opening: bytes) -> None:
+        start = time.monotonic()
+        with pytest.raises(ValueError):
+            answers.parse_json(opening * (2_000_000 // len(opening)))
+        assert time.monotonic() - start < 2
+
+    @pytest.mark.parametrize(
+        "number",
+        ["1e999999999", "-1", "1.0", "9" * 4_000, "9" * 5_000, "NaN", "Infinity", "true", "[]",
+         '"0x"', '"0xzz"', '"0x1"' + " " * 9, '"0x10000000000000000"', '"12"', '"-0x1"', '"0x-1"',
+         '"0x' + "f" * 100_000 + '"'],
+        ids=lambda text: str(text)[:12],
+    )  # fmt: skip
+    def test_numbers_that_are_none_or_out_of_range(
+        self, proxy: Proxy, connection: Connection, number: str
+    ) -> None:
+        proxy.on(EVERY, lambda request, ask: Reply((NUMBER % (request["id"], number)).encode()))
+        if number.startswith('"0x1" '):  # the same with white space around is fine
+            assert block_number(connection) == 1
+            return
+        with pytest.raises(ChainUnreachable, match="does not answer eth_blockNumber") as caught:
+            block_number(connection)
+        assert len(str(caught.value)) < 1_000
+
+    def test_a_chain_id_that_no_signature_can_hold(self, proxy: Proxy) -> None:
+        proxy.change("eth_chainId", lambda _: hex(1 << 63))
+        with pytest.raises(ChainUnreachable, match="eth_chainId"):
+            connect(proxy.url)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("status", [301, 400, 401, 404, 429, 500, 503])
+    def test_a_status_is_a_refusal(self, proxy: Proxy, status: int) -> None:
+        proxy.reply(EVERY, Reply(b"", status))
+        with pytest.raises(ChainRefused, match=f"refused: HTTP {status}"):
+            connect(proxy.url)
+
+    def test_a_redirect_is_not_followed(self, proxy: Proxy, url: str) -> None:
+        proxy.reply(EVERY, Reply(b"", 307, {"Location": url}))
+        with pytest.raises(ChainRefused, match="HTTP 307"):
+            connect(proxy.url)
+
+    @pytest.mark.parametrize(
+        "error", [{}, {"code": 3}, {"message": 7}, {"data": {}}, {"code": [], "data": "0xzz"}]
+    )
+    def test_an_error_of_any_form_is_one_of_ours(
+        self, proxy: Proxy, connection: Connection, error: dict[str, Any]
+    ) -> None:
+        proxy.on(EVERY, lambda request, ask: {"id": request["id"], "error": error})
+        for method in ("eth_call", "eth_estimateGas", "eth_blockNumber"):
+            with pytest.raises(LedgerError):
+                connection.ask(answers.anything, method)
+
+    def test_what_a_node_says_is_shown_without_what_steers_a_terminal(
+        self, proxy: Proxy, connection: Connection
+    ) -> None:
+        told = "\x1b[2J\x1b[H\rverdict: clean\n\x9b31m\u202e" + "x" * 1_000_000
+        proxy.on(EVERY, lambda request, ask: refusal(request, told))
+        with pytest.raises(ChainRefused) as caught:
+            block_number(connection)
+        assert str(caught.value).startswith(
+            f"{proxy.url} refused: \\x1b[2J\\x1b[H verdict: clean \\x9b31m\\u202exxx"
+        )
+        assert len(str(caught.value)) < 1_000
+
+
+class TestSecrets:
+    URLS = (
+        "http://user:hidden-token@{host}/v3/hidden-key?key=hidden-query#hidden-mark",
+        "HTTP://hidden-token@{host}/",
+        "http://user:hidden%2Dtoken@{host}/a%2Fhidden-key",
+        "https://{host}/hidden-key",
+        "//user:hidden-token@{host}/hidden-key",
+        "user:hidden-token@{host}/hidden-key",
+        "{host}/hidden-key",
+        "wss://user:hidden-token@{host}/hidden-key",
+        "http://hidden-key:port@{host}:hidden-key/",
+        "http://[hidden-key/",
+        "http:///hidden-key",
+        "http://user:hidden-token@/hidden-key",
+    )
+
+    @pytest.mark.parametrize("template", URLS)
+    def test_no_error_repeats_the_key_in_a_url(self, proxy: Proxy, template: str) -> None:
+        given = template.format(host=proxy.url.removeprefix("http://"))
+        told = f"no such key: {given} {unquote(given)} {[*filter(None, unquote(given).split('/'))][-1]}"
+        answers_in_turn = iter(
+            [Reply(b"", 401), Reply(told.encode()), Reply(b"{", headers={"Content-Length": "9"})]
+        )
+        proxy.on(EVERY, lambda request, ask: next(answers_in_turn, None) or refusal(request, told))
+        for _ in range(6):
+            with pytest.raises(LedgerUnusable) as caught:
+                connect(given, seconds=SECONDS)
+            assert "hidden" not in str(caught.value)
+            assert "hidden" not in repr(caught.value.__cause__)
+
+    def test_who_connects_is_told_where(self, proxy: Proxy) -> None:
+        connection = connect(proxy.url.replace("//", "//user:hidden@") + "/?key=hidden-too")
+        assert str(connection) == proxy.url
+
+    def test_user_and_password_are_sent(self, proxy: Proxy) -> None:
+        assert connect(proxy.url.replace("//", "//user:word@")).chain_id == CHAIN_ID
+
+    @pytest.mark.parametrize("given", ["", "127.0.0.1:8545", "ws://127.0.0.1:8545", "file:///x"])
+    def test_what_is_no_http_url(self, given: str) -> None:
+        with pytest.raises(ChainUnreachable, match="expected an http"):
+            connect(given)
+
+
+class TestKeeping:
+    def test_a_connection_that_was_closed_is_opened_again(self, url: str, tmp_path: Path) -> None:
+        port, database = free_port(), tmp_path / "chain.db"
+        with devnet_in_thread(database, port=port) as address:
+            connection = connect(address)
+        with pytest.raises(ChainUnreachable):
+            block_number(connection)
+        with devnet_in_thread(database, port=port):
+            assert block_number(connection) == 0
+
+    def test_one_connection_serves_many_requests(self, url: str) -> None:
+        connection = connect(url)
+        assert {block_number(connection) for _ in range(20)} == {0}
+
+
+def test_the_proxy_passes_on_what_it_was_told_nothing_about(proxy: Proxy) -> None:
+    assert connect(proxy.url).chain_id == CHAIN_ID
+    assert json.loads(proxy.answer(b'{"method": "eth_chainId", "id": 1}').body)["result"]  # type: ignore[arg-type]
