@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from doubles import MEMBERS
-from pages import ALGORITHMS, MANIFEST, README, blocks, table
+from pages import ALGORITHMS, MANIFEST, blocks, table
 from pydantic import BaseModel
 
 from fl_node.blobs.global_state import update_schema
@@ -159,15 +159,6 @@ class TestAlgorithms:
         families = ALGORITHMS.split("There are five families.")[1].split("*Up* and *down*")[0]
         assert sorted(re.findall(r"`(\w+)`", families)) == sorted(PRESETS)
         assert len(re.findall(r"^- ", families, re.MULTILINE)) == 5
-
-    def test_the_readme_has_a_line_for_every_preset_with_the_same_source(self):
-        listed = README.split("## Algorithms\n")[1].split("\n## ")[0]
-        lines = re.findall(r"^\| ([^|]+) \| `(\w+)` \| ([^|]+) \|$", listed, re.MULTILINE)
-        assert sorted(preset for _, preset, _ in lines) == sorted(PRESETS)
-        for algorithm, preset, source in lines:
-            line = rf"^\| {re.escape(algorithm)} \| `{preset}` \|[^|]*\| ([^|]+) \|"
-            (stated,) = re.findall(line, ALGORITHMS, re.MULTILINE)
-            assert stated == source or stated.startswith("the same")
 
     @pytest.mark.parametrize("preset", PRESETS)
     def test_the_stated_traffic_is_that_of_the_codecs_and_the_servers_state(self, preset):
