@@ -44,6 +44,11 @@ COMMANDS = (
     Entry("task open", "task", "open_task", "Open a task from a manifest."),
     Entry("node", "node", "node", "Join a task and take part until it is over."),
     Entry("status", "status", "status", "Show a task: phase, deadline, and who has acted."),
+    Entry(
+        "tasks", "tasks", "tasks", "List the contract's tasks: number, name, members, phase, round."
+    ),
+    Entry("log", "log", "log", "Show who did what in a task, and when."),
+    Entry("advance", "advance", "advance", "End a phase whose deadline has passed."),
     Entry("audit", "audit", "audit", "Replay a task's whole history from chain and store."),
     Entry("evaluate", "evaluate.evaluate", "evaluate", "Measure models on test pictures."),
     Entry(

@@ -37,6 +37,14 @@ StoreUrl = Annotated[
 ]
 DEFAULT_STORE = "store"
 
+WorkspaceFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace",
+        help="A folder that `ganchor demo` left: its chain, deployment and store. The chain is served meanwhile.",
+    ),
+]
+
 Keystore = Annotated[
     Path | None,
     typer.Option("--keystore", help="Encrypted JSON keystore of the account that signs."),

@@ -25,21 +25,27 @@ def status(
     task: options.Task = 1,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
+    workspace: options.WorkspaceFolder = None,
     watch: Annotated[bool, typer.Option("--watch", help="Keep it live until the end.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Show a task: phase, deadline, and who has acted; the current model and the history head."""
-    ledger = wiring.open_ledger(rpc_url, deployment)
-    members = members_of(ledger, task)
-    if as_json:
-        typer.echo(json.dumps(_status_json(ledger, task, members)))
-    elif watch:
-        with Live(_status_table(ledger, task, members), auto_refresh=False) as live:
-            while ledger.task_state(task).phase is not Phase.FINISHED:
-                time.sleep(WATCH_SECONDS)
-                live.update(_status_table(ledger, task, members), refresh=True)
-    else:
-        Console().print(_status_table(ledger, task, members))
+    with wiring.evidence(workspace, rpc_url, deployment) as place:
+        ledger = wiring.open_ledger(place.rpc_url, place.deployment)
+        members = members_of(ledger, task)
+        if as_json:
+            typer.echo(json.dumps(_status_json(ledger, task, members)))
+        elif watch:
+            _watch(ledger, task, members)
+        else:
+            Console().print(_status_table(ledger, task, members))
+
+
+def _watch(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -> None:
+    with Live(_status_table(ledger, task, members), auto_refresh=False) as live:
+        while ledger.task_state(task).phase is not Phase.FINISHED:
+            time.sleep(WATCH_SECONDS)
+            live.update(_status_table(ledger, task, members), refresh=True)
 
 
 def _status_table(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -> Table:

@@ -21,6 +21,13 @@ def short(text: str) -> str:
     return f"{prefix}{digits[:6]}…" if len(digits) > 12 else text
 
 
+def printable(text: str) -> str:
+    """Text that somebody else wrote, without what steers a terminal."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
 def loss(millionths: int | None) -> str:
     """A loss on record, as a decimal."""
     return "–" if millionths is None else f"{millionths / 1e6:.4f}"

@@ -1,13 +1,16 @@
-"""From options to concrete parts: the ledger, and the part of a data set."""
+"""From options to concrete parts: the ledger, a workspace's evidence, and a member's part of the data."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from chain.accounts import Signer
 from chain.deploy import Deployment, read_deployment
 from chain.web3_ledger import Web3Ledger
+from fl_node.cli import options
 from fl_node.errors import Misuse
 
 
@@ -25,6 +28,35 @@ def connect(rpc_url: str, deployed: Deployment, signer: Signer | None = None) ->
         chain_id=deployed.chain_id,
         first_block=deployed.block,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where a task's chain, contract and blobs are; see the options of the same names."""
+
+    rpc_url: str
+    deployment: Path
+    store: str
+
+
+@contextmanager
+def evidence(
+    workspace: Path | None, rpc_url: str, deployment: Path, store: str = options.DEFAULT_STORE
+) -> Iterator[Evidence]:
+    """What the options name; with --workspace, what is in that folder, its chain served as long as this is open.
+
+    Raises:
+        Misuse: The folder is no workspace.
+    """
+    if workspace is None:
+        yield Evidence(rpc_url, deployment, store)
+        return
+    from chain.devnet import devnet_in_thread  # py-evm, which nothing else here needs
+    from fl_node.cli.workspace import Workspace
+
+    place = Workspace(workspace)
+    with devnet_in_thread(place.existing_database()) as url:
+        yield Evidence(url, place.deployment, str(place.store))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from fl_node.blobs.store import open_store
-from fl_node.cli import options
+from fl_node.cli import options, wiring
 from fl_node.cli.evaluate.evaluation import Evaluation, Measured, table_of, write_files
 from fl_node.cli.evaluate.extractors import (
     Cache,
@@ -22,7 +21,6 @@ from fl_node.cli.evaluate.extractors import (
     trained_extractor,
 )
 from fl_node.cli.evaluate.subjects import Subjects, subjects_in_files, subjects_of_task
-from fl_node.cli.workspace import Workspace
 from fl_node.errors import Misuse
 from fl_node.manifest.manifest import Manifest
 
@@ -38,10 +36,7 @@ def evaluate(
     store: options.StoreUrl = options.DEFAULT_STORE,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
-    workspace: Annotated[
-        Path | None,
-        typer.Option(help="Evaluate what `ganchor demo` left in this folder, chain included."),
-    ] = None,
+    workspace: options.WorkspaceFolder = None,
     rounds: Annotated[
         str, typer.Option(help="final, all, or rounds such as 1,5,10; 0 is the genesis.")
     ] = "final",
@@ -85,18 +80,13 @@ def evaluate(
     as_json: options.Json = False,
 ) -> None:
     """Measure models on test pictures: a GAN's KID, FID and classes, a classifier's accuracy and loss."""
-    with ExitStack() as stack:
-        if workspace is not None:
-            from chain.devnet import devnet_in_thread  # py-evm, which nothing else here needs
-
-            place = Workspace(workspace)
-            rpc_url = stack.enter_context(devnet_in_thread(place.existing_database()))
-            deployment, store = place.deployment, str(place.store)
-        if manifest is not None or model:
-            subjects = subjects_in_files(manifest, model or [])
-        else:
+    if manifest is not None or model:
+        subjects = subjects_in_files(manifest, model or [])
+    else:
+        with wiring.evidence(workspace, rpc_url, deployment, store) as place:
+            store = place.store
             opened = open_store(store, must_exist=True)
-            subjects = subjects_of_task(rpc_url, deployment, opened, task, rounds)
+            subjects = subjects_of_task(place.rpc_url, place.deployment, opened, task, rounds)
     pictures = load_pictures(subjects.manifest, data, test)
     setting = Setting(subjects.manifest, samples, seed, device, threads, extractor, store, cache)
     evaluation = measure(subjects, pictures, setting, out)

@@ -1,0 +1,85 @@
+"""`ganchor advance`: end a phase whose deadline has passed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+import typer
+from rich.console import Console
+
+from chain.deploy import read_deployment
+from chain.ledger import Ledger
+from chain.types import Address, Phase
+from fl_node.cli import accounts, options, wiring
+from fl_node.errors import Misuse
+from fl_node.history.members import members_of
+from fl_node.history.record import chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A phase that was ended: whose turn it was and who did nothing, what is next, and what ending it cost."""
+
+    task: int
+    round: int
+    phase: str
+    missing: tuple[Address, ...]
+    next_phase: str
+    next_round: int
+    block: int
+    gas: int
+
+
+def advance(
+    task: options.Task = 1,
+    keystore: options.Keystore = None,
+    password_file: options.PasswordFile = None,
+    rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
+    as_json: options.Json = False,
+) -> None:
+    """End a phase whose deadline has passed, and say who was missing. Any account may; nodes do so by themselves."""
+    deployed = read_deployment(deployment)
+    signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
+    ended = end_overdue_phase(wiring.connect(rpc_url, deployed, signer), task)
+    if as_json:
+        typer.echo(json.dumps(asdict(ended)))
+        return
+    missing = ", ".join(ended.missing) or "nobody"
+    Console().print(
+        f"ended the {ended.phase} phase of round {ended.round}; missing: {missing}\n"
+        f"next: {ended.next_phase} of round {ended.next_round} "
+        f"(block {ended.block}, {ended.gas:,} gas)",
+        soft_wrap=True,
+    )
+
+
+def end_overdue_phase(ledger: Ledger, task: int) -> Ended:
+    """End the current phase.
+
+    Raises:
+        Misuse: The task is finished, or the phase's deadline is still ahead.
+        CallRejected: Somebody else was faster, or the chain's clock differs.
+    """
+    before, now = ledger.task_state(task), ledger.now()
+    phase = before.phase.name.lower()
+    if before.phase is Phase.FINISHED:
+        raise Misuse(f"task {task} is finished: there is no phase to end")
+    if now <= before.deadline:
+        raise Misuse(
+            f"the {phase} phase of round {before.round} has {before.deadline - now} s left; "
+            f"it can be ended after its deadline"
+        )
+    missing = chosen(members_of(ledger, task), before.eligible & ~before.acted)
+    receipt, after = ledger.advance(task), ledger.task_state(task)
+    return Ended(
+        task=task,
+        round=before.round,
+        phase=phase,
+        missing=missing,
+        next_phase=after.phase.name.lower(),
+        next_round=after.round,
+        block=receipt.block_number,
+        gas=receipt.gas_used,
+    )

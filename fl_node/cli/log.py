@@ -1,0 +1,169 @@
+"""`ganchor log`: who did what in a task, and when."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from chain.ledger import Ledger
+from chain.types import (
+    AbsencesForgiven,
+    Address,
+    AggregateAttested,
+    AttestOpened,
+    Entry,
+    Event,
+    MemberRejoined,
+    MembersMissed,
+    RevealOpened,
+    RoundAborted,
+    RoundFinalised,
+    RoundOpened,
+    RoundSkipped,
+    TaskFinished,
+    TaskOpened,
+    UpdateCommitted,
+    UpdateRevealed,
+)
+from fl_node.cli import options, wiring
+from fl_node.cli.tables import loss, short
+from fl_node.history.members import members_of
+from fl_node.history.record import chosen
+
+FOLLOW_SECONDS = 1.0
+BITMAPS = {"cohort", "committed", "revealed", "missed", "forgiven", "included"}
+"""Fields of events in which bit i stands for the member at index i."""
+
+
+def log(
+    task: options.Task = 1,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on until the task is finished.")
+    ] = False,
+    rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
+    workspace: options.WorkspaceFolder = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show who did what in a task, and when: one line for each event on chain."""
+    with wiring.evidence(workspace, rpc_url, deployment) as place:
+        ledger = wiring.open_ledger(place.rpc_url, place.deployment)
+        members = members_of(ledger, task)
+        for entry in following(ledger, task) if follow else ledger.history(task):
+            line = json.dumps(to_json(entry, members)) if as_json else line_of(entry, members)
+            typer.echo(line)
+
+
+def following(ledger: Ledger, task: int, seconds: float = FOLLOW_SECONDS) -> Iterator[Entry]:
+    """Yield what is recorded of a task, as it happens, until it is finished.
+
+    Args:
+        ledger: Of the task.
+        task: Its number.
+        seconds: Between two looks.
+    """
+    block = -1
+    while True:
+        for entry in ledger.history(task, block + 1):
+            yield entry
+            block = entry.block_number
+            if isinstance(entry.event, TaskFinished):
+                return
+        time.sleep(seconds)
+
+
+def line_of(entry: Entry, members: Sequence[Address]) -> str:
+    """An entry for people: time in UTC, block, who, and what."""
+    at = datetime.fromtimestamp(entry.timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    who = short(actor_of(entry.event) or "contract")
+    return f"{at}  block {entry.block_number:<6} {who:10} {what(entry.event, members)}"
+
+
+def actor_of(event: Event) -> Address | None:
+    """The account whose call an event reports; None for what the contract did by itself."""
+    match event:
+        case TaskOpened(coordinator=account):
+            return account
+        case UpdateCommitted(client=account) | UpdateRevealed(client=account):
+            return account
+        case AggregateAttested(client=account):
+            return account
+        case RoundSkipped(member=account) | MemberRejoined(member=account):
+            return account
+        case _:
+            return None
+
+
+def what(event: Event, members: Sequence[Address]) -> str:
+    """An event in words."""
+
+    def named(bitmap: int) -> str:
+        return ", ".join(short(member) for member in chosen(members, bitmap)) or "nobody"
+
+    match event:
+        case TaskOpened(members=those, terms=terms):
+            return f"opened the task: {len(those)} members, {terms.rounds} rounds"
+        case RoundOpened():
+            again = f", attempt {event.attempt + 1}" if event.attempt else ""
+            return f"round {event.round}{again} opened for {named(event.cohort)}"
+        case UpdateCommitted():
+            return f"round {event.round}: committed to an update"
+        case RoundSkipped():
+            return f"round {event.round}: declined"
+        case RevealOpened():
+            return f"round {event.round}: commits closed, from {named(event.committed)}"
+        case UpdateRevealed(reveal=reveal):
+            return (
+                f"round {event.round}: revealed update {short(reveal.update_digest.hex())}, "
+                f"{reveal.num_examples} examples, training loss {loss(reveal.training_loss)}, "
+                f"held-out loss {loss(reveal.held_out_loss)}"
+            )
+        case AttestOpened():
+            return f"round {event.round}: reveals closed, from {named(event.revealed)}"
+        case AggregateAttested():
+            return f"round {event.round}: attested to model {short(event.aggregate_digest.hex())}"
+        case MembersMissed():
+            return f"round {event.round}: deadline missed by {named(event.missed)}"
+        case MemberRejoined():
+            return "rejoined"
+        case AbsencesForgiven():
+            return f"absence forgiven: {named(event.forgiven)}"
+        case RoundFinalised():
+            model = short(event.aggregate_digest.hex())
+            return f"round {event.round} is final: model {model}, made of {named(event.included)}"
+        case RoundAborted():
+            phase = event.phase.name.lower()
+            return f"round {event.round}, attempt {event.attempt + 1}: aborted in its {phase} phase"
+        case TaskFinished():
+            return f"the task is finished: final model {event.final_digest.hex()}"
+
+
+def to_json(entry: Entry, members: Sequence[Address]) -> dict[str, Any]:
+    """An entry for machines: the event's fields, digests in hex, members by address."""
+    fields = {
+        name: list(chosen(members, value)) if name in BITMAPS else _plain(value)
+        for name, value in asdict(entry.event).items()
+    }
+    return {
+        "time": entry.timestamp,
+        "block": entry.block_number,
+        "transaction": None if entry.transaction is None else "0x" + entry.transaction.hex(),
+        "event": type(entry.event).__name__,
+        **fields,
+    }
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case bytes():
+            return value.hex()
+        case dict():
+            return {name: _plain(inner) for name, inner in value.items()}
+        case _:
+            return value
