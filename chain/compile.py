@@ -77,6 +77,30 @@ class Artifact:
         return hashlib.sha256(self.to_bytes()).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """What it takes to compile.
+
+    Attributes:
+        sources: The text of each source file, by its import path.
+        solc: The compiler: a program that reads standard JSON.
+    """
+
+    sources: dict[str, str]
+    solc: Path
+
+    def standard_json(self, selection: dict[str, Any]) -> dict[str, Any]:
+        """The compiler's input, with what it shall put out.
+
+        Source: https://docs.soliditylang.org/en/latest/using-the-compiler.html
+        """
+        return {
+            "language": "Solidity",
+            "sources": {name: {"content": text} for name, text in self.sources.items()},
+            "settings": SETTINGS | {"outputSelection": selection},
+        }
+
+
 def load_artifact() -> Artifact:
     """Return the committed artifact."""
     return Artifact(**json.loads(ARTIFACT.read_bytes()))
@@ -91,20 +115,29 @@ def compile_contracts(root: Path) -> Artifact:
     Raises:
         CompilerUnusable: sources, npm or the compiler are missing, or the contract is in error.
     """
+    workbench = prepare(root)
+    request = workbench.standard_json(SETTINGS["outputSelection"])
     try:
-        packages = _install_packages((root / "package.json").read_bytes())
-        sources = _read_sources(root, packages)
-        output = solcx.compile_standard(
-            {
-                "language": "Solidity",
-                "sources": {name: {"content": text} for name, text in sources.items()},
-                "settings": SETTINGS,
-            },
-            solc_binary=_solc(packages),
-        )
+        output = solcx.compile_standard(request, solc_binary=workbench.solc)
     except (OSError, ValueError, SolcError) as error:
         raise CompilerUnusable(f"cannot compile {CONTRACT} in {root}: {error}") from error
-    return _artifact(output, sources)
+    return _artifact(output, workbench.sources)
+
+
+def prepare(root: Path) -> Workbench:
+    """Read the sources in a checkout of the project, and have the compiler ready.
+
+    Args:
+        root: Folder that holds contracts/ and package.json.
+
+    Raises:
+        CompilerUnusable: sources, npm or the compiler are missing.
+    """
+    try:
+        packages = _install_packages((root / "package.json").read_bytes())
+        return Workbench(_read_sources(root, packages), _solc(packages))
+    except (OSError, ValueError) as error:
+        raise CompilerUnusable(f"cannot compile {CONTRACT} in {root}: {error}") from error
 
 
 def _read_sources(root: Path, packages: Path) -> dict[str, str]:

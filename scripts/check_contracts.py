@@ -1,0 +1,106 @@
+"""Let Slither read the contract: every finding needs an answer here, and every answer a finding.
+
+Slither: https://github.com/crytic/slither. It has comments of its own for answers in the source, but
+a comment there changes the hash of the sources that the compiler puts at the end of the bytecode.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from chain.compile import Workbench, prepare
+from chain.errors import CompilerUnusable
+
+ROOT = Path(__file__).resolve().parent.parent
+SELECTION = {"*": {"*": ["abi", "metadata", "evm.bytecode", "evm.deployedBytecode"], "": ["ast"]}}
+SECONDS = 300
+
+Finding = tuple[str, str]
+"""The detector's name, and the function that it found something in."""
+
+ANSWERS: dict[Finding, str] = {
+    ("weak-prng", "draw"): (
+        "On purpose: anyone can repeat a draw from its seed. What a block's proposer can do to the "
+        "seed is in docs/decisions/0006-cohort-seeds.md; the modulus favours nobody by more than "
+        "96 in 2**256."
+    ),
+    ("timestamp", "_requireTurn"): (
+        "A deadline is a time. Whoever proposes the block can move it by seconds, and windows are "
+        "chosen in minutes and hours."
+    ),
+    ("timestamp", "advance"): "As in _requireTurn.",
+}
+
+
+class SlitherFailed(Exception):
+    """Slither did not run, or could not read the contract."""
+
+
+def main() -> int:
+    """Return 0 when findings and answers match."""
+    try:
+        found = findings(prepare(ROOT))
+    except (CompilerUnusable, SlitherFailed) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    complaints = compare(found)
+    for complaint in complaints:
+        print(f"error: {complaint}", file=sys.stderr)
+    return 1 if complaints else 0
+
+
+def findings(workbench: Workbench) -> dict[Finding, str]:
+    """What Slither finds in our own sources, each with its description.
+
+    Raises:
+        SlitherFailed: It is not installed, takes too long, or cannot compile.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path, text in workbench.sources.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, "utf-8")
+        (folder / "input.json").write_text(json.dumps(workbench.standard_json(SELECTION)))
+        report = _run_slither(folder, workbench.solc)
+    detected = report["results"].get("detectors", [])
+    return {_name(finding): finding["description"].strip() for finding in detected}
+
+
+def compare(found: dict[Finding, str]) -> list[str]:
+    """What is wrong: findings without an answer, and answers without a finding."""
+    unanswered = [f"{name}: {text}" for name, text in found.items() if name not in ANSWERS]
+    stale = [
+        f"{name}: Slither does not find this any more" for name in ANSWERS if name not in found
+    ]
+    return unanswered + stale
+
+
+def _run_slither(folder: Path, solc: Path) -> dict[str, Any]:
+    command = [
+        *(sys.executable, "-m", "slither", "input.json"),
+        *("--compile-force-framework", "solc-json", "--solc", str(solc)),
+        *("--filter-paths", "@openzeppelin", "--json", "-"),
+    ]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS)
+        report: dict[str, Any] = json.loads(done.stdout)
+    except subprocess.TimeoutExpired as error:
+        raise SlitherFailed(f"Slither gave no answer for {SECONDS} s") from error
+    except ValueError as error:
+        raise SlitherFailed(f"Slither did not run: {done.stderr.strip()}") from error
+    if not report["success"]:
+        raise SlitherFailed(f"Slither failed: {report['error']}")
+    return report
+
+
+def _name(finding: dict[str, Any]) -> Finding:
+    return finding["check"], finding["elements"][0]["name"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
