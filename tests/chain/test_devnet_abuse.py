@@ -16,9 +16,9 @@ import pytest
 from devnet_client import NOBODY, RICH, TOPIC_A, Client, log_code, post
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from web3 import HTTPProvider, Web3
 
-from chain.connection import connect
-from chain.devnet import Limits, devnet_in_thread
+from chain.devnet import CHAIN_ID, Limits, devnet_in_thread
 from chain.devnet.blocks import BLOCK_GAS_LIMIT, MAX_SECONDS_AHEAD
 from chain.devnet.database import Database
 from chain.devnet.framing import MAX_BATCH, MAX_BRACKETS, MAX_DEPTH
@@ -432,10 +432,11 @@ class TestSlowClients:
         assert still_serves(hasty)
 
     def test_after_a_cut_web3_opens_another_connection(self, hasty: Client) -> None:
-        w3 = connect(hasty.url)
+        w3 = Web3(HTTPProvider(hasty.url))
+        assert w3.eth.chain_id == CHAIN_ID
         with connection_to(hasty) as later:
             wait_for_the_cut(later)
-        assert w3.eth.chain_id == 31337
+        assert w3.eth.chain_id == CHAIN_ID
 
     def test_connections_are_counted_and_one_too_many_is_told(self, tmp_path: Path) -> None:
         with devnet_in_thread(tmp_path / "chain.db", limits=Limits(connections=2)) as url:
