@@ -71,3 +71,16 @@ def mutations(content: bytes, seed: int, count: int) -> Iterator[bytes]:
                 [b"", chance.randbytes(1), chance.choice(SPITEFUL), bytes(altered[start:end]) * 2]
             )
         yield bytes(altered)
+
+
+def snapshot(folder: Path) -> dict[str, tuple[object, ...]]:
+    """Everything in a folder and the folder itself: content, and when each was last changed in any way."""
+    return {
+        str(path): (
+            path.read_bytes() if path.is_file() else None,
+            path.stat().st_mtime_ns,
+            path.stat().st_ctime_ns,
+            path.stat().st_mode,
+        )
+        for path in (folder, *sorted(folder.rglob("*")))
+    }

@@ -18,7 +18,7 @@ from eth.db.backends.base import BaseDB
 from chain.devnet.limits import Deadline, Limits, TooMuch
 from chain.errors import DevnetUnusable
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS pairs (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS logs (
     block INTEGER NOT NULL, position INTEGER NOT NULL, address TEXT NOT NULL,
@@ -51,7 +51,7 @@ class Database(BaseDB):
             self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(_SCHEMA)
+            self._connection.executescript(SCHEMA)
         except sqlite3.Error as error:
             self._connection.close()
             reason = "in use by another devnet" if "locked" in str(error) else str(error)

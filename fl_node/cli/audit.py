@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -57,19 +56,14 @@ def audit(
 ) -> None:
     """Replay a task's whole history from chain and store. Exits with 0 if clean, 1 with findings, 2 if impossible."""
     head, unreported = read_head(expect_head), "no --report was given"
-    with ExitStack() as stack:
-        if workspace is not None:
-            from chain.devnet import devnet_in_thread  # py-evm, which nothing else here needs
-
-            place = Workspace(workspace)
-            rpc_url = stack.enter_context(devnet_in_thread(place.existing_database()))
-            deployment, store = place.deployment, str(place.store)
-            unreported = f"{place.report} is not there"
-            report = report or place.existing_report()
+    if workspace is not None and report is None:
+        kept = Workspace(workspace)
+        report, unreported = kept.existing_report(), f"{kept.report} is not there"
+    with wiring.evidence(workspace, rpc_url, deployment, store) as place:
         result = run_audit(
-            rpc_url,
-            deployment,
-            store,
+            place.rpc_url,
+            place.deployment,
+            place.store,
             task,
             report=report,
             unreported=unreported,

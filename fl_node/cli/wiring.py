@@ -51,11 +51,11 @@ def evidence(
     if workspace is None:
         yield Evidence(rpc_url, deployment, store)
         return
-    from chain.devnet import devnet_in_thread  # py-evm, which nothing else here needs
+    from chain.devnet import kept_chain  # py-evm, which nothing else here needs
     from fl_node.cli.workspace import Workspace
 
     place = Workspace(workspace)
-    with devnet_in_thread(place.existing_database()) as url:
+    with kept_chain(place.existing_database()) as url:
         yield Evidence(url, place.deployment, str(place.store))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from commanding import MEMBERS, STRANGER, Ganchor, Live, Outcome, finished_task
-from planting import PLANTS, Plant, mutations
+from planting import PLANTS, Plant, mutations, plant_at, snapshot
 
 from chain.accounts import address_of
 from chain.devnet import devnet_in_thread
@@ -54,6 +54,47 @@ def test_a_workspace_is_audited_with_its_chain(ganchor: Ganchor, workspace: Work
     outcome = ganchor("audit", "--workspace", workspace.folder, "--json")
     assert outcome.code == 0
     assert json.loads(outcome.out)["verdict"] == "clean"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["audit"], 0), (["evaluate", "--rounds", "9"], 2)],
+    ids=["audit", "evaluate"],
+)
+def test_a_workspace_is_only_read(
+    ganchor: Ganchor, workspace: Workspace, live: Live, words: list[str], code: int
+) -> None:
+    write_report(workspace, live)
+    for path in (workspace.folder, *workspace.folder.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = snapshot(workspace.folder)
+    assert ganchor(*words, "--workspace", workspace.folder).code == code
+    assert snapshot(workspace.folder) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"no database"], ids=["empty", "text"])
+def test_what_is_no_chain_is_refused_and_left_as_it_was(
+    ganchor: Ganchor, workspace: Workspace, content: bytes
+) -> None:
+    workspace.database.write_bytes(content)
+    before = snapshot(workspace.folder)
+    outcome = ganchor("audit", "--workspace", workspace.folder)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"error: database {workspace.database}")
+    assert snapshot(workspace.folder) == before
+
+
+@pytest.mark.parametrize("name", ["chain.sqlite", "deployment.json", "report.json"])
+@pytest.mark.parametrize("plant", PLANTS)
+@pytest.mark.timeout(20)
+def test_what_is_no_file_in_a_workspace_is_refused(
+    ganchor: Ganchor, workspace: Workspace, plant: Plant, name: str
+) -> None:
+    plant_at(workspace.folder / name, plant)
+    outcome = ganchor("audit", "--workspace", workspace.folder)
+    gone = name == "report.json" and not (workspace.folder / name).exists()
+    assert outcome.code == (0 if gone else 2)
+    assert gone or (outcome.err.count("\n") == 1 and name in outcome.err)
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["people", "machines"])
