@@ -50,6 +50,13 @@ COMMANDS = (
     Entry("log", "log", "log", "Show who did what in a task, and when."),
     Entry("advance", "advance", "advance", "End a phase whose deadline has passed."),
     Entry("audit", "audit", "audit", "Replay a task's whole history from chain and store."),
+    Entry("samples", "samples", "samples", "Draw 64 pictures of a GAN's models."),
+    Entry(
+        "export",
+        "export",
+        "export",
+        "Write a model's weights for PyTorch or anything that reads safetensors.",
+    ),
     Entry("evaluate", "evaluate.evaluate", "evaluate", "Measure models on test pictures."),
     Entry(
         "extractor",

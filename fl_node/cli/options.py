@@ -45,6 +45,22 @@ WorkspaceFolder = Annotated[
     ),
 ]
 
+Rounds = Annotated[
+    str, typer.Option("--rounds", help="final, all, or rounds such as 1,5,10; 0 is the genesis.")
+]
+ModelsManifest = Annotated[
+    Path | None,
+    typer.Option(
+        "--manifest", help="With --model: the models' manifest, in TOML. No chain is asked."
+    ),
+]
+ModelFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--model", help="With --manifest: a model's file, as in a store; repeat for several."
+    ),
+]
+
 Keystore = Annotated[
     Path | None,
     typer.Option("--keystore", help="Encrypted JSON keystore of the account that signs."),

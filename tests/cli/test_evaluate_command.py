@@ -16,7 +16,7 @@ from chain.accounts import address_of
 from chain.devnet import devnet_in_thread
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.model import encode_model
-from fl_node.cli.evaluate.subjects import chosen_rounds
+from fl_node.cli.subjects import chosen_rounds
 from fl_node.cli.workspace import Workspace
 from fl_node.errors import Misuse
 from fl_node.learning import extractor as extractor_module

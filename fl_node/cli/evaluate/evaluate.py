@@ -11,8 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from fl_node.blobs.store import open_store
-from fl_node.cli import options, wiring
+from fl_node.cli import options
 from fl_node.cli.evaluate.evaluation import Evaluation, Measured, table_of, write_files
 from fl_node.cli.evaluate.extractors import (
     Cache,
@@ -20,7 +19,7 @@ from fl_node.cli.evaluate.extractors import (
     manifest_extractor,
     trained_extractor,
 )
-from fl_node.cli.evaluate.subjects import Subjects, subjects_in_files, subjects_of_task
+from fl_node.cli.subjects import Subjects, find_subjects
 from fl_node.errors import Misuse
 from fl_node.manifest.manifest import Manifest
 
@@ -37,17 +36,9 @@ def evaluate(
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
     workspace: options.WorkspaceFolder = None,
-    rounds: Annotated[
-        str, typer.Option(help="final, all, or rounds such as 1,5,10; 0 is the genesis.")
-    ] = "final",
-    manifest: Annotated[
-        Path | None,
-        typer.Option(help="With --model: the models' manifest, in TOML. No chain is asked."),
-    ] = None,
-    model: Annotated[
-        list[Path] | None,
-        typer.Option(help="With --manifest: a model's file, as in a store; repeat for several."),
-    ] = None,
+    rounds: options.Rounds = "final",
+    manifest: options.ModelsManifest = None,
+    model: options.ModelFiles = None,
     data: options.Data = "digits",
     test: Annotated[
         str | None,
@@ -80,15 +71,11 @@ def evaluate(
     as_json: options.Json = False,
 ) -> None:
     """Measure models on test pictures: a GAN's KID, FID and classes, a classifier's accuracy and loss."""
-    if manifest is not None or model:
-        subjects = subjects_in_files(manifest, model or [])
-    else:
-        with wiring.evidence(workspace, rpc_url, deployment, store) as place:
-            store = place.store
-            opened = open_store(store, must_exist=True)
-            subjects = subjects_of_task(place.rpc_url, place.deployment, opened, task, rounds)
+    subjects = find_subjects(workspace, rpc_url, deployment, store, task, rounds, manifest, model)
     pictures = load_pictures(subjects.manifest, data, test)
-    setting = Setting(subjects.manifest, samples, seed, device, threads, extractor, store, cache)
+    setting = Setting(
+        subjects.manifest, samples, seed, device, threads, extractor, subjects.store, cache
+    )
     evaluation = measure(subjects, pictures, setting, out)
     if out is not None:
         write_files(evaluation, out)

@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from fl_node.cli.evaluate.plots import Panel, draw_panels
-from fl_node.cli.evaluate.subjects import RecordedLosses, Subject
+from fl_node.cli.subjects import RecordedLosses, Subject
 from fl_node.cli.tables import short
 
 if TYPE_CHECKING:

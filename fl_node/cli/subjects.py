@@ -1,9 +1,9 @@
-"""What `ganchor evaluate` measures: the models of a task's final rounds, or model files."""
+"""The models that `ganchor evaluate`, `samples` and `export` are about: of a task's final rounds, or in files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chain.types import Entry
@@ -11,8 +11,8 @@ from fl_node.arrays import Arrays
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.global_state import model_of
 from fl_node.blobs.model import decode_model, load_model
-from fl_node.blobs.store import Store
-from fl_node.cli import wiring
+from fl_node.blobs.store import Store, open_store
+from fl_node.cli import options, wiring
 from fl_node.errors import BadData, Misuse
 from fl_node.history.past import mean_losses
 from fl_node.history.record import final_rounds, members_of, past_of
@@ -32,6 +32,11 @@ class Subject:
     digest: str
     load: Callable[[], Arrays]
 
+    @property
+    def title(self) -> str:
+        """What a sentence calls it."""
+        return self.name if self.round is None else f"round {self.round}"
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedLosses:
@@ -44,11 +49,35 @@ class RecordedLosses:
 
 @dataclass(frozen=True, slots=True)
 class Subjects:
-    """The models, their manifest, and the losses of all final rounds as the members recorded them."""
+    """The models, their manifest, the losses of all final rounds as the members recorded them, and the store's URL."""
 
     manifest: Manifest
     models: tuple[Subject, ...]
     recorded: tuple[RecordedLosses, ...] = ()
+    store: str = options.DEFAULT_STORE
+
+
+def find_subjects(
+    workspace: Path | None,
+    rpc_url: str,
+    deployment: Path,
+    store: str,
+    task: int,
+    rounds: str,
+    manifest: Path | None,
+    models: Sequence[Path] | None,
+) -> Subjects:
+    """The models that a command's options of these names mean.
+
+    Raises:
+        Misuse: As `subjects_of_task` and `subjects_in_files`; or the folder is no workspace.
+    """
+    if manifest is not None or models:
+        return replace(subjects_in_files(manifest, models or []), store=store)
+    with wiring.evidence(workspace, rpc_url, deployment, store) as place:
+        opened = open_store(place.store, must_exist=True)
+        found = subjects_of_task(place.rpc_url, place.deployment, opened, task, rounds)
+        return replace(found, store=place.store)
 
 
 def subjects_of_task(

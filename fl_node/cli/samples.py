@@ -1,0 +1,47 @@
+"""`ganchor samples`: pictures that a task's models draw."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fl_node.cli import options
+from fl_node.cli.subjects import Subject, find_subjects
+from fl_node.errors import Misuse
+
+
+def samples(
+    task: options.Task = 1,
+    rounds: options.Rounds = "final",
+    out: Annotated[Path, typer.Option(help="Folder for the pictures; it is made.")] = Path(
+        "samples"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Gives the noise that is drawn from.")] = 0,
+    store: options.StoreUrl = options.DEFAULT_STORE,
+    rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
+    workspace: options.WorkspaceFolder = None,
+    manifest: options.ModelsManifest = None,
+    model: options.ModelFiles = None,
+    as_json: options.Json = False,
+) -> None:
+    """Draw 64 pictures of a GAN's models, a PNG file for each model. The same noise for all, to see progress."""
+    from fl_node import learning
+
+    subjects = find_subjects(workspace, rpc_url, deployment, store, task, rounds, manifest, model)
+    chosen = learning.learning_options(subjects.manifest)
+    if not isinstance(chosen, learning.GanOptions):
+        raise Misuse("only a GAN draws pictures; this task trains another learner")
+    out.mkdir(parents=True, exist_ok=True)
+    for subject in subjects.models:
+        path = out / f"{_name(subject)}.png"
+        learning.sample_grid(chosen, subject.load(), path, seed)
+        drawn = {"round": subject.round, "digest": subject.digest, "file": str(path)}
+        typer.echo(json.dumps(drawn) if as_json else path)
+
+
+def _name(subject: Subject) -> str:
+    return subject.name if subject.round is None else f"round-{subject.round:03}"
