@@ -23,7 +23,7 @@ from fl_node.blobs.encoding import difference
 from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
 
 BAD = (3, 7)
-"""The indices of the bad members."""
+"""The indices of the Byzantine members."""
 
 NONE = ""
 """No attack."""
@@ -38,7 +38,7 @@ ATTACKS: Mapping[str, Attack] = {
     "constant": lambda honest, random, index: np.full_like(honest, 1 + index / 10),
     "noise": lambda honest, random, index: random.standard_normal(honest.shape, np.float32),
 }
-"""What a bad member sends, by the words of the table."""
+"""What a Byzantine member sends, by the words of the table."""
 
 
 def _robust(combine: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,8 +51,8 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "mean, norm at most 5": {"values": {"limits": {"update_norm": 5}}},
     "median": _robust({"kind": "median"}),
     "trimmed mean, 0.2": _robust({"kind": "trimmed_mean", "share": "0.2"}),
-    "Krum, 2 bad": _robust({"kind": "krum", "byzantine": 2}),
-    "multi-Krum, 2 bad, 6 kept": _robust({"kind": "krum", "byzantine": 2, "keep": 6}),
+    "Krum, 2 Byzantine": _robust({"kind": "krum", "byzantine": 2}),
+    "multi-Krum, 2 Byzantine, 6 kept": _robust({"kind": "krum", "byzantine": 2, "keep": 6}),
 }
 """The rules, by the words of the table."""
 
@@ -85,7 +85,7 @@ class BadLearner:
 
 
 def attacked(setting: Setting, index: int, learner: Learner) -> Learner:
-    """Replace the bad members' learners, where the setting names an attack."""
+    """Replace the Byzantine members' learners, where the setting names an attack."""
     if not setting.variant or index not in BAD:
         return learner
     return BadLearner(learner, ATTACKS[setting.variant], index)
