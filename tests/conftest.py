@@ -1,11 +1,13 @@
-"""A small task on an in-memory ledger."""
+"""How tests are run: on every core, from one seed; and a small task on an in-memory ledger."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from doubles import Clock, Federation, small_genesis, small_manifest
 
@@ -14,6 +16,36 @@ from fl_node.blobs.global_state import first_state
 from fl_node.blobs.store import open_store
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.opening import open_task
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Folders are spread over every core; for single files it takes longer to start workers than to run them."""
+    paths = [Path(argument.partition("::")[0]) for argument in config.args]
+    return 0 if all(path.is_file() for path in paths) else None
+
+
+@pytest.hookimpl(trylast=True)  # pytest-randomly chooses the seed.
+def pytest_configure(config: pytest.Config) -> None:
+    """One seed sets the order of the tests, Python's hashes and Hypothesis's examples; a core, one thread.
+
+    Workers and the processes that tests start take hashes and threads from the environment. To hash as a worker
+    did, in this process: `PYTHONHASHSEED=N pytest -n 0 -p randomly --randomly-seed=N`.
+    """
+    seed = config.getoption("randomly_seed", 0)
+    os.environ |= {"PYTHONHASHSEED": str(seed % 2**32), "OMP_NUM_THREADS": "1"}
+    hypothesis.core.global_force_seed = seed
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        # As containers set it: every process that a test starts would compile every library again.
+        os.environ["PYTHONPYCACHEPREFIX"] = str(config.rootpath / ".pytest_cache" / "bytecode")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
+    """The seed is in the header, which `-q` hides."""
+    if exitstatus:
+        seed = terminalreporter.config.getoption("randomly_seed", 0)
+        terminalreporter.write_line(
+            f"The same order, hashes and examples again: --randomly-seed={seed}"
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -232,6 +232,7 @@ class TestTransactions:
         assert client.result("eth_getTransactionByHash", sent)["type"] == "0x0"
 
     def test_nonces_count_up_from_0_without_gaps(self, client: Client) -> None:
+        client.send()
         nonce = client.nonce(RICH.address)
         low = client.error("eth_sendRawTransaction", client.sign(nonce=nonce - 1))
         high = client.error("eth_sendRawTransaction", client.sign(nonce=nonce + 1))

@@ -1,20 +1,18 @@
-"""A real chain, a real store, and a real but very small GAN on the handwritten digits."""
+"""A real ledger, a real store, and a real but very small GAN on the handwritten digits."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chain.accounts import Signer, address_of, dev_accounts
-from chain.deploy import Deployment
+from chain.ledger import Ledger
 from chain.types import Address
-from chain.web3_ledger import Web3Ledger
 from fl_node.blobs.store import Store
-from fl_node.cli.wiring import connect
 from fl_node.learner import Learner
 from fl_node.learning import Images
 from fl_node.learning.task import load_data, make_learner, part_of
@@ -23,6 +21,13 @@ from fl_node.member.participant import Action, Participant
 from fl_node.member.state import Membership, NodeState
 
 PARTITION = "dirichlet:0.5"
+TINY_GAN = {
+    "generator_width": 4,
+    "discriminator_width": 4,
+    "latent": 8,
+    "batch": 8,
+    "extractor": {"width": 4},
+}
 
 
 def signers(count: int) -> list[Signer]:
@@ -37,7 +42,7 @@ def tiny_manifest(count: int = 3, **changes: Any) -> Manifest:
         "seed": 3,
         "members": [address_of(signer) for signer in signers(count)],
         "data": {"channels": 1, "size": 32},
-        "learner": {"generator_width": 4, "discriminator_width": 4, "latent": 8, "batch": 8},
+        "learner": TINY_GAN,
         "strategy": {"share": ["generator.*"], "work": {"steps": 2}},
         "rounds": {"count": 2},
     }
@@ -59,21 +64,23 @@ def learner_of(manifest: Manifest, member: Address) -> Learner:
 
 @dataclass
 class Running:
-    """A task on a served chain."""
+    """A task on a ledger: served by a chain, or in memory.
+
+    Attributes:
+        acting_as: The ledger, as an account sees it that may call.
+        ledger: The same ledger, to read.
+    """
 
     folder: Path
-    rpc_url: str
-    deployment: Deployment
+    acting_as: Callable[[Signer], Ledger]
+    ledger: Callable[[], Ledger]
     store: Store
     manifest: Manifest
     task: int
 
-    def ledger(self, signer: Signer | None = None) -> Web3Ledger:
-        return connect(self.rpc_url, self.deployment, signer)
-
     @contextlib.contextmanager
     def participant(self, signer: Signer) -> Iterator[Participant]:
-        ledger = self.ledger(signer)
+        ledger = self.acting_as(signer)
         membership = Membership(ledger.chain_id, ledger.contract, self.task, ledger.account)
         learner = learner_of(self.manifest, ledger.account)
         with NodeState(self.folder / "nodes" / ledger.account, membership) as state:

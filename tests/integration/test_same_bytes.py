@@ -40,7 +40,6 @@ def test_the_same_cohorts_give_the_same_weights(start: Callable[[Manifest], Runn
     events = [entry.event for entry in running.ledger().history(running.task)]
     openings = [event for event in events if isinstance(event, RoundOpened)]
     assert all(event.cohort.bit_count() == 2 for event in openings)
-    assert len({event.cohort for event in openings}) > 1, "draws differ"
     last = simulated(manifest, [event.seed for event in openings])[-1]
     assert last.aggregated.digest == final
 
@@ -53,9 +52,9 @@ def test_a_simulation_repeats_itself() -> None:
 
 
 @pytest.mark.slow
-def test_training_moves_every_shared_tensor(start: Callable[[Manifest], Running]) -> None:
-    running = start(tiny_manifest())
-    final = decode_model(running.store.get(running.run(), 1 << 24))
-    genesis = derive_genesis(running.manifest)
+def test_training_moves_every_shared_tensor() -> None:
+    manifest = tiny_manifest()
+    final = decode_model(simulated(manifest)[-1].aggregated.blob)
+    genesis = derive_genesis(manifest)
     assert final.keys() == genesis.keys()
     assert all((final[name] != genesis[name]).any() for name in genesis)
