@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,25 @@ def test_it_was_compiled_from_these_sources_with_these_settings() -> None:
         recorded = artifact.sources[f"contracts/{path.name}"]
         assert recorded == hashlib.sha256(path.read_bytes()).hexdigest()
     assert artifact.settings == SETTINGS
+
+
+def test_foundry_is_told_the_same() -> None:
+    """forge is not there to be asked; with these settings it gave the committed bytecode."""
+    foundry = tomllib.loads((ROOT / "foundry.toml").read_text())["profile"]["default"]
+    packages = json.loads((ROOT / "package.json").read_text())["dependencies"]
+    assert foundry == {
+        "src": "contracts",
+        "solc": packages["solc"],
+        "evm_version": SETTINGS["evmVersion"],
+        "optimizer": SETTINGS["optimizer"]["enabled"],
+        "optimizer_runs": SETTINGS["optimizer"]["runs"],
+        "via_ir": SETTINGS["viaIR"],
+        "libs": ["node_modules"],
+        "include_paths": ["node_modules"],
+        "auto_detect_remappings": False,
+    }
+    assert SETTINGS.keys() == {"evmVersion", "optimizer", "viaIR", "outputSelection"}
+    assert load_artifact().compiler.startswith(packages["solc"] + "+")
 
 
 @pytest.mark.slow
