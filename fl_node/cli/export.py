@@ -12,6 +12,7 @@ from rich.console import Console
 from fl_node.cli import options
 from fl_node.cli.subjects import Subject, find_subjects
 from fl_node.errors import Misuse
+from fl_node.fields import Section
 from fl_node.manifest.manifest import Manifest
 
 PYTORCH = (".pt", ".pth")
@@ -72,8 +73,7 @@ def _write(subject: Subject, path: Path) -> None:
 
 def loading_lines(manifest: Manifest, subject: Subject, path: Path) -> list[str]:
     """Lines of Python that read the file, make the networks, and use them."""
-    from fl_node.learning import GanOptions, learning_options
-    from fl_node.learning.export import described
+    from fl_node.learning import kind_of, learning_options
 
     options = learning_options(manifest)
     reading = (
@@ -85,19 +85,19 @@ def loading_lines(manifest: Manifest, subject: Subject, path: Path) -> list[str]
             f"weights = load_file({str(path)!r})",
         ]
     )
-    lines = [
+    return [
         *reading,
         "",
-        f"from fl_node.learning import {type(options).__name__}",
         "from fl_node.learning.export import network",
-        f"model = network({described(options)})",
+        "from fl_node.manifest.manifest import DataSchema",
+        f"from fl_node.manifest.learners import {type(manifest.learner).__name__}",
+        f"model = network({_as_python(manifest.data)}, {_as_python(manifest.learner)})",
         "model.load_state_dict(weights, strict=False)  # without the tensors that members keep to themselves",
+        *kind_of(options).usage(options, {name.partition(".")[0] for name in subject.load()}),
     ]
-    parts = {name.partition(".")[0] for name in subject.load()}
-    if isinstance(options, GanOptions):
-        generator = next((part for part in ("generator_ema", "generator") if part in parts), None)
-        drawn = f'pictures = model["{generator}"].eval()(torch.randn(64, {options.latent}))'
-        shape = f"# (64, {options.channels}, {options.size}, {options.size}), values from -1 to 1"
-        return [*lines, f"{drawn}  {shape}"] if generator else lines
-    pictures = f"torch.rand(8, {options.channels}, {options.size}, {options.size}) * 2 - 1"
-    return [*lines, f'logits = model["head"](model["base"].eval()({pictures}))']
+
+
+def _as_python(section: Section) -> str:
+    """The line of Python that makes a section of the manifest again, without what is its default."""
+    given = section.model_dump(mode="json", exclude_defaults=True).items()
+    return f"{type(section).__name__}({', '.join(f'{name}={value!r}' for name, value in given)})"

@@ -10,7 +10,6 @@ import typer
 
 from fl_node.cli import options
 from fl_node.cli.subjects import Subject, find_subjects
-from fl_node.errors import Misuse
 
 
 def samples(
@@ -29,16 +28,14 @@ def samples(
     as_json: options.Json = False,
 ) -> None:
     """Draw 64 pictures of a GAN's models, a PNG file for each model. The same noise for all, to see progress."""
-    from fl_node import learning
+    from fl_node.learning.task import drawing_of
 
     subjects = find_subjects(workspace, rpc_url, deployment, store, task, rounds, manifest, model)
-    chosen = learning.learning_options(subjects.manifest)
-    if not isinstance(chosen, learning.GanOptions):
-        raise Misuse("only a GAN draws pictures; this task trains another learner")
+    draw = drawing_of(subjects.manifest)
     out.mkdir(parents=True, exist_ok=True)
     for subject in subjects.models:
         path = out / f"{_name(subject)}.png"
-        learning.sample_grid(chosen, subject.load(), path, seed)
+        draw(subject.load(), path, seed)
         drawn = {"round": subject.round, "digest": subject.digest, "file": str(path)}
         typer.echo(json.dumps(drawn) if as_json else path)
 

@@ -6,14 +6,13 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from fl_node.errors import DataUnusable
-from fl_node.learning.options import Options
 from fl_node.seeds import derive_seed
 
 DATASETS = ("digits", "cifar10", "mnist", "fashion-mnist")
@@ -40,29 +39,38 @@ class Images:
         return Images(self.pixels_NCHW[indices], labels_N)
 
 
-def load_images(spec: str, options: Options, cache: Path | None = None) -> Images:
-    """Load the training pictures of a data set, every picture brought to the options' channels and size.
+class Shape(Protocol):
+    """Channels, and pixels on each side of square pictures."""
+
+    @property
+    def channels(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+
+def load_images(spec: str, shape: Shape, cache: Path | None = None) -> Images:
+    """Load the training pictures of a data set, every picture brought to a shape.
 
     Args:
         spec: `digits` (comes with scikit-learn, no network), `cifar10`, `mnist`, `fashion-mnist` (downloaded once), or
             `folder:PATH`: pictures in a folder, or in one sub-folder for each class. Files that are no pictures are
             left out with a warning.
-        options: `channels` and `size` count here.
+        shape: What every picture is brought to; any `Options` will do.
         cache: Folder for downloads; by default the user's cache folder.
 
     Raises:
         DataUnusable: Unknown name, no pictures there, or a download that fails.
     """
-    return _load(spec, options, cache, train=True)
+    return _load(spec, shape, cache, train=True)
 
 
-def load_test_images(spec: str, options: Options, cache: Path | None = None) -> Images:
+def load_test_images(spec: str, shape: Shape, cache: Path | None = None) -> Images:
     """Load pictures that `load_images` never gives, to measure on: the data set's own test split.
 
     That of `digits`, which has none, is every sixth picture. A folder is taken whole: it must be another than the
     members'. Otherwise as `load_images`.
     """
-    return _load(spec, options, cache, train=False)
+    return _load(spec, shape, cache, train=False)
 
 
 def split_held_out(
@@ -89,13 +97,13 @@ def split_held_out(
     return order[:chosen], np.sort(order[chosen:])
 
 
-def verify_images(images: Images, options: Options) -> None:
+def verify_images(images: Images, shape: Shape) -> None:
     """Hold pictures against the model's shape.
 
     Raises:
         DataUnusable: Other channels or size, or not bytes.
     """
-    expected = (options.channels, options.size, options.size)
+    expected = (shape.channels, shape.size, shape.size)
     actual = images.pixels_NCHW
     if actual.shape[1:] != expected or actual.dtype != np.uint8:
         raise DataUnusable(
@@ -103,16 +111,16 @@ def verify_images(images: Images, options: Options) -> None:
         )
 
 
-def _load(spec: str, options: Options, cache: Path | None, train: bool) -> Images:
+def _load(spec: str, shape: Shape, cache: Path | None, train: bool) -> Images:
     kind, _, path = spec.partition(":")
     if kind == "folder" and path:
-        return _from_folder(Path(path).expanduser(), options)
+        return _from_folder(Path(path).expanduser(), shape)
     if spec not in DATASETS:
         raise DataUnusable(
             f"data set {spec!r} is not known; allowed: {', '.join(DATASETS)}, folder:PATH"
         )
     pairs = _digits(train) if spec == "digits" else _torchvision(spec, cache, train)
-    return _stack(pairs, options)
+    return _stack(pairs, shape)
 
 
 def _digits(train: bool) -> Iterator[tuple[Image.Image, int]]:
@@ -145,11 +153,11 @@ def _torchvision(spec: str, cache: Path | None, train: bool) -> Iterable[tuple[I
         ) from None
 
 
-def _from_folder(folder: Path, options: Options) -> Images:
+def _from_folder(folder: Path, shape: Shape) -> Images:
     if not folder.is_dir():
         raise DataUnusable(f"{folder} is no folder")
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
-    opened = [(_open_picture(path, options), path) for path in files]
+    opened = [(_open_picture(path, shape), path) for path in files]
     found = [(picture, path) for picture, path in opened if picture is not None]
     if len(found) < len(files):
         warnings.warn(
@@ -170,13 +178,13 @@ def _folder_labels(folder: Path, found: list[tuple[Any, Path]]) -> NDArray[np.in
     return np.array([classes.index(names[0]) for names in parts], np.int64)
 
 
-def _open_picture(path: Path, options: Options) -> NDArray[np.uint8] | None:
+def _open_picture(path: Path, shape: Shape) -> NDArray[np.uint8] | None:
     """The picture, or None if it cannot be read or is so large that decoding it is not safe."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
-                return _fit(picture, options)
+                return _fit(picture, shape)
     except (
         OSError,
         SyntaxError,
@@ -187,21 +195,19 @@ def _open_picture(path: Path, options: Options) -> NDArray[np.uint8] | None:
         return None
 
 
-def _stack(pairs: Iterable[tuple[Image.Image, int]], options: Options) -> Images:
-    fitted = [(_fit(picture, options), label) for picture, label in pairs]
+def _stack(pairs: Iterable[tuple[Image.Image, int]], shape: Shape) -> Images:
+    fitted = [(_fit(picture, shape), label) for picture, label in pairs]
     pixels_NCHW = np.stack([pixels for pixels, _ in fitted])
     return Images(pixels_NCHW, np.array([label for _, label in fitted], np.int64))
 
 
-def _fit(picture: Image.Image, options: Options) -> NDArray[np.uint8]:
+def _fit(picture: Image.Image, shape: Shape) -> NDArray[np.uint8]:
     """Cut the middle square out and bring it to size, smoothly; CHW."""
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    square = picture.convert("L" if options.channels == 1 else "RGB").crop(
+    square = picture.convert("L" if shape.channels == 1 else "RGB").crop(
         (left, top, left + side, top + side)
     )
-    resized = square.resize((options.size, options.size), Image.Resampling.BICUBIC)
+    resized = square.resize((shape.size, shape.size), Image.Resampling.BICUBIC)
     pixels = np.asarray(resized, np.uint8)
-    return (
-        pixels[None] if options.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-    )
+    return pixels[None] if shape.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from fl_node.arrays import Arrays
-from fl_node.learning.kinds import kind_of
-from fl_node.learning.options import Options
+from fl_node.learning.kinds import kind_of, learning_options
+from fl_node.manifest.learners import LearnerChoice
+from fl_node.manifest.manifest import DataSchema, Manifest
+from fl_node.strategy.strategy import Strategy
 
 
-def network(options: Options) -> nn.ModuleDict:
+def network(data: DataSchema, learner: LearnerChoice) -> nn.ModuleDict:
     """The modules of a model, whose weights `load_state_dict` fills; names as in a model blob.
 
     A GAN has `generator`, `discriminator` and, if an average is kept, `generator_ema`; a classifier `base` and `head`.
+
+    Args:
+        data, learner: The sections of the manifest.
     """
+    options = learning_options(
+        Manifest.model_construct(data=data, learner=learner, strategy=Strategy())
+    )
     return kind_of(options).build(options)
 
 
@@ -30,17 +37,3 @@ def write_state_dict(arrays: Arrays, path: Path) -> None:
     tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     with path.open("wb") as file:
         torch.save(tensors, file)
-
-
-def described(options: Options) -> str:
-    """The options as a line of Python that makes them again; of knobs that training alone needs, and defaults, none."""
-    training = {"held_out", "share", "extractor", "extractor_weights", "penalty", "loss", "batch", "beta1", "beta2",
-                "optimiser", "rate", "generator_rate", "discriminator_rate", "momentum", "weight_decay"}  # fmt: skip
-    defaults = type(options)()
-    given = [
-        f"{field.name}={getattr(options, field.name)!r}"
-        for field in fields(options)
-        if field.name not in training
-        and getattr(options, field.name) != getattr(defaults, field.name)
-    ]
-    return f"{type(options).__name__}({', '.join(given)})"

@@ -8,47 +8,57 @@ needs no data: Naeem et al. 2020 (arXiv:2002.09797) propose that for pictures un
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.tensors import encode_tensors
+from fl_node.errors import Misuse
 from fl_node.learner import Progress, no_progress
 from fl_node.learning.classifier import CLASSIFIER
 from fl_node.learning.classifier.evaluation import features
+from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.data import Images, verify_images
-from fl_node.learning.options import ClassifierOptions
+from fl_node.learning.features import FeatureExtractor, through
+from fl_node.learning.options import options_from
 from fl_node.learning.steps import to_device, to_pictures
 from fl_node.learning.tensors import fill_module, module_arrays, module_tensors
 from fl_node.seeds import derive_seed
 
-BATCH = 1024
-"""Pictures that go through an extractor at a time."""
+if TYPE_CHECKING:
+    # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
+    from fl_node.manifest.manifest import Manifest
+
+BATCH, RATE = 64, 0.001
+"""Of the Adam that trains an extractor."""
 
 EPOCHS, LEAST_STEPS = 10, 500
 """How long an extractor is trained: so many passes over its data, and at least so many steps."""
 
-Pixels = NDArray[np.uint8]
 
+def extractor_options(manifest: Manifest) -> ClassifierOptions:
+    """The classifier whose features the manifest's learner compares pictures by.
 
-@dataclass(frozen=True, slots=True)
-class Extractor:
-    """A network that turns pictures into features, and perhaps these into classes.
-
-    Attributes:
-        digest: sha256 of its weights as a blob, in hex.
-        features: uint8 pixels_NCHW to float32 features_ND.
-        classify: features_ND to the class_N that each is taken for; None where it knows none.
+    Raises:
+        Misuse: The learner compares no pictures.
     """
-
-    digest: str
-    features: Callable[[Pixels], Array]
-    classify: Callable[[Array], Array] | None = None
+    extractor = manifest.learner.compared_by
+    if extractor is None:
+        raise Misuse(f"a {manifest.learner.kind} compares no pictures, so it has no extractor")
+    return options_from(
+        ClassifierOptions,
+        manifest.data,
+        extractor,
+        share=("*",),
+        batch=BATCH,
+        optimiser="adam",
+        rate=RATE,
+        momentum=0.0,
+        weight_decay=0.0,
+    )
 
 
 def random_weights(options: ClassifierOptions, seed: int) -> dict[str, Array]:
@@ -98,7 +108,7 @@ def train_extractor(
 
 def open_extractor(
     options: ClassifierOptions, arrays: Arrays, device: torch.device, classifies: bool
-) -> Extractor:
+) -> FeatureExtractor:
     """Put a classifier's weights to use.
 
     Args:
@@ -118,7 +128,7 @@ def open_extractor(
         logits_NK = features_ND @ arrays["head.weight"].T + arrays["head.bias"]
         return np.argmax(logits_NK, axis=1)
 
-    return Extractor(
+    return FeatureExtractor(
         digest=weights_digest(arrays),
         features=lambda pixels_NCHW: through(extract, pixels_NCHW, device),
         classify=classify if classifies else None,
@@ -128,15 +138,3 @@ def open_extractor(
 def weights_digest(arrays: Arrays) -> str:
     """The name of weights in a store, in hex."""
     return hashlib.sha256(encode_tensors(arrays)).hexdigest()
-
-
-@torch.no_grad()
-def through(
-    function: Callable[[Tensor], Tensor], pixels_NCHW: Pixels, device: torch.device
-) -> Array:
-    """Send pictures through a function on a device, so many at a time; float32."""
-    batches = (pixels_NCHW[at : at + BATCH] for at in range(0, len(pixels_NCHW), BATCH))
-    outputs = [
-        function(torch.from_numpy(np.ascontiguousarray(batch)).to(device)) for batch in batches
-    ]
-    return torch.cat(outputs).float().cpu().numpy()

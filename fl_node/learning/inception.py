@@ -6,14 +6,15 @@ import torch
 from torch import Tensor
 
 from fl_node.errors import Misuse
-from fl_node.learning.extractor import Extractor, Pixels, through, weights_digest
+from fl_node.learning.extractor import weights_digest
+from fl_node.learning.features import FeatureExtractor, Pixels, through
 from fl_node.learning.tensors import module_arrays
 
 LAYER = "2048"
 """The last pool, of 2048 features."""
 
 
-def inception_extractor(device: torch.device) -> Extractor:
+def inception_extractor(device: torch.device) -> FeatureExtractor:
     """The network with the weights of Heusel et al. 2017 (arXiv:1706.08500), downloaded once by torch-fidelity.
 
     It resizes pictures as TensorFlow did then, so that numbers can be compared with published ones. Its classes are
@@ -41,4 +42,4 @@ def inception_extractor(device: torch.device) -> Extractor:
     def features(pixels_NCHW: Pixels):
         return through(extract, pixels_NCHW, device)
 
-    return Extractor(weights_digest(module_arrays(network)), features)
+    return FeatureExtractor(weights_digest(module_arrays(network)), features)

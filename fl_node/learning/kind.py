@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-from fl_node.arrays import Array
+from fl_node.arrays import Array, Arrays
 from fl_node.learner import Progress, no_progress
 from fl_node.learning.data import Images
 from fl_node.learning.drift import SecondStream
+from fl_node.learning.judging import Judge, Trial
 from fl_node.learning.steps import Examples, Features, Training
 
 
@@ -53,6 +55,7 @@ class Kind:
     """Functions, most of which take the kind's own options first.
 
     Attributes:
+        options: (manifest, the stored weights of its extractor or None) to the kind's options.
         build: The modules; their weights are not yet meaningful, and no process-wide random number is drawn.
         initial: First value of a tensor, from its name and shape and the manifest's seed.
         verify: Raises `DataUnusable` for pictures of the right shape that this kind cannot learn from.
@@ -60,8 +63,12 @@ class Kind:
         train_steps: The loop.
         features: The function of pictures whose values the discrepancy between two models compares.
         held_out_loss: How good a model is on held-out pictures, less is better; a seed fixes what is drawn for it.
+        judge: (options, trial) to what measures finished models.
+        usage: (options, the model's parts, such as "generator") to lines of Python that use a finished `model`.
+        draw: (options, model, path, seed) draws a grid of pictures into a PNG file; None for a kind that draws none.
     """
 
+    options: Callable[[Any, Arrays | None], Any]
     build: Callable[[Any], nn.ModuleDict]
     initial: Callable[[str, tuple[int, ...], int], Array]
     verify: Callable[[Any, Images], None]
@@ -69,3 +76,6 @@ class Kind:
     train_steps: TrainSteps
     features: Callable[[nn.ModuleDict], Features]
     held_out_loss: Callable[[Any, nn.ModuleDict, Examples, int], float]
+    judge: Callable[[Any, Trial], Judge]
+    usage: Callable[[Any, Collection[str]], list[str]]
+    draw: Callable[[Any, Arrays, Path, int], None] | None = None

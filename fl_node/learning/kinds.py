@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from fl_node.arrays import Arrays
 from fl_node.learning.classifier import CLASSIFIER
 from fl_node.learning.gan import GAN
 from fl_node.learning.kind import Kind
-from fl_node.learning.options import ClassifierOptions, GanOptions, Options
+from fl_node.learning.options import Options
 
-KINDS: Mapping[type[Options], Kind] = {GanOptions: GAN, ClassifierOptions: CLASSIFIER}
+if TYPE_CHECKING:
+    # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
+    from fl_node.manifest.manifest import Manifest
+
+KINDS: Mapping[str, Kind] = {"gan": GAN, "classifier": CLASSIFIER}
+"""By the learner's name in a manifest."""
 
 
 def kind_of(options: Options) -> Kind:
     """The kind of model that options describe."""
-    return KINDS[type(options)]
+    return KINDS[options.kind]
+
+
+def learning_options(manifest: Manifest, extractor_weights: Arrays | None = None) -> Options:
+    """Take what training needs out of a manifest.
+
+    Args:
+        manifest: The task.
+        extractor_weights: The tensors of the learner's extractor, where the manifest names a digest.
+    """
+    return KINDS[manifest.learner.kind].options(manifest, extractor_weights)

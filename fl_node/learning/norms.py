@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from torch import nn
+
+Norm = Literal["batch", "group", "none"]
 
 MAX_GROUPS = 8
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 
 from fl_node.arrays import Arrays
@@ -13,7 +17,7 @@ from fl_node.learner import Learner
 from fl_node.learning import learner
 from fl_node.learning.data import Images, load_images
 from fl_node.learning.genesis import genesis
-from fl_node.learning.options import learning_options
+from fl_node.learning.kinds import kind_of, learning_options
 from fl_node.learning.partition import parse_partition, partition
 from fl_node.learning.tensors import shared_part
 from fl_node.manifest.manifest import Manifest
@@ -103,6 +107,21 @@ def extractor_weights(manifest: Manifest, store: Store | None) -> Arrays | None:
         return load_model(store, digest, manifest.limits.model_bytes).arrays
     except BadData as trouble:
         raise Misuse(f"the manifest's extractor: {trouble}") from None
+
+
+def drawing_of(manifest: Manifest) -> Callable[[Arrays, Path, int], None]:
+    """How models of a task draw: (shared tensors, PNG file to write, seed) to a grid of samples.
+
+    The same seed gives the same noise, so that progress can be seen from round to round.
+
+    Raises:
+        Misuse: This kind of model draws no pictures. The function itself raises it for the tensors of another model.
+    """
+    options = learning_options(manifest)
+    draw = kind_of(options).draw
+    if draw is None:
+        raise Misuse(f"a {manifest.learner.kind} draws no pictures")
+    return partial(draw, options)
 
 
 def make_learner(

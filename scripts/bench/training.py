@@ -22,10 +22,12 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from fl_node.learner import Assignment
-from fl_node.learning import ClassifierOptions, GanOptions, Images, MemberLearner, Options
+from fl_node.learning import Images, MemberLearner, Options
 from fl_node.learning.classifier.models import build as build_classifier
+from fl_node.learning.classifier.options import ClassifierOptions, Network
 from fl_node.learning.device import choose_device, prepare
 from fl_node.learning.gan.models import Discriminator, Generator
+from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.genesis import genesis
 from fl_node.learning.kinds import kind_of
 from fl_node.learning.steps import to_device, to_pictures
@@ -86,17 +88,43 @@ def describe_model(arguments: argparse.Namespace) -> Options:
     size, batch = arguments.size, arguments.batch
     if arguments.learner != "gan":
         network = "cnn" if arguments.learner == "classifier" else arguments.learner
-        return ClassifierOptions(channels=3, size=size, batch=batch, network=network)
+        return _classifier(size, batch, network)
     return GanOptions(
         channels=3,
         size=size,
-        batch=batch,
+        held_out=0.1,
+        latent=100,
+        generator_width=64,
+        discriminator_width=64,
         loss="bce",
         norm="batch",
         penalty=0.0,
+        batch=batch,
         generator_rate=1e-3,
         discriminator_rate=1e-3,
+        beta1=0.5,
+        beta2=0.999,
         ema_half_life=0,
+        share=("*",),
+        extractor=_classifier(size, batch, "cnn"),
+        extractor_weights=None,
+    )
+
+
+def _classifier(size: int, batch: int, network: Network) -> ClassifierOptions:
+    return ClassifierOptions(
+        channels=3,
+        size=size,
+        held_out=0.1,
+        network=network,
+        width=16,
+        classes=10,
+        batch=batch,
+        optimiser="sgd",
+        rate=0.05,
+        momentum=0.0,
+        weight_decay=0.0,
+        share=("*",),
     )
 
 

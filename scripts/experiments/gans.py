@@ -12,10 +12,13 @@ from harness import Checkpoint, Experiment, Result, Setting
 from pictures import training_pictures, unseen_pictures
 from reporting import Options, mean_and_spread, results_of
 
-from fl_node.learning import ClassifierOptions, GanJudge, SampleQuality, choose_device
-from fl_node.learning.extractor import Extractor, open_extractor, train_extractor
+from fl_node.learning import FeatureExtractor, Images, Trial, choose_device
+from fl_node.learning.classifier.options import ClassifierOptions
+from fl_node.learning.extractor import open_extractor, train_extractor
+from fl_node.learning.gan.judge import GanJudge, SampleQuality
+from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.gan.samples import sample_grid
-from fl_node.learning.options import GanOptions, learning_options
+from fl_node.learning.kinds import learning_options
 
 SAMPLES_VARIABLE = "GANCHOR_EXPERIMENT_SAMPLES"
 """Names the folder into which the last round's samples are drawn; nothing is drawn where it is not set."""
@@ -150,18 +153,15 @@ def _judge(
     data: str, pictures: int | None, tests: int | None, options: GanOptions, device: str | None
 ) -> GanJudge:
     train, test = training_pictures(data, options, pictures), unseen_pictures(data, options, tests)
-    extractor = _extractor(data, pictures, options.channels, options.size, device)
-    return GanJudge(options, extractor, train, test, SAMPLES, SEED, choose_device(device))
-
-
-@lru_cache(maxsize=2)
-def _extractor(
-    data: str, pictures: int | None, channels: int, size: int, device: str | None
-) -> Extractor:
-    """A classifier of the training pictures, the same for every run."""
-    options = ClassifierOptions(
-        channels=channels, size=size, width=16, batch=64, optimiser="adam", rate=0.001
+    chosen = choose_device(device)
+    trial = Trial(
+        train, test, lambda: _extractor(train, options.extractor, device), SAMPLES, SEED, chosen
     )
-    train, chosen = training_pictures(data, options, pictures), choose_device(device)
+    return GanJudge(options, trial)
+
+
+def _extractor(train: Images, options: ClassifierOptions, device: str | None) -> FeatureExtractor:
+    """A classifier of the training pictures, the same for every run."""
+    chosen = choose_device(device)
     weights = train_extractor(options, train, SEED, chosen)
     return open_extractor(options, weights, chosen, classifies=True)

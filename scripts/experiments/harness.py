@@ -27,7 +27,7 @@ from fl_node.blobs.model import decode_model, encode_model
 from fl_node.errors import TrainingDiverged
 from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
 from fl_node.learning.data import Images
-from fl_node.learning.options import learning_options
+from fl_node.learning.kinds import learning_options
 from fl_node.learning.task import derive_genesis, make_learner, partitioned
 from fl_node.manifest.manifest import Manifest, build_manifest
 from fl_node.member.simulation import SimulatedRound, simulate

@@ -19,7 +19,8 @@ from reporting import Options, markdown, mean_and_spread, read_options
 from fl_node.arrays import Arrays
 from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
 from fl_node.learning import genesis, shared_part
-from fl_node.learning.options import GanOptions, learning_options
+from fl_node.learning.gan.options import GanOptions
+from fl_node.learning.kinds import learning_options
 
 FORGETFUL, MENDED, OURS = "the listing", "the listing, mended", "ours"
 

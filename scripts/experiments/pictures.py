@@ -7,13 +7,13 @@ import tempfile
 import zipfile
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from platformdirs import user_cache_path
 
 from fl_node.errors import DataUnusable
-from fl_node.learning.data import Images, load_images, load_test_images
-from fl_node.learning.options import ClassifierOptions, Options
+from fl_node.learning.data import Images, Shape, load_images, load_test_images
 from fl_node.seeds import derive_seed
 
 CIFAR10_VARIABLE = "GANCHOR_CIFAR10"
@@ -23,31 +23,38 @@ CHANNELS = {"digits": 1, "cifar10": 3}
 """The data sets, and the channels of their pictures."""
 
 
-def training_pictures(data: str, options: Options, limit: int | None = None) -> Images:
+class _Shape(NamedTuple):
+    """Channels and size of square pictures."""
+
+    channels: int
+    size: int
+
+
+def training_pictures(data: str, shape: Shape, limit: int | None = None) -> Images:
     """What is dealt out to the members.
 
     Args:
         data: `digits` or `cifar10`.
-        options: Channels and size count.
+        shape: What every picture is brought to.
         limit: So many of them, always the same; None takes all.
 
     Raises:
         DataUnusable: CIFAR-10 is not where the environment says.
     """
-    return _limited(_whole(data, "train", options.channels, options.size), limit)
+    return _limited(_whole(data, "train", shape.channels, shape.size), limit)
 
 
-def unseen_pictures(data: str, options: Options, limit: int | None = None) -> Images:
+def unseen_pictures(data: str, shape: Shape, limit: int | None = None) -> Images:
     """What no member trains on; as `training_pictures`."""
-    return _limited(_whole(data, "test", options.channels, options.size), limit)
+    return _limited(_whole(data, "test", shape.channels, shape.size), limit)
 
 
 @lru_cache(maxsize=4)  # A process makes many runs, most of them on the same pictures.
 def _whole(data: str, split: str, channels: int, size: int) -> Images:
-    options = ClassifierOptions(channels=channels, size=size)
+    shape = _Shape(channels, size)
     if data == "cifar10":
-        return _cifar10(split, options)
-    return load_images(data, options) if split == "train" else load_test_images(data, options)
+        return _cifar10(split, shape)
+    return load_images(data, shape) if split == "train" else load_test_images(data, shape)
 
 
 def _limited(images: Images, limit: int | None) -> Images:
@@ -58,15 +65,15 @@ def _limited(images: Images, limit: int | None) -> Images:
     return images.subset(np.sort(order[:limit]))
 
 
-def _cifar10(split: str, options: Options) -> Images:
+def _cifar10(split: str, shape: Shape) -> Images:
     """Decoding 50,000 pictures takes long, so the arrays are kept, one file for each archive and size."""
     archive = _folder() / f"{split}.zip"
     if not archive.is_file():
         raise DataUnusable(f"{archive} is no file; {CIFAR10_VARIABLE} names the folder with it")
-    stamp = f"{archive.stat().st_size}-{options.channels}x{options.size}"
+    stamp = f"{archive.stat().st_size}-{shape.channels}x{shape.size}"
     cached = user_cache_path("ganchor") / "experiments" / f"cifar10-{split}-{stamp}.npz"
     if not cached.is_file():
-        _decode(archive, options, cached)
+        _decode(archive, shape, cached)
     with np.load(cached, allow_pickle=False) as arrays:
         return Images(arrays["pixels"], arrays["labels"])
 
@@ -80,11 +87,11 @@ def _folder() -> Path:
     return Path(given).expanduser()
 
 
-def _decode(archive: Path, options: Options, cached: Path) -> None:
+def _decode(archive: Path, shape: Shape, cached: Path) -> None:
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(archive) as zipped:
         zipped.extractall(folder)
         (top,) = (path for path in Path(folder).iterdir() if path.is_dir())
-        images = load_images(f"folder:{top}", options)
+        images = load_images(f"folder:{top}", shape)
     cached.parent.mkdir(parents=True, exist_ok=True)
     # Written aside and renamed, so that two runs that start together never read half a file.
     partial = cached.with_suffix(f".{os.getpid()}.npz")

@@ -73,7 +73,7 @@ class TestSamples:
 
     def test_a_classifier_draws_nothing(self, ganchor: Ganchor, tmp_path: Path) -> None:
         outcome = ganchor("samples", *model_file(tmp_path, CLASSIFIER_TOML))
-        refused(outcome, "only a GAN draws pictures")
+        refused(outcome, "a classifier draws no pictures")
         assert not (tmp_path / "samples").exists()
 
 

@@ -18,7 +18,8 @@ from reporting import Options
 
 from fl_node.arrays import Arrays
 from fl_node.learner import Assignment, Progress, Trained, no_progress
-from fl_node.learning import ClassifierOptions, Images, random_weights
+from fl_node.learning import Images, random_weights
+from fl_node.learning.classifier.options import ClassifierOptions
 
 SMALL = Options((1,), 1, Path("unused"), "small", "digits", "cpu", False)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pictures
 import pytest
+from knobs import classifier_options
 from PIL import Image
 
 from fl_node.errors import DataUnusable
-from fl_node.learning.options import ClassifierOptions
 
-COLOURED = ClassifierOptions(channels=3, size=32)
+COLOURED = classifier_options(channels=3, size=32)
 
 
 @pytest.fixture

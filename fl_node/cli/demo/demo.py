@@ -155,15 +155,14 @@ def deploy_contract(place: Workspace, rpc_url: str, signer: Signer) -> Web3Ledge
 
 def draw_samples(place: Workspace, manifest: Manifest, report: AuditReport) -> None:
     """One picture grid for every final model, from the same noise."""
-    from fl_node.learning import GanOptions, learning_options, sample_grid
+    from fl_node.learning.task import drawing_of
 
-    chosen = learning_options(manifest)
-    assert isinstance(chosen, GanOptions)  # as `write_manifest` asked
+    draw = drawing_of(manifest)
     store = open_store(str(place.store))
     for one in report.rounds:
         digest = bytes.fromhex(one.aggregate_digest)
         model = load_model(store, digest, manifest.limits.model_bytes)
-        sample_grid(chosen, model.arrays, place.samples / f"round-{one.round:03}.png")
+        draw(model.arrays, place.samples / f"round-{one.round:03}.png", 0)
 
 
 def describe(place: Workspace, summary: dict[str, Any], console: Console) -> None:

@@ -24,7 +24,7 @@ from fl_node.errors import Misuse
 from fl_node.manifest.manifest import Manifest
 
 if TYPE_CHECKING:
-    from fl_node.learning import ClassifierJudge, Extractor, GanJudge, Images
+    from fl_node.learning import FeatureExtractor, Images
 
 LEAST_SAMPLES = 20
 """The standard error of a KID rests on ten blocks of two."""
@@ -148,20 +148,19 @@ def measure(
         "test_pictures": len(pictures.test.pixels_NCHW),
         "seed": setting.seed,
     }
-    judge: GanJudge | ClassifierJudge
-    if isinstance(chosen, learning.GanOptions):
-        extractor = open_extractor(setting, pictures.train, device)
-        judge = learning.GanJudge(
-            chosen, extractor, pictures.train, pictures.test, setting.samples, setting.seed, device
-        )
-        facts |= {
-            "samples": judge.samples,
-            "extractor": setting.extractor.value,
-            "extractor_digest": extractor.digest,
-            "extractor_accuracy": judge.extractor_accuracy,
-        }
-    else:
-        judge = learning.ClassifierJudge(chosen, pictures.test, setting.device)
+    kind = learning.kind_of(chosen)
+    trial = learning.Trial(
+        train=pictures.train,
+        test=pictures.test,
+        extractor=lambda: open_extractor(setting, pictures.train, device),
+        samples=setting.samples,
+        seed=setting.seed,
+        device=device,
+    )
+    judge = kind.judge(chosen, trial)
+    if subjects.manifest.learner.compared_by:
+        facts["extractor"] = setting.extractor.value
+    facts |= judge.facts
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     measured = []
@@ -175,13 +174,13 @@ def measure(
     ):
         arrays = one.load()
         measured.append(Measured(one, judge.judge(arrays)))
-        if out is not None and isinstance(chosen, learning.GanOptions):
-            learning.sample_grid(chosen, arrays, out / f"samples-{one.name}.png", setting.seed)
+        if out is not None and kind.draw:
+            kind.draw(chosen, arrays, out / f"samples-{one.name}.png", setting.seed)
     return Evaluation(facts, tuple(measured), judge.floor(), subjects.recorded)
 
 
-def open_extractor(setting: Setting, train: Images, device: Any) -> Extractor:
-    """What a GAN's pictures are compared by."""
+def open_extractor(setting: Setting, train: Images, device: Any) -> FeatureExtractor:
+    """What pictures are compared by."""
     from fl_node import learning
 
     match setting.extractor:

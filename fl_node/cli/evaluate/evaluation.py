@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -15,18 +15,15 @@ from fl_node.cli.evaluate.plots import Panel, draw_panels
 from fl_node.cli.subjects import RecordedLosses, Subject
 from fl_node.cli.tables import short
 
-if TYPE_CHECKING:
-    from fl_node.learning import ClassifierQuality, SampleQuality
-
 FLOOR = "real pictures"
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One model and its numbers."""
+    """One model and its numbers: a dataclass of the kind's own."""
 
     model: Subject
-    quality: SampleQuality | ClassifierQuality
+    quality: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class Evaluation:
 
     facts: Mapping[str, Any]
     measured: tuple[Measured, ...]
-    floor: SampleQuality | None
+    floor: Any | None
     recorded: tuple[RecordedLosses, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -120,7 +117,7 @@ def panels_of(evaluation: Evaluation) -> list[Panel]:
     return [panel for panel in first + on_chain if panel.curve]
 
 
-def _cells(quality: SampleQuality | ClassifierQuality) -> list[str]:
+def _cells(quality: Any) -> list[str]:
     numbers = asdict(quality)
     if "accuracy" in numbers:
         return [f"{numbers['accuracy']:.2%}", f"{numbers['loss']:.4f}"]

@@ -22,10 +22,8 @@ from fl_node.errors import BlobMalformed, DataUnusable, Misuse
 from fl_node.manifest.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
-    from fl_node.learning import ClassifierOptions, Extractor, Images
-
-BATCH, RATE = 64, 0.001
-"""Of the Adam that trains an extractor."""
+    from fl_node.learning import FeatureExtractor, Images
+    from fl_node.learning.classifier.options import ClassifierOptions
 
 
 Cache = Annotated[
@@ -42,7 +40,7 @@ class ExtractorKind(StrEnum):
     inception = "inception"
 
 
-def manifest_extractor(manifest: Manifest, store: str, device: Any) -> Extractor:
+def manifest_extractor(manifest: Manifest, store: str, device: Any) -> FeatureExtractor:
     """The one that the members' held-out losses rest on. Its classes are not asked: random weights know none.
 
     Args:
@@ -67,7 +65,7 @@ def manifest_extractor(manifest: Manifest, store: str, device: Any) -> Extractor
 
 def trained_extractor(
     manifest: Manifest, train: Images, seed: int, cache: Path | None, device: Any
-) -> Extractor:
+) -> FeatureExtractor:
     """A classifier of the manifest's extractor's shape, trained on a training split; see `trained_weights`."""
     from fl_node import learning
 
@@ -100,9 +98,6 @@ def trained_weights(
     chosen = replace(
         learning.extractor_options(manifest),
         classes=max(2, 1 + int(train.labels_N.max())),
-        batch=BATCH,
-        optimiser="adam",
-        rate=RATE,
     )
     folder = cache or user_cache_path("ganchor") / "extractors"
     kept = folder / f"{_key(chosen, train, seed)}.safetensors"

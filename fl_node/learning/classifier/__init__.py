@@ -1,18 +1,30 @@
 """A classifier of pictures, whose last layer can stay with each member (FedPer: share only `base.*`).
 
+options.py        the knobs
 models.py         a small CNN and ResNet-18;  initial.py  their first values
 training_loop.py  the steps
-evaluation.py     how good it is, and what it sees in pictures
+evaluation.py     how good it is, and what it sees in pictures;  judge.py  how good in the end
 """
+
+from collections.abc import Collection
 
 from fl_node.learning.classifier.evaluation import held_out_loss
 from fl_node.learning.classifier.initial import initial
+from fl_node.learning.classifier.judge import ClassifierJudge
 from fl_node.learning.classifier.labels import verify_labels
 from fl_node.learning.classifier.models import build
+from fl_node.learning.classifier.options import ClassifierOptions, classifier_options
 from fl_node.learning.classifier.training_loop import prepare_training, train_steps
 from fl_node.learning.kind import Kind
 
+
+def _usage(options: ClassifierOptions, parts: Collection[str]) -> list[str]:
+    pictures = f"torch.rand(8, {options.channels}, {options.size}, {options.size}) * 2 - 1"
+    return [f'logits = model["head"](model["base"].eval()({pictures}))']
+
+
 CLASSIFIER = Kind(
+    options=classifier_options,
     build=build,
     initial=initial,
     verify=verify_labels,
@@ -20,6 +32,8 @@ CLASSIFIER = Kind(
     train_steps=train_steps,
     features=lambda model: model["base"],
     held_out_loss=held_out_loss,
+    judge=ClassifierJudge,
+    usage=_usage,
 )
 
 __all__ = ["CLASSIFIER"]

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from fl_node.arrays import Arrays
 from fl_node.learning.classifier.labels import verify_labels
 from fl_node.learning.classifier.models import build
+from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.data import Images, verify_images
 from fl_node.learning.device import choose_device
-from fl_node.learning.options import ClassifierOptions
 from fl_node.learning.steps import Examples, place, to_device, to_pictures
 from fl_node.learning.tensors import fill_module
 

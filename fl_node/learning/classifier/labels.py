@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fl_node.errors import DataUnusable
+from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.data import Images
-from fl_node.learning.options import ClassifierOptions
 
 
 def verify_labels(options: ClassifierOptions, images: Images) -> None:

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.norms import group_norm
-from fl_node.learning.options import ClassifierOptions
 
 BLOCKS = 4
 

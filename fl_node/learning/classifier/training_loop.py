@@ -8,8 +8,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from fl_node.learner import Progress, no_progress
+from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.drift import SecondStream
-from fl_node.learning.options import ClassifierOptions
 from fl_node.learning.steps import (
     Examples,
     Tally,

@@ -1,26 +1,41 @@
 """A DCGAN.
 
+options.py        the knobs
 models.py         generator and discriminator;  initial.py  their first values
 losses.py         what they minimise
 training_loop.py  the steps
-evaluation.py     how good its pictures are
+evaluation.py     how good its pictures are in training;  judge.py  in the end
 samples.py        pictures out
 """
+
+from collections.abc import Collection
 
 from fl_node.learning.data import Images
 from fl_node.learning.gan.evaluation import held_out_loss
 from fl_node.learning.gan.initial import initial
+from fl_node.learning.gan.judge import GanJudge
 from fl_node.learning.gan.models import build
+from fl_node.learning.gan.options import GanOptions, gan_options
+from fl_node.learning.gan.samples import sample_grid
 from fl_node.learning.gan.training_loop import prepare_training, train_steps
 from fl_node.learning.kind import Kind
-from fl_node.learning.options import GanOptions
 
 
 def _accept(options: GanOptions, images: Images) -> None:
     """A GAN learns from any pictures of its shape."""
 
 
+def _usage(options: GanOptions, parts: Collection[str]) -> list[str]:
+    generator = next((part for part in ("generator_ema", "generator") if part in parts), None)
+    if generator is None:
+        return []
+    pictures = f"(64, {options.channels}, {options.size}, {options.size}), values from -1 to 1"
+    drawn = f'model["{generator}"].eval()(torch.randn(64, {options.latent}))'
+    return [f"pictures = {drawn}  # {pictures}"]
+
+
 GAN = Kind(
+    options=gan_options,
     build=build,
     initial=initial,
     verify=_accept,
@@ -28,6 +43,9 @@ GAN = Kind(
     train_steps=train_steps,
     features=lambda model: model["discriminator"].features,
     held_out_loss=held_out_loss,
+    judge=GanJudge,
+    usage=_usage,
+    draw=sample_grid,
 )
 
 __all__ = ["GAN"]

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from fl_node.learning.options import Loss
+from fl_node.learning.gan.options import Objective
 
 
-def discriminator_loss(loss: Loss, real_logits_N: Tensor, fake_logits_N: Tensor) -> Tensor:
+def discriminator_loss(loss: Objective, real_logits_N: Tensor, fake_logits_N: Tensor) -> Tensor:
     """The discriminator's loss, without gradient penalty.
 
     Source: bce: Goodfellow et al. 2014 (arXiv:1406.2661); hinge: Lim and Ye 2017 (arXiv:1705.02894), written as in
@@ -23,7 +23,7 @@ def discriminator_loss(loss: Loss, real_logits_N: Tensor, fake_logits_N: Tensor)
     return F.softplus(fake_logits_N - real_logits_N).mean()
 
 
-def generator_loss(loss: Loss, real_logits_N: Tensor | None, fake_logits_N: Tensor) -> Tensor:
+def generator_loss(loss: Objective, real_logits_N: Tensor | None, fake_logits_N: Tensor) -> Tensor:
     """The generator's loss; sources as for the discriminator's. bce is the non-saturating form.
 
     Args:
@@ -38,7 +38,7 @@ def generator_loss(loss: Loss, real_logits_N: Tensor | None, fake_logits_N: Tens
     return F.softplus(real_logits_N - fake_logits_N).mean()
 
 
-def compares_with_real(loss: Loss) -> bool:
+def compares_with_real(loss: Objective) -> bool:
     """Whether the generator's loss needs the logits of real pictures, which cost another pass."""
     return loss == "relativistic"
 

@@ -11,8 +11,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from fl_node.learning.norms import group_norm
-from fl_node.learning.options import GanOptions, Norm
+from fl_node.learning.gan.options import GanOptions
+from fl_node.learning.norms import Norm, group_norm
 
 LEAK = 0.2
 

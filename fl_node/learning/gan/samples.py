@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fl_node.arrays import Arrays
 from fl_node.errors import Misuse
 from fl_node.learning.gan.models import Generator
-from fl_node.learning.options import GanOptions
+from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.steps import place
 from fl_node.learning.tensors import fill_module
 

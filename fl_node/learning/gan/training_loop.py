@@ -17,7 +17,7 @@ from fl_node.learning.gan.losses import (
     gradient_penalty,
 )
 from fl_node.learning.gan.models import Discriminator
-from fl_node.learning.options import GanOptions
+from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.steps import (
     Examples,
     Tally,

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from knobs import gan_options
 from PIL import Image
 
 from fl_node.errors import DataUnusable
-from fl_node.learning import GanOptions, Images, load_images
+from fl_node.learning import Images, load_images
 from fl_node.learning import data as data_module
 from fl_node.learning.data import load_test_images, split_held_out, verify_images
 
-GREY = GanOptions()
-COLOUR = GanOptions(channels=3)
+GREY = gan_options()
+COLOUR = gan_options(channels=3)
 
 
 def write_picture(path, colour=(255, 0, 0), size=(40, 30)):
@@ -127,7 +128,7 @@ def test_a_failing_download_is_one_line(torchvision, tmp_path):
 def test_a_downloaded_set_is_brought_to_the_models_shape(torchvision, tmp_path):
     picture = Image.new("RGB", (32, 32), (9, 9, 9))
     torchvision.datasets.CIFAR10 = lambda folder, train, download: [(picture, 4 if train else 5)]
-    images = load_images("cifar10", GanOptions(channels=1, size=64), cache=tmp_path)
+    images = load_images("cifar10", gan_options(channels=1, size=64), cache=tmp_path)
     assert images.pixels_NCHW.shape == (1, 1, 64, 64)
     assert (images.pixels_NCHW == 9).all()
     assert images.labels_N.tolist() == [4]

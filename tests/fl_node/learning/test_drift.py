@@ -7,21 +7,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from knobs import classifier_options, gan_options
 
 from fl_node.errors import Misuse, TrainingDiverged
 from fl_node.learner import Assignment
-from fl_node.learning import (
-    ClassifierOptions,
-    GanOptions,
-    Images,
-    genesis,
-    make_learner,
-    shared_part,
-)
+from fl_node.learning import Images, genesis, make_learner, shared_part
 from fl_node.learning.drift import SecondStream, squared_mmd
 
-GAN = GanOptions(latent=8, generator_width=4, discriminator_width=4, batch=8)
-CLASSIFIER = ClassifierOptions(width=4, classes=3, batch=8, rate=0.1)
+GAN = gan_options(latent=8, generator_width=4, discriminator_width=4, batch=8)
+CLASSIFIER = classifier_options(width=4, classes=3, batch=8, rate=0.1)
 BOTH = pytest.mark.parametrize("options", [GAN, CLASSIFIER], ids=["gan", "classifier"])
 SEED = 5
 

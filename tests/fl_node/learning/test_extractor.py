@@ -8,19 +8,21 @@ import sys
 import numpy as np
 import pytest
 import torch
+from knobs import classifier_options
 
 from fl_node.blobs.model import decode_model, encode_model
 from fl_node.errors import DataUnusable, Misuse
-from fl_node.learning import ClassifierOptions, Images, features, load_images, load_test_images
+from fl_node.learning import Images, load_images, load_test_images
 from fl_node.learning import extractor as extractor_module
+from fl_node.learning.classifier.evaluation import features
 from fl_node.learning.device import prepare
 from fl_node.learning.extractor import BATCH, open_extractor, random_weights, train_extractor
 from fl_node.learning.inception import inception_extractor
 from fl_node.learning.steps import to_pictures
 
 CPU = torch.device("cpu")
-SMALL = ClassifierOptions(width=4)
-LEARNING = ClassifierOptions(width=4, optimiser="adam", rate=0.003)
+SMALL = classifier_options(width=4)
+LEARNING = classifier_options(width=4, optimiser="adam", rate=0.003)
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from knobs import gan_options
 
 from fl_node.errors import ManifestInvalid
-from fl_node.learning import GanOptions, genesis, shared_names, shared_part
+from fl_node.learning import genesis, shared_names, shared_part
 
-SMALL = GanOptions(generator_width=4, discriminator_width=4, latent=8)
+SMALL = gan_options(generator_width=4, discriminator_width=4, latent=8)
 NAMES = ("discriminator.a.weight", "generator.a.bias", "generator.a.weight", "generator_ema.a.bias")
 
 
@@ -32,7 +33,7 @@ def test_the_weights_of_seed_0_are_these_on_every_machine():
 
 
 def test_convolutions_are_drawn_with_mean_0_and_deviation_002():
-    weights = genesis(GanOptions(), 1)["generator.blocks.to_8x8.conv.weight"]
+    weights = genesis(gan_options(), 1)["generator.blocks.to_8x8.conv.weight"]
     assert weights.dtype == np.float32
     assert abs(weights.mean()) < 1e-4
     assert weights.std() == pytest.approx(0.02, rel=0.01)
@@ -40,7 +41,7 @@ def test_convolutions_are_drawn_with_mean_0_and_deviation_002():
 
 
 def test_norms_start_as_the_identity():
-    model = genesis(GanOptions(norm="batch", generator_width=4, discriminator_width=4), 1)
+    model = genesis(gan_options(norm="batch", generator_width=4, discriminator_width=4), 1)
     block = "generator.blocks.to_4x4.norm."
     assert (model[block + "weight"] == 1).all() and (model[block + "running_var"] == 1).all()
     assert not model[block + "bias"].any() and not model[block + "running_mean"].any()

@@ -6,14 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from knobs import gan_options
 
 from fl_node.blobs.tensors import decode_tensors, encode_tensors
 from fl_node.errors import DataUnusable, DeviceUnusable, ManifestInvalid, Misuse, TrainingDiverged
 from fl_node.learner import Assignment
-from fl_node.learning import GanOptions, Images, genesis, make_learner, shared_part
+from fl_node.learning import Images, genesis, make_learner, shared_part
 from fl_node.learning.data import split_held_out
+from fl_node.learning.gan.options import GanOptions
 
-OPTIONS = GanOptions(latent=8, generator_width=4, discriminator_width=4, batch=8)
+OPTIONS = gan_options(latent=8, generator_width=4, discriminator_width=4, batch=8)
 SEED = 11
 
 

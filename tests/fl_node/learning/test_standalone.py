@@ -1,4 +1,4 @@
-"""The training code runs where nothing of the chain is installed, and its options are the manifest's."""
+"""The training code runs where nothing of the chain is installed."""
 
 import json
 import subprocess
@@ -6,9 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from fl_node.learning import ClassifierOptions, GanOptions, learning_options
-from fl_node.manifest.manifest import build_manifest
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -55,15 +52,3 @@ def test_the_bench_compares_a_classifier_with_terms_against_drift():
     assert bench("--learner", "classifier", "--algorithms").keys() == {
         f"{name}_images_per_second" for name in ("plain", "mu", "correction", "discrepancy")
     }
-
-
-SECTIONS = {"gan": GanOptions, "classifier": ClassifierOptions}
-
-
-@pytest.mark.parametrize("kind", SECTIONS)
-def test_the_options_defaults_are_the_manifests(kind):
-    members = ["0x" + "0" * 39 + "1", "0x" + "0" * 39 + "2"]
-    manifest = build_manifest(
-        {"name": "a", "seed": 1, "members": members, "rounds": {"count": 1}, "learner": kind}
-    )
-    assert learning_options(manifest) == SECTIONS[kind]()

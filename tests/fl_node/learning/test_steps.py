@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from knobs import classifier_options, gan_options
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fl_node.errors import TrainingDiverged
 from fl_node.learner import Assignment, no_progress
-from fl_node.learning import ClassifierOptions, GanOptions, Images, genesis, make_learner
+from fl_node.learning import Images, genesis, make_learner
 from fl_node.learning.steps import REPORTS, Tally, draw_batches, to_pictures
 
 CPU = torch.device("cpu")
@@ -62,9 +63,9 @@ class Waits(TorchDispatchMode):
 @pytest.mark.parametrize(
     "options",
     [
-        GanOptions(latent=8, generator_width=4, discriminator_width=4, batch=8),
-        ClassifierOptions(width=4, batch=8, optimiser="adam"),
-        ClassifierOptions(width=4, batch=8, momentum=0.9),
+        gan_options(latent=8, generator_width=4, discriminator_width=4, batch=8),
+        classifier_options(width=4, batch=8, optimiser="adam"),
+        classifier_options(width=4, batch=8, momentum=0.9),
     ],
     ids=["gan", "adam", "sgd"],
 )

@@ -5,23 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from knobs import classifier_options
 
 from fl_node.errors import DataUnusable, Misuse
 from fl_node.learner import Assignment
 from fl_node.learning import (
-    ClassifierOptions,
     Images,
-    accuracy,
     genesis,
     load_images,
     load_test_images,
     make_learner,
     shared_part,
 )
+from fl_node.learning.classifier.evaluation import accuracy
 from fl_node.learning.classifier.models import build
 from fl_node.learning.tensors import module_tensors
 
-SMALL = ClassifierOptions(width=4, classes=3, batch=8, held_out=0.25)
+SMALL = classifier_options(width=4, classes=3, batch=8, held_out=0.25)
 SEED = 3
 
 
@@ -51,7 +51,7 @@ def assert_same_bytes(first, second):
 
 
 def test_it_learns_to_read_digits_in_seconds():
-    options = ClassifierOptions(width=8, momentum=0.9)
+    options = classifier_options(width=8, momentum=0.9)
     digits, unseen = load_images("digits", options), load_test_images("digits", options)
     model = genesis(options, SEED)
     before, _ = accuracy(options, model, unseen, "cpu")
@@ -138,12 +138,12 @@ def test_a_base_makes_features_and_a_head_classes(network, size, channels):
 
 def test_resnet18_has_the_published_number_of_parameters():
     with torch.device("meta"):
-        model = build(ClassifierOptions(network="resnet18", width=64, channels=3))
+        model = build(classifier_options(network="resnet18", width=64, channels=3))
     assert sum(parameter.numel() for parameter in model.parameters()) == 11_173_962
 
 
 def test_weights_are_drawn_by_their_number_of_inputs():
-    model = genesis(ClassifierOptions(width=32), 1)
+    model = genesis(classifier_options(width=32), 1)
     for name, inputs in {"base.block2.conv.weight": 9 * 32, "head.weight": 256}.items():
         assert model[name].std() == pytest.approx((2 / inputs) ** 0.5, rel=0.05)
     assert (model["base.block1.norm.weight"] == 1).all()

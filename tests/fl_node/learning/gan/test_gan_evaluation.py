@@ -7,12 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from knobs import classifier_options, gan_options
 
 from fl_node.errors import Misuse
-from fl_node.learning import ClassifierOptions, GanOptions, features, genesis
+from fl_node.learning import genesis
+from fl_node.learning.classifier.evaluation import features
 from fl_node.learning.extractor import random_weights
 from fl_node.learning.gan.evaluation import MAX_REAL, SAMPLES, held_out_loss
 from fl_node.learning.gan.models import build
+from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.gan.samples import draw_samples
 from fl_node.learning.steps import Examples, place, to_pictures
 from fl_node.learning.tensors import fill_module
@@ -21,8 +24,8 @@ from fl_node.seeds import derive_seed
 
 CPU = torch.device("cpu")
 SEED = 3
-OPTIONS = GanOptions(
-    latent=8, generator_width=4, discriminator_width=4, extractor=ClassifierOptions(width=4)
+OPTIONS = gan_options(
+    latent=8, generator_width=4, discriminator_width=4, extractor=classifier_options(width=4)
 )
 
 
@@ -85,7 +88,7 @@ def test_stored_weights_take_the_place_of_random_ones():
 
 
 def test_weights_of_another_network_are_refused():
-    wider = random_weights(ClassifierOptions(width=8), SEED)
+    wider = random_weights(classifier_options(width=8), SEED)
     with pytest.raises(Misuse, match="expected float32"):
         held_out_loss(replace(OPTIONS, extractor_weights=wider), model_of(), pictures(4), SEED)
 

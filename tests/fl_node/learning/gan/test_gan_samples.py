@@ -2,17 +2,19 @@
 
 import numpy as np
 import pytest
+from knobs import gan_options
 from PIL import Image
 
 from fl_node.errors import Misuse
-from fl_node.learning import GanOptions, genesis, sample_grid
+from fl_node.learning import genesis
+from fl_node.learning.gan.samples import sample_grid
 
-SMALL = GanOptions(generator_width=4, discriminator_width=4, latent=8)
+SMALL = gan_options(generator_width=4, discriminator_width=4, latent=8)
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
 def test_a_grid_has_rows_columns_and_gaps(tmp_path, channels, mode):
-    options = GanOptions(generator_width=4, discriminator_width=4, latent=8, channels=channels)
+    options = gan_options(generator_width=4, discriminator_width=4, latent=8, channels=channels)
     sample_grid(options, genesis(options, 1), tmp_path / "grid.png", rows=2, columns=3)
     with Image.open(tmp_path / "grid.png") as grid:
         assert grid.format == "PNG" and grid.mode == mode

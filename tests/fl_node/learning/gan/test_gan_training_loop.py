@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from knobs import gan_options
 
-from fl_node.learning import GanOptions, genesis
+from fl_node.learning import genesis
 from fl_node.learning.gan.models import build
+from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.gan.training_loop import ema_decay, prepare_training, train_steps
 from fl_node.learning.steps import Examples, to_pictures
 from fl_node.learning.tensors import fill_module
 
 CPU = torch.device("cpu")
-OPTIONS = GanOptions(
+OPTIONS = gan_options(
     latent=8,
     generator_width=4,
     discriminator_width=4,

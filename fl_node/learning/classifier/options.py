@@ -1,0 +1,41 @@
+"""The classifier's knobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from fl_node.arrays import Arrays
+from fl_node.learning.options import options_from
+
+if TYPE_CHECKING:
+    # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
+    from fl_node.manifest.manifest import Manifest
+
+Network = Literal["cnn", "resnet18"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierOptions:
+    """One classifier and how a member trains it. Ranges and meanings: `fl_node.manifest.learners`."""
+
+    kind: ClassVar[str] = "classifier"
+
+    channels: int
+    size: int
+    held_out: float
+    network: Network
+    width: int
+    classes: int
+    batch: int
+    optimiser: Literal["sgd", "adam"]
+    rate: float
+    momentum: float
+    weight_decay: float
+    share: tuple[str, ...]
+
+
+def classifier_options(manifest: Manifest, extractor_weights: Arrays | None) -> ClassifierOptions:
+    """The options of a manifest whose learner is a classifier; it compares no pictures, so it needs no extractor."""
+    share = manifest.strategy.share
+    return options_from(ClassifierOptions, manifest.data, manifest.learner, share=share)

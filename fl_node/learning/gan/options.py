@@ -1,0 +1,61 @@
+"""The GAN's knobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from fl_node.arrays import Arrays
+from fl_node.learning.classifier.options import ClassifierOptions
+from fl_node.learning.extractor import extractor_options
+from fl_node.learning.norms import Norm
+from fl_node.learning.options import options_from
+
+if TYPE_CHECKING:
+    # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
+    from fl_node.manifest.manifest import Manifest
+
+Objective = Literal["bce", "hinge", "relativistic"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GanOptions:
+    """One GAN and how a member trains it. Ranges and meanings: `fl_node.manifest.learners`.
+
+    Attributes:
+        extractor: What held-out pictures and samples are compared by; its channels and size are the GAN's.
+        extractor_weights: All of its tensors; None: random ones, which the seed gives.
+    """
+
+    kind: ClassVar[str] = "gan"
+
+    channels: int
+    size: int
+    held_out: float
+    latent: int
+    generator_width: int
+    discriminator_width: int
+    loss: Objective
+    norm: Norm
+    penalty: float
+    batch: int
+    generator_rate: float
+    discriminator_rate: float
+    beta1: float
+    beta2: float
+    ema_half_life: int
+    share: tuple[str, ...]
+    extractor: ClassifierOptions
+    extractor_weights: Arrays | None
+
+
+def gan_options(manifest: Manifest, extractor_weights: Arrays | None) -> GanOptions:
+    """The options of a manifest whose learner is a GAN."""
+    return options_from(
+        GanOptions,
+        manifest.data,
+        manifest.learner,
+        share=manifest.strategy.share,
+        extractor=extractor_options(manifest),
+        extractor_weights=extractor_weights,
+    )
