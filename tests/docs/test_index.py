@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from pages import DOCS
+from pages import DOCS, ROOT
+
+from fl_node.cli.workspace import Workspace
 
 INDEX = (DOCS / "README.md").read_text()
 GLOSSARY = (DOCS / "glossary.md").read_text()
@@ -30,3 +33,17 @@ def test_every_word_that_the_story_explains_is_in_the_glossary():
     words = {word.lower() for word in re.findall(r"(?<!\*)\*([A-Za-z]+)\*(?!\*)", STORY)}
     words -= {"bytes"}  # only stressed
     assert [word for word in sorted(words) if word not in GLOSSARY.lower()] == []
+
+
+def test_every_file_of_a_workspace_is_explained():
+    listed = STORY.split("## What the demo leaves behind")[1].split("\n## ")[0]
+    paths = {value.name for value in vars(Workspace(Path())).values() if value.name}
+    assert [name for name in sorted(paths) if f"`{name}" not in listed] == []
+
+
+def test_contributing_names_every_room():
+    rooms = (ROOT / "CONTRIBUTING.md").read_text().split("## Rooms and doors")[1].split("## ")[0]
+    folders = {path.parent.name for path in (ROOT / "fl_node").glob("*/__init__.py")}
+    ground = {path.name for path in (ROOT / "fl_node").glob("*.py")} - {"__init__.py"}
+    assert [name for name in sorted(folders) if f" {name}/ " not in rooms] == []
+    assert [name for name in sorted(ground) if name not in rooms] == []
