@@ -41,6 +41,13 @@ COMMANDS = (
     Entry("deploy", "deploy", "deploy", "Deploy the contract and write deployment.json."),
     Entry("key new", "key", "key_new", "Make a new account, encrypted with a password."),
     Entry("key address", "key", "key_address", "Print the address of a keystore."),
+    Entry(
+        "manifest new",
+        "manifest",
+        "manifest_new",
+        "Write a manifest for your members and your pictures, with comments.",
+    ),
+    Entry("manifest check", "manifest", "manifest_check", "Check a manifest without a chain."),
     Entry("task open", "task", "open_task", "Open a task from a manifest."),
     Entry("node", "node", "node", "Join a task and take part until it is over."),
     Entry("status", "status", "status", "Show a task: phase, deadline, and who has acted."),
@@ -71,6 +78,7 @@ COMMANDS = (
 
 GROUPS = {
     "key": "Make and look at encrypted keystores.",
+    "manifest": "Write and check manifests.",
     "task": "Open tasks.",
 }
 """What the first word of a command of two words is about."""

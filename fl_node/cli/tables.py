@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 from rich import box
@@ -19,6 +20,11 @@ def short(text: str) -> str:
     digits = text.removeprefix("0x")
     prefix = text[: len(text) - len(digits)]
     return f"{prefix}{digits[:6]}…" if len(digits) > 12 else text
+
+
+def follow_up(words: str) -> str:
+    """A command as it can be typed here: `uv run` sets UV, and then `ganchor` alone is often not on the path."""
+    return f"uv run ganchor {words}" if "UV" in os.environ else f"ganchor {words}"
 
 
 def printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 
@@ -23,6 +24,8 @@ class LearnerChoice(Choice):
     """Patterns over the names of the tensors that FedPer shares; the others stay with their member."""
     falling_loss: ClassVar[Loss]
     """The recorded loss that falls as the learner gets better."""
+    short_try: ClassVar[Mapping[str, object]] = {}
+    """Knobs for a first look: they show something after some hundred steps, where the defaults take thousands."""
 
     @property
     def compared_by(self) -> Extractor | None:
@@ -37,6 +40,13 @@ class GanLearner(LearnerChoice):
     body: ClassVar[tuple[str, ...]] = ("generator*",)
     # The two losses of a GAN balance each other, whether it learns or not.
     falling_loss: ClassVar[Loss] = "held_out"
+    short_try: ClassVar[Mapping[str, object]] = {
+        "generator_width": 32,
+        "discriminator_width": 32,
+        "generator_rate": Decimal("0.002"),
+        "discriminator_rate": Decimal("0.002"),
+        "ema_half_life": 30,
+    }
     latent: Annotated[int, Field(ge=1, le=1024)] = 100
     """Length of z."""
     generator_width: Annotated[int, Field(ge=4, le=512)] = 64

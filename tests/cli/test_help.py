@@ -14,7 +14,8 @@ ALL = [(), *((group,) for group in GROUPS), *LEAVES]
 def test_the_commands_are_those_of_the_specification() -> None:
     named = {" ".join(path) for path in LEAVES}
     expected = (
-        "demo, devnet, deploy, key new, key address, task open, node, status, tasks, log, advance, samples, "
+        "demo, devnet, deploy, key new, key address, manifest new, manifest check, task open, node, "
+        "status, tasks, log, advance, samples, "
         "export, "
         "audit, evaluate, extractor, simulate"
     )

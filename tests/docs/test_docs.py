@@ -214,7 +214,9 @@ class TestCommands:
     def test_every_command_and_option_mentioned_anywhere_exists(self):
         known = {command: set(_options(section)) for command, section in _reference()}
         for path in PAGES:
-            for words, rest in re.findall(r"\bganchor ((?:key |task )?[a-z]+)\b(.*)", _code(path)):
+            for words, rest in re.findall(
+                r"\bganchor ((?:key |task |manifest )?[a-z]+)\b(.*)", _code(path)
+            ):
                 assert words in known, f"{path.name}: ganchor {words}"
                 used = set(re.findall(r"(?<!\S)--[a-z][\w-]*", rest.split("#")[0]))
                 assert used <= known[words], f"{path.name}: ganchor {words}{rest}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,6 @@ from rich.console import Console
 
 from chain.accounts import Signer, address_of, dev_accounts
 from chain.deploy import deploy, read_deployment, write_deployment
-from chain.types import Address
 from chain.web3_ledger import Web3Ledger
 from fl_node.audit import AuditReport
 from fl_node.audit.reported import gas_by_round, report_of
@@ -26,13 +25,18 @@ from fl_node.cli import options, wiring
 from fl_node.cli.audit import WITH_FINDINGS, run_audit
 from fl_node.cli.demo.processes import running_chain, running_nodes
 from fl_node.cli.demo.watching import watch
+from fl_node.cli.manifest import manifest_text
+from fl_node.cli.pictures import look_at
 from fl_node.cli.tables import print_audit, print_head, rounds_table
 from fl_node.cli.workspace import Workspace, free_workspace
+from fl_node.manifest.learners import LEARNERS
 from fl_node.manifest.manifest import Manifest, read_manifest
 from fl_node.member.opening import open_task
 
 WORKSPACES = Path("ganchor-workspace")
 UNEVEN = "dirichlet:0.5"
+STEPS = 120
+"""Of each node in a round."""
 
 
 def demo(
@@ -56,7 +60,12 @@ def demo(
     place.create()
     console = Console(stderr=as_json)
     signers = dev_accounts(seed, nodes)
-    write_manifest(place.manifest, [address_of(signer) for signer in signers], rounds, seed, data)
+    members = [address_of(signer) for signer in signers]
+    look = replace(look_at(data), size=32)  # whatever the pictures: the demo is to be quick
+    text = manifest_text(
+        f"demo on {data}"[:200], seed, members, look, LEARNERS[0].name(), rounds, STEPS
+    )
+    place.manifest.write_text(text)
     manifest = read_manifest(place.manifest)
     # Here first, so that it fails early, and is downloaded once rather than by every node.
     images = load_data(manifest, data)
@@ -102,49 +111,6 @@ def write_reports(
     place.audit.write_text(json.dumps(report.to_json(), indent=1) + "\n")
     place.report.write_text(reported.model_dump_json(indent=1) + "\n")
     return {**reported.model_dump(), "rounds": len(reported.rounds)}
-
-
-def write_manifest(
-    path: Path, members: Sequence[Address], rounds: int, seed: int, data: str
-) -> None:
-    """Write the demo's manifest, as a person would, in TOML."""
-    channels = 1 if data in {"digits", "mnist", "fashion-mnist"} else 3
-    listed = "".join(f'    "{member}",\n' for member in members)
-    least = min(2, len(members))
-    path.write_text(
-        f"""\
-# A task of `ganchor demo`. Every field: docs/manifest.md
-name = "demo on {data.replace(chr(34), "").replace(chr(92), "/")}"
-seed = {seed}
-members = [
-{listed}]
-
-[data]
-channels = {channels}
-size = 32
-
-[learner]
-kind = "gan"
-generator_width = 32
-discriminator_width = 32
-generator_rate = 0.002
-discriminator_rate = 0.002
-ema_half_life = 30
-
-[strategy]
-preset = "fedavg"
-share = ["*"]
-work = {{ steps = 120 }}
-
-[rounds]
-count = {rounds}
-commit_window = 3600
-reveal_window = 600
-attest_window = 600
-cohort_floor = {least}
-min_updates = {least}
-"""
-    )
 
 
 def deploy_contract(place: Workspace, rpc_url: str, signer: Signer) -> Web3Ledger:

@@ -1,0 +1,194 @@
+"""`ganchor manifest`: write a manifest that works as it is, and check one."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from chain.accounts import keystore_address, to_address
+from chain.types import Address
+from fl_node.blobs.digest import digest_of
+from fl_node.cli import options
+from fl_node.cli.pictures import Look, look_at
+from fl_node.cli.tables import follow_up
+from fl_node.errors import Misuse
+from fl_node.manifest.learners import LEARNERS, LearnerChoice
+from fl_node.manifest.manifest import build_manifest, read_manifest
+
+LEARNER_OF = {one.name(): one for one in LEARNERS}
+
+
+def manifest_new(
+    member: Annotated[
+        list[str],
+        typer.Option(help="A member: its address, or its keystore file. Repeat it for each."),
+    ],
+    data: options.Data = "digits",
+    learner: Annotated[
+        str, typer.Option(help=f"What is trained: {' or '.join(LEARNER_OF)}.")
+    ] = LEARNERS[0].name(),
+    rounds: Annotated[int, typer.Option(min=1, max=65_535, help="Number of rounds.")] = 10,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Optimiser steps of each member in a round.")
+    ] = 120,
+    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 1,
+    name: Annotated[
+        str | None, typer.Option(help="What the task is called. Default: after its data.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The file to write; it must not exist.")] = Path(
+        "manifest.toml"
+    ),
+    as_json: options.Json = False,
+) -> None:
+    """Write a manifest for your members and your pictures, with comments. Change what you like in it."""
+    members, look = read_members(member), look_at(data)
+    text = manifest_text(name or _name(data), seed, members, look, learner, rounds, steps)
+    _write_new(out, text)
+    if as_json:
+        typer.echo(json.dumps({"file": str(out), "members": members, "data": asdict(look)}))
+        return
+    Console(soft_wrap=True, highlight=False, markup=False).print(
+        f"wrote {out}: {len(members)} members; pictures: {described(look)}\n"
+        f"next: {follow_up(f'task open {out} --keystore FILE')}"
+    )
+
+
+def manifest_check(
+    manifest_file: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="The manifest, in TOML.")
+    ],
+    as_json: options.Json = False,
+) -> None:
+    """Check a manifest without a chain: say what is wrong, or its name, members, rounds and digest."""
+    manifest = read_manifest(manifest_file)
+    facts = {
+        "name": manifest.name,
+        "members": len(manifest.members),
+        "rounds": manifest.rounds.count,
+        "learner": manifest.learner.kind,
+        "manifest_digest": digest_of(manifest.to_bytes()).hex(),
+    }
+    if as_json:
+        typer.echo(json.dumps(facts))
+    else:
+        for fact, value in facts.items():
+            typer.echo(f"{fact.replace('_', ' '):15} {value}")
+
+
+def read_members(given: Sequence[str]) -> list[Address]:
+    """Addresses, and those of keystores, in ascending order, as a manifest lists them.
+
+    Raises:
+        Misuse: One is neither, or given twice.
+        AccountUnusable: A file is no keystore.
+    """
+    members = sorted((_member(text) for text in given), key=lambda address: int(address, 16))
+    twice = [one for one, other in pairwise(members) if one == other]
+    if twice:
+        raise Misuse(f"--member {twice[0]} is given twice; each member has an account of its own")
+    return members
+
+
+def _member(text: str) -> Address:
+    if not text.lower().startswith("0x") and Path(text).exists():
+        return keystore_address(Path(text))
+    try:
+        return to_address(text)
+    except ValueError as error:
+        raise Misuse(f"--member: {error}; or give a keystore file that is there") from None
+
+
+def described(look: Look) -> str:
+    """A data set in words."""
+    parts = ["grey" if look.channels == 1 else "colour", f"{look.size}x{look.size}"]
+    parts += [f"{look.classes} classes"] if look.classes else []
+    return ", ".join([*parts, *([f"{look.count} of them"] if look.count else [])])
+
+
+def manifest_text(
+    name: str,
+    seed: int,
+    members: Sequence[Address],
+    look: Look,
+    learner: str,
+    rounds: int,
+    steps: int,
+) -> str:
+    """A manifest in TOML, valid as it stands.
+
+    Raises:
+        ManifestInvalid: A value is out of range.
+        Misuse: There is no such learner, or it needs pictures with classes.
+    """
+    chosen = _learner(learner)
+    least = min(2, len(members))
+    listed = "".join(f'    "{member}",\n' for member in members)
+    knobs = "".join(f"{knob} = {value}\n" for knob, value in _knobs(chosen, look).items())
+    text = f"""\
+# A task. Every field, and what else can be chosen: docs/manifest.md
+name = {json.dumps(name, ensure_ascii=False)}
+seed = {seed}                        # everything random follows from it
+members = [                     # in ascending order of address
+{listed}]
+
+[data]
+channels = {look.channels}                    # 1 is grey, 3 is colour
+size = {look.size}                       # every picture is brought to this many pixels on a side: 32 or 64
+
+[learner]
+# {(chosen.__doc__ or "").splitlines()[0]}
+kind = "{learner}"
+{knobs}
+[strategy]
+preset = "fedavg"               # docs/algorithms.md lists the others
+share = ["*"]                   # every tensor; {json.dumps(list(chosen.body))} leaves the rest with each member
+work = {{ steps = {steps} }}          # what a member trains in a round
+
+[rounds]
+count = {rounds}
+commit_window = 3600            # seconds that members have to train and commit
+reveal_window = 600             # to reveal their updates
+attest_window = 600             # to check the aggregate
+cohort_floor = {least}                # members in a round, at least
+min_updates = {least}                 # updates that a round needs
+"""
+    build_manifest(tomllib.loads(text, parse_float=Decimal))
+    return text
+
+
+def _learner(name: str) -> type[LearnerChoice]:
+    if name not in LEARNER_OF:
+        raise Misuse(f"--learner is {name!r}; allowed: {', '.join(LEARNER_OF)}")
+    return LEARNER_OF[name]
+
+
+def _knobs(learner: type[LearnerChoice], look: Look) -> dict[str, object]:
+    """What is not left at its default: the knobs of a short try, and the number of classes, if that is one."""
+    if "classes" not in learner.model_fields:
+        return dict(learner.short_try)
+    if (look.classes or 0) < 2:
+        raise Misuse(
+            f"a {learner.name()} needs pictures in one sub-folder for each of at least 2 classes"
+        )
+    return {"classes": look.classes, **learner.short_try}
+
+
+def _name(data: str) -> str:
+    return data.removeprefix("folder:").rstrip("/").rpartition("/")[2][:100] or "pictures"
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with path.open("x") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Misuse(f"{path} exists already; give another --out, or remove it first") from None
