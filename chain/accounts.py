@@ -17,6 +17,7 @@ from eth_utils.crypto import keccak
 
 from chain.errors import AccountUnusable, FileUnusable
 from chain.files import read_json
+from chain.recursion import recursion_limit
 from chain.types import Address, address_number
 
 if TYPE_CHECKING:
@@ -93,12 +94,10 @@ def create_keystore(path: Path, password: str, *, scrypt_cost: int = SCRYPT_COST
     Raises:
         AccountUnusable: The password is empty, the file exists, or it cannot be written.
     """
-    from eth_account import Account
-
     if not password:
         raise AccountUnusable(f"keystore {path}: the password is empty")
-    account: Signer = Account.create()
-    encrypted = Account.encrypt(account.key, password, kdf="scrypt", iterations=scrypt_cost)
+    account: Signer = _eth_account().create()
+    encrypted = _eth_account().encrypt(account.key, password, kdf="scrypt", iterations=scrypt_cost)
     try:
         _write_new(path, json.dumps(encrypted).encode())
     except FileExistsError:
@@ -114,12 +113,10 @@ def open_keystore(path: Path, password: str) -> Signer:
     Raises:
         AccountUnusable: No such file, no keystore, one that would take too long to open, or the wrong password.
     """
-    from eth_account import Account
-
     encrypted = _read_keystore(path)
     try:
         _verify_cost(encrypted)
-        signer = _signer(Account.decrypt(encrypted, password))
+        signer = _signer(_eth_account().decrypt(encrypted, password))
         said = str(encrypted.get("address", signer.address)).removeprefix("0x").lower()
     except ValueError as error:
         reason = "wrong password" if "MAC mismatch" in str(error) else "not a keystore of version 3"
@@ -197,10 +194,14 @@ def dev_accounts(seed: int, count: int) -> list[Signer]:
 
 
 def _signer(key: bytes) -> Signer:
-    from eth_account import Account
-
-    account: Signer = Account.from_key(key)
+    account: Signer = _eth_account().from_key(key)
     return account
+
+
+def _eth_account() -> Any:
+    with recursion_limit():  # py_ecc, which it loads, lifts it
+        from eth_account import Account
+    return Account
 
 
 def _read_keystore(path: Path) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Python's limit on recursion, which libraries below us change for the whole process.
 
-py_ecc, which eth_account and py-evm load, sets the limit to 100,000 when it is imported, and py-evm
-sets it to 12,288. Behind such a limit deeply nested JSON overruns the stack, which ends the process,
-where Python would raise RecursionError. The packages that load these libraries put the limit back.
+py_ecc, which eth_account and py-evm load, sets the limit to 100,000 when it is imported, and py-evm sets it
+to 12,288. Behind such a limit deeply nested JSON overruns the stack, which ends the process, where
+Python would raise RecursionError. Whoever loads these libraries here puts the limit back.
 """
 
 from __future__ import annotations
