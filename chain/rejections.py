@@ -19,6 +19,7 @@ from chain import errors
 from chain.accounts import to_address
 from chain.compile import load_artifact
 from chain.errors import CallRejected, UnknownRejection
+from chain.text import shown
 from chain.types import Phase
 
 _ERROR_STRING = bytes.fromhex("08c379a0")  # Error(string)
@@ -34,11 +35,11 @@ def rejection_from(answer: object, message: str = "") -> CallRejected:
     """
     data = revert_data(answer)
     if not data:
-        return UnknownRejection(message or "reverted without a reason")
+        return UnknownRejection(shown(message or "reverted without a reason"))
     try:
         return _decode(data)
     except (DecodingError, ValueError, OverflowError):
-        return UnknownRejection(f"revert data that does not decode: 0x{data.hex()}")
+        return UnknownRejection(shown(f"revert data that does not decode: 0x{data.hex()}"))
 
 
 def revert_data(answer: object) -> bytes | None:
@@ -66,12 +67,12 @@ def _bytes_or_none(digits: str) -> bytes | None:
 def _decode(data: bytes) -> CallRejected:
     selector, arguments = data[:4], data[4:]
     if selector == _ERROR_STRING:
-        return UnknownRejection(decode(("string",), arguments)[0])
+        return UnknownRejection(shown(decode(("string",), arguments)[0]))
     if selector == _PANIC:
         return UnknownRejection(f"panic 0x{decode(('uint256',), arguments)[0]:02x}")
     known = _known_errors().get(selector)
     if known is None:
-        return UnknownRejection(f"an error that this version does not know: 0x{data.hex()}")
+        return UnknownRejection(shown(f"an error that this version does not know: 0x{data.hex()}"))
     error_class, types = known
     values = zip(fields(error_class), types, decode(types, arguments), strict=True)
     return error_class(*(_field(field.type, kind, value) for field, kind, value in values))

@@ -27,6 +27,7 @@ from chain.errors import (
     LedgerUnusable,
 )
 from chain.history import ARGUMENTS, TOPICS, event_from_abi
+from chain.text import shown
 from chain.transactions import RECEIPT_SECONDS, receipt_of, send
 from chain.types import (
     MAX_MEMBERS,
@@ -318,7 +319,8 @@ def event_from_log(log: Log) -> Event:
         readable = [_checksummed(*pair) for pair in zip(types, values, strict=True)]
         return event_from_abi(event_type, readable)
     except (DecodingError, ValueError, OverflowError) as error:
-        raise HistoryInvalid(f"a log of {event_type.__name__} does not decode: {error}") from None
+        why = shown(error)
+        raise HistoryInvalid(f"a log of {event_type.__name__} does not decode: {why}") from None
 
 
 def _checksummed(kind: str, value: Any) -> Any:

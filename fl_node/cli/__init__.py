@@ -1,6 +1,7 @@
 """The command `ganchor`: the only place where concrete ledgers, stores and learners are put together.
 
 app.py         how errors become one line and an exit code
+exits.py       the exit codes
 commands.py    the commands, a line each; a command is imported when it is called
 options.py     the options that commands share
 accounts.py    the account that signs

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from chain.errors import CallRejected, LedgerError
-from fl_node.cli.commands import INTERRUPTED, command_line
+from chain.text import shown
+from fl_node.cli.commands import command_line
+from fl_node.cli.exits import FAILED, INTERRUPTED, WITH_FINDINGS, FindingsReported
 from fl_node.errors import GanchorError
 
-FAILED = 2
-"""Exit code when a command could not be carried out. 1 is kept for an audit with findings."""
+TRACEBACK_VARIABLE = "GANCHOR_TRACEBACK"
+"""Where this is set, an error that nobody expected shows where it happened."""
+
+MAX_LINE = 4000
 
 app = command_line(
     "Train one model across parties that do not pool their data, with a history on Ethereum that anyone can replay "
@@ -24,28 +31,65 @@ def main(words: Sequence[str] | None = None) -> None:
     run(lambda: app(words, prog_name="ganchor"))
 
 
-def run(command: Callable[[], object]) -> None:
+def run(command: Callable[[], object]) -> NoReturn:
     """Run a command; its errors become one line on standard error, and an exit code.
 
-    Exits with 0, with 1 for an audit with findings, with 2 if the command could not be carried out.
+    Exits with 0, with 1 for an audit with findings and for nothing else, with 2 if the command could not be carried
+    out or its output not be written, whatever the reason.
     """
+    sys.exit(_code_of(command))
+
+
+def _code_of(command: Callable[[], object]) -> int:
     try:
         command()
+    except FindingsReported:
+        return _delivered(WITH_FINDINGS)
+    except SystemExit as ended:
+        # typer and rich end with 1 when the reader of a pipe is gone, or nobody answers a prompt.
+        code = ended.code if isinstance(ended.code, int) else FAILED * bool(ended.code)
+        return _delivered(FAILED if code == WITH_FINDINGS else code)
     except CallRejected as rejection:
-        _fail(f"the contract refused: {rejection}")
+        return _fail(f"the contract refused: {rejection}")
     except (GanchorError, LedgerError) as error:
-        _fail(str(error))
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has seen enough
+        _forget_output()
+        return FAILED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}")
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        return _fail(f"{where}{error.strerror or error}")
+    except Exception as error:
+        if TRACEBACK_VARIABLE in os.environ:
+            traceback.print_exc()
+        name = type(error).__name__
+        return _fail(f"unexpected {name}: {error} (set {TRACEBACK_VARIABLE}=1 to see where)")
+    return _delivered(0)
 
 
-def _fail(message: str) -> NoReturn:
-    from rich.console import Console
+def _delivered(code: int) -> int:
+    """The exit code, unless what was printed cannot be written to its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _forget_output()
+        return code or FAILED
+    return code
 
-    console = Console(stderr=True, soft_wrap=True)
-    line = " ".join(message.split())
-    console.print(f"error: {line}", style="red", markup=False, highlight=False)
-    sys.exit(FAILED)
+
+def _forget_output() -> None:
+    """Let Python's last flush go nowhere; otherwise it complains at its exit, and changes the exit code."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(message: str) -> int:
+    import typer
+
+    plain = "NO_COLOR" in os.environ
+    with suppress(OSError):  # standard error may be a closed pipe, too
+        line = f"error: {shown(message, MAX_LINE)}"
+        typer.secho(line, err=True, fg=None if plain else typer.colors.RED)
+    return FAILED

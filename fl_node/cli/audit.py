@@ -19,12 +19,11 @@ from fl_node.audit.report import AuditReport
 from fl_node.audit.reported import read_report
 from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
+from fl_node.cli.exits import FindingsReported
 from fl_node.cli.tables import print_audit, print_head, rounds_table
 from fl_node.cli.workspace import Workspace
 from fl_node.errors import Misuse
 from fl_node.manifest.manifest import Manifest
-
-WITH_FINDINGS = 1
 
 
 def audit(
@@ -80,7 +79,7 @@ def audit(
         if result.history_head:
             print_head(console, result.history_head)
     if result.findings:
-        raise typer.Exit(WITH_FINDINGS)
+        raise FindingsReported
 
 
 def read_head(text: str | None) -> bytes | None:

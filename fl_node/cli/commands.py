@@ -12,8 +12,7 @@ from typing import Any
 import typer.main
 from typer.core import TyperCommand, TyperGroup
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 and the signal's number, as in a shell."""
+from fl_node.cli.exits import INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from chain.deploy import read_deployment
+from chain.text import shown
 from chain.types import Receipt
 from fl_node.blobs.store import open_store
 from fl_node.cli import accounts, options, wiring
@@ -123,9 +124,10 @@ class PeopleDisplay:
 
     def notice(self, what: Step | Exception) -> None:
         if isinstance(what, Exception):
-            if str(what) != self._trouble:
-                self._console.print(f"[yellow]waiting: {escape(str(what))}[/]")
-            self._trouble = str(what)
+            trouble = shown(what)
+            if trouble != self._trouble:
+                self._console.print(f"waiting: {trouble}", style="yellow", markup=False)
+            self._trouble = trouble
             return
         self._trouble = ""
         if what.action is Action.FINISHED:
@@ -143,7 +145,7 @@ class PeopleDisplay:
 
 
 def _because(step: Step) -> str:
-    return f", {step.reason}" if step.reason else ""
+    return f", {escape(shown(step.reason))}" if step.reason else ""
 
 
 def _transaction(receipt: Receipt) -> str:
@@ -167,7 +169,7 @@ class JsonDisplay:
 
     def notice(self, what: Step | Exception) -> None:
         if isinstance(what, Exception):
-            self._print(event="waiting", reason=str(what))
+            self._print(event="waiting", reason=shown(what))
         elif what.action is Action.FINISHED:
             self._print(
                 event="finished",
@@ -181,7 +183,7 @@ class JsonDisplay:
                 attempt=what.state.attempt,
                 block=what.receipt.block_number,
                 gas=what.receipt.gas_used,
-                **({"reason": what.reason} if what.reason else {}),
+                **({"reason": shown(what.reason)} if what.reason else {}),
             )
 
     def _print(self, **values: Any) -> None:

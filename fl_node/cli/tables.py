@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from chain.text import shown
 from fl_node.audit.report import STEPS, AuditedRound, AuditReport, Finding, Status
 
 _STATUS_STYLES = {Status.CLEAN: "green", Status.FINDINGS: "red", Status.NOT_REACHED: "yellow"}
@@ -83,7 +84,7 @@ def _update_line(one: AuditedRound) -> list[str]:
     return [
         f"{'[green]+[/]' if update.included else '[red]-[/]'} {short(update.client)} "
         f"{short(update.digest)} {update.num_examples}"
-        + (f" [red]{escape(update.left_out_because)}[/]" if update.left_out_because else "")
+        + (f" [red]{escape(shown(update.left_out_because))}[/]" if update.left_out_because else "")
         for update in one.updates
     ]
 
@@ -105,7 +106,10 @@ def print_audit(console: Console, report: AuditReport) -> None:
     for step, reasons in report.reasons.items():
         for reason in reasons:
             console.print(
-                f"{step}: not reached: {reason}", soft_wrap=True, style="yellow", markup=False
+                f"{step}: not reached: {shown(reason)}",
+                soft_wrap=True,
+                style="yellow",
+                markup=False,
             )
     for finding in report.findings:
         console.print(_finding_text(finding), soft_wrap=True, style="red", markup=False)
@@ -122,9 +126,9 @@ def _finding_text(finding: Finding) -> str:
         for name in ("round", "client", "digest")
         if (value := getattr(finding, name)) is not None
     ]
-    lines = [f"{finding.step}: {', '.join([*named, finding.message])}"]
+    lines = [f"{finding.step}: {', '.join([*named, shown(finding.message)])}"]
     if finding.expected is not None:
-        lines.append(f"    expected {finding.expected}")
+        lines.append(f"    expected {shown(finding.expected)}")
     if finding.actual is not None:
-        lines.append(f"    found    {finding.actual}")
+        lines.append(f"    found    {shown(finding.actual)}")
     return "\n".join(lines)

@@ -22,9 +22,10 @@ from fl_node.audit.reported import gas_by_round, report_of
 from fl_node.blobs.model import load_model
 from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
-from fl_node.cli.audit import WITH_FINDINGS, run_audit
+from fl_node.cli.audit import run_audit
 from fl_node.cli.demo.processes import running_chain, running_nodes
 from fl_node.cli.demo.watching import watch
+from fl_node.cli.exits import FindingsReported
 from fl_node.cli.manifest import manifest_text
 from fl_node.cli.pictures import look_at
 from fl_node.cli.tables import print_audit, print_head, rounds_table
@@ -100,7 +101,7 @@ def demo(
     if as_json:
         typer.echo(json.dumps(summary))
     if report.findings:
-        raise typer.Exit(WITH_FINDINGS)
+        raise FindingsReported
 
 
 def write_reports(
