@@ -16,6 +16,7 @@ from chain.compile import load_artifact
 from chain.connection import Connection, connect
 from chain.errors import ChainUnreachable, ContractMismatch, DeploymentInvalid, FileUnusable
 from chain.files import read_json
+from chain.text import shown
 from chain.transactions import send
 from chain.types import Address
 
@@ -116,22 +117,14 @@ def _deployment(path: Path, values: object) -> Deployment:
     for name, least in (("chain_id", 1), ("block", 0)):
         if type(values[name]) is not int or not least <= values[name] < 1 << 63:
             raise DeploymentInvalid(
-                f"{path}: {name}: expected a whole number from {least}, got {_shown(values[name])}"
+                f"{path}: {name}: expected a whole number from {least}, got {shown(repr(values[name]))}"
             )
     digest = values["artifact_digest"]
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         raise DeploymentInvalid(
-            f"{path}: artifact_digest: expected 64 hex digits, got {_shown(digest)}"
+            f"{path}: artifact_digest: expected 64 hex digits, got {shown(repr(digest))}"
         )
     try:
         return Deployment(**{**values, "address": to_address(values["address"])})
     except ValueError as error:
-        raise DeploymentInvalid(f"{path}: address: {_cut(str(error))}") from None
-
-
-def _shown(value: object) -> str:
-    return _cut(repr(value))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:200]}…"
+        raise DeploymentInvalid(f"{path}: address: {shown(error)}") from None

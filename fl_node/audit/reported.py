@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from chain.errors import FileUnusable
 from chain.files import read_file
 from chain.ledger import Ledger
+from chain.text import shown
 from chain.types import Entry, RoundFinalised, RoundOpened, TaskOpened
 from fl_node.audit.findings import Findings
 from fl_node.audit.report import AuditedRound, AuditReport
@@ -77,7 +78,7 @@ def read_report(path: Path) -> Report:
         where = ".".join(str(part)[:50] for part in first["loc"])
         reason = f"{where}: {first['msg']}" if where else first["msg"]
         raise Misuse(
-            f"{path} is not a report as `ganchor demo` writes it: {ascii(reason[:200])[1:-1]}"
+            f"{path} is not a report as `ganchor demo` writes it: {shown(reason)}"
         ) from None
 
 

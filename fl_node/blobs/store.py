@@ -8,9 +8,10 @@ before it is hashed.
 from __future__ import annotations
 
 import errno
-import mmap
 import os
-import stat
+import re
+import secrets
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,42 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from chain.errors import FileUnusable
+from chain.files import mapped, regular_file
 from fl_node.blobs.digest import Blob, digest_of
+from fl_node.blobs.location import names_credentials, reason_of, shown_location
 from fl_node.errors import BadData, BlobMissing, BlobOversized, BlobTampered, StoreUnusable
 
 _FAILURES = (BaseError, OSError, ValueError, NotImplementedError)
 _UNREADABLE = {errno.EACCES, errno.ELOOP, errno.ENOTDIR}
 """What a member can do to its own blob in a shared folder; the folder itself is still in order."""
-# Plain HTTP is for those who write it into a URL; what comes over it is checked all the same.
-_CLIENT: Any = {"connect_timeout": "5s", "timeout": "300s", "allow_http": True}
-_RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
+
+_STORES_FAULT = re.compile(
+    "NoSuchBucket|NoSuchContainer|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|"
+    "RequestTimeTooSkewed|AuthenticationFailed"
+)
+"""Codes of S3 and Azure that speak of the bucket or of us, and not of the object that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How long a store behind a URL is waited for, in seconds.
+
+    A read or write ends within `request` + `retries` and a pause between attempts, which by default is less than the
+    shortest default window of a round, 120 s.
+
+    Attributes:
+        connect: Until a connection stands.
+        request: Of one attempt as a whole, with all bytes of a blob. A store that says nothing is given up after it.
+        retries: From the first attempt on; no other begins after that.
+    """
+
+    connect: float = 5.0
+    request: float = 60.0
+    retries: float = 30.0
+
+
+DEFAULT_LIMITS = TimeLimits()
 
 
 def key_of(digest: bytes) -> str:
@@ -38,36 +66,55 @@ def key_of(digest: bytes) -> str:
     return f"{name[:2]}/{name}"
 
 
-def open_store(where: str | Path, must_exist: bool = False) -> Store:
+def open_store(
+    where: str | Path, must_exist: bool = False, limits: TimeLimits = DEFAULT_LIMITS
+) -> Store:
     """Open a store.
 
     Args:
         where: A folder, made if it is not there, or a URL: file://, memory://, s3://bucket/prefix, gs://bucket/prefix,
             az://account/container/prefix, or http(s)://host/prefix. Credentials and endpoints come from each
-            service's environment variables, such as AWS_ENDPOINT_URL.
+            service's environment variables, such as AWS_ENDPOINT_URL; those within a URL are never shown.
         must_exist: Refuse a folder that is not there, instead of making it.
+        limits: How long a store behind a URL is waited for.
 
     Raises:
         StoreUnusable: Not a folder or URL of these kinds, or the folder cannot be made, or is not there.
     """
-    scheme = str(where).partition("://")[0] if "://" in str(where) else None
+    text = str(where)
+    scheme = text.partition("://")[0] if "://" in text else None
     try:
+        if names_credentials(text):
+            raise ValueError(
+                "it looks like a URL, but does not begin with a scheme such as https://"
+            )
         if scheme is None:
             return _open_folder(Path(where), must_exist)
         if scheme == "file":
-            return _open_folder(Path(url2pathname(urlsplit(str(where)).path)), must_exist)
+            return _open_folder(Path(url2pathname(urlsplit(text).path)), must_exist)
         if scheme == "memory":
             return Store(from_url("memory://"), "memory://")
-        backend = from_url(str(where), client_options=_CLIENT, retry_config=_RETRIES)
-        return Store(backend, str(where))
+        return Store(from_url(text, **_client(limits)), text)
     except _FAILURES as error:
-        raise StoreUnusable(f"store {where}: {_first_line(error)}") from None
+        raise StoreUnusable(f"store {shown_location(text)}: {reason_of(error, text)}") from None
+
+
+def _client(limits: TimeLimits) -> Any:
+    return {
+        "client_options": {
+            "connect_timeout": timedelta(seconds=limits.connect),
+            "timeout": timedelta(seconds=limits.request),
+            # Plain HTTP is for those who write it into a URL; what comes over it is checked all the same.
+            "allow_http": True,
+        },
+        "retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=limits.retries)},
+    }
 
 
 def _open_folder(folder: Path, must_exist: bool) -> Store:
     if must_exist and not folder.is_dir():
         raise StoreUnusable(f"store {folder}: there is no such folder")
-    return Store(LocalStore(prefix=folder, mkdir=True), str(folder), folder)
+    return Store(LocalStore(prefix=folder, mkdir=not must_exist), str(folder), folder)
 
 
 class Store:
@@ -79,7 +126,7 @@ class Store:
         self._folder = folder
 
     def __str__(self) -> str:
-        return self._where
+        return shown_location(self._where)
 
     def put(self, blob: Blob) -> bytes:
         """Store a blob, whole or not at all, and return its digest.
@@ -132,24 +179,24 @@ class Store:
             self.get(digest, len(blob))
         except BadData:
             try:
+                self._clear(digest)
                 obstore.put(self._backend, key_of(digest), memoryview(blob), use_multipart=False)
             except _FAILURES as error:
                 raise self._unusable("write", digest, error) from None
 
+    def _clear(self, digest: bytes) -> None:
+        """Move a folder that somebody made under a blob's name out of the way; a file is simply written over."""
+        if self._folder and (path := self._folder / key_of(digest)).is_dir():
+            path.rename(path.with_name(f"no-blob-{secrets.token_hex(8)}"))
+
     def _map(self, digest: bytes, max_bytes: int) -> memoryview:
         assert self._folder is not None
-        # Without waiting: opening a pipe that somebody put there would otherwise never return.
-        file = os.open(self._folder / key_of(digest), os.O_RDONLY | os.O_NONBLOCK)
         try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):
-                raise BlobTampered(f"blob {digest.hex()} in store {self} is no file")
-            _verify_size(digest, status.st_size, max_bytes)
-            if not status.st_size:  # which cannot be mapped
-                return memoryview(b"")
-            return memoryview(mmap.mmap(file, status.st_size, access=mmap.ACCESS_READ))
-        finally:
-            os.close(file)
+            with regular_file(self._folder / key_of(digest)) as descriptor:
+                _verify_size(digest, os.fstat(descriptor).st_size, max_bytes)
+                return mapped(descriptor)
+        except FileUnusable:
+            raise BlobTampered(f"blob {digest.hex()} in store {self} is no file") from None
 
     def _load(self, digest: bytes, max_bytes: int) -> memoryview:
         answer = obstore.get(self._backend, key_of(digest))
@@ -160,6 +207,8 @@ class Store:
         """Tell a fault of one blob, which its sender answers for, from one of the whole store."""
         if self._folder and not os.access(self._folder, os.R_OK | os.X_OK):
             return self._unusable("read", digest, error)  # such as a disk that is not mounted
+        if not self._folder and _STORES_FAULT.search(str(error)):
+            return self._unusable("read", digest, error)
         if isinstance(error, FileNotFoundError):
             return BlobMissing(f"blob {digest.hex()} is not in store {self}")
         if isinstance(error, PermissionDeniedError):
@@ -170,13 +219,11 @@ class Store:
         return self._unusable("read", digest, error)
 
     def _unusable(self, verb: str, digest: bytes, error: Exception) -> StoreUnusable:
-        return StoreUnusable(f"store {self}: cannot {verb} {digest.hex()}: {_first_line(error)}")
+        return StoreUnusable(
+            f"store {self}: cannot {verb} {digest.hex()}: {reason_of(error, self._where)}"
+        )
 
 
 def _verify_size(digest: bytes, size: int, max_bytes: int) -> None:
     if size > max_bytes:
         raise BlobOversized(f"blob {digest.hex()} has {size} bytes, allowed are {max_bytes}")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -27,11 +27,12 @@ DEFAULT_DEPLOYMENT = Path("deployment.json")
 
 Task = Annotated[int, typer.Option("--task", min=1, help="The task's number.")]
 
+STORE_VARIABLE = "GANCHOR_STORE"
 StoreUrl = Annotated[
     str,
     typer.Option(
         "--store",
-        envvar="GANCHOR_STORE",
+        envvar=STORE_VARIABLE,
         help="Where blobs are kept: a folder, or a URL such as s3://bucket/prefix.",
     ),
 ]

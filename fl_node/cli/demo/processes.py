@@ -15,6 +15,7 @@ from typing import IO
 from chain.accounts import Signer, address_of
 from chain.types import Address
 from fl_node.cli.accounts import PLAIN_KEY_VARIABLE
+from fl_node.cli.options import STORE_VARIABLE
 from fl_node.cli.workspace import Workspace
 from fl_node.errors import GanchorError
 
@@ -59,27 +60,35 @@ def running_nodes(
     """One process for each member; stopped at the end if they have not ended by themselves."""
     common = [
         *("node", "--json", "--task", str(task), "--rpc-url", rpc_url),
-        *("--deployment", str(place.deployment), "--store", str(place.store)),
+        *("--deployment", str(place.deployment)),
         *("--poll", str(POLL_SECONDS), "--data", data, "--partition", partition),
     ]
     running: list[Node] = []
     try:
         for number, signer in enumerate(signers, start=1):
             part = ["--part", f"{number}/{len(signers)}"]
-            running.append(_start_node(place.nodes / str(number), signer, [*common, *part]))
+            running.append(_start_node(place, number, signer, [*common, *part]))
         yield running
     finally:
         for node in running:
             _stop(node.process)
 
 
-def _start_node(folder: Path, signer: Signer, command: Sequence[str]) -> Node:
+def _start_node(place: Workspace, number: int, signer: Signer, command: Sequence[str]) -> Node:
+    folder = place.nodes / str(number)
     folder.mkdir()
-    key = {PLAIN_KEY_VARIABLE: "0x" + bytes(signer.key).hex()}
+    # Neither a key nor a store's URL, which may hold one, belongs into the list of processes.
+    secret = {
+        PLAIN_KEY_VARIABLE: "0x" + bytes(signer.key).hex(),
+        STORE_VARIABLE: str(place.store),
+    }
     log = folder / "log.jsonl"
     with log.open("wb") as out, (folder / "errors.log").open("wb") as errors:
         process = _start(
-            [*command, "--state", str(folder / "state")], stdout=out, stderr=errors, environment=key
+            [*command, "--state", str(folder / "state")],
+            stdout=out,
+            stderr=errors,
+            environment=secret,
         )
     return Node(address_of(signer), process, log)
 

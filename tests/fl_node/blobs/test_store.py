@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from doubles import small_manifest
 from hypothesis import given
 from hypothesis import strategies as st
+from planting import PLANTS
 
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.model import decode_model, encode_model
@@ -69,14 +71,26 @@ def test_a_blob_above_the_bound_is_refused(store):
         store.get(DIGEST, len(BLOB) - 1)
 
 
-def test_a_bound_is_checked_before_anything_is_read(tmp_path):
+REAL_LIMIT = small_manifest().limits.model_bytes
+"""The default of a manifest: above the size of a folder, as no test's own small limit is."""
+
+
+def folder_with_a_file(path: Path) -> None:
+    path.mkdir()
+    (path / "file").touch()
+
+
+@pytest.mark.parametrize("plant", [*PLANTS, folder_with_a_file])
+@pytest.mark.timeout(20)
+def test_what_is_no_blob_is_refused_at_once_and_mended_by_whoever_has_the_blob(tmp_path, plant):
     store = open_store(tmp_path)
     path = tmp_path / key_of(DIGEST)
     path.parent.mkdir()
-    with path.open("wb") as file:
-        file.truncate(1 << 40)  # a sparse terabyte
-    with pytest.raises(BlobOversized):
-        store.get(DIGEST, 1 << 30)
+    plant(path)
+    with pytest.raises((BlobMissing, BlobTampered, BlobOversized), match=DIGEST.hex()):
+        store.get(DIGEST, REAL_LIMIT)
+    assert store.put(BLOB) == DIGEST
+    assert store.get(DIGEST, REAL_LIMIT) == BLOB
 
 
 @pytest.mark.parametrize("damage", [BLOB[:-1], BLOB[:-1] + b"!", b""])
