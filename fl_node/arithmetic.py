@@ -26,7 +26,7 @@ def pieces(*arrays: Array) -> Iterator[tuple[Array, ...]]:
         yield tuple(array[start : start + CHUNK] for array in flat)
 
 
-def moved(parent: Array, total: Float64, divisor: float) -> Array:
+def plus_mean(parent: Array, total: Float64, divisor: float) -> Array:
     """parent + total / divisor, settled in the parent's dtype. Uses up `total`."""
     result = np.empty(parent.shape, parent.dtype)
     for start, step, out in pieces(parent, total, result):

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from fl_node.arrays import Arrays
 
-Progress = Callable[[int, int, dict[str, float]], None]
+StepProgress = Callable[[int, int, dict[str, float]], None]
 """Called now and then during training with (step, steps in all, current losses)."""
 
 
@@ -82,7 +82,7 @@ class Learner(Protocol):
     def steps_for(self, epochs: int) -> int:
         """Optimiser steps of so many passes over the member's training data; the last batch is completed."""
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         """Train.
 
         Raises:

@@ -13,7 +13,7 @@ from chain.types import Address
 from fl_node.arrays import Arrays
 from fl_node.blobs.store import Store
 from fl_node.errors import ManifestInvalid
-from fl_node.learner import Assignment, Progress, Trained, no_progress
+from fl_node.learner import Assignment, StepProgress, Trained, no_progress
 from fl_node.manifest.manifest import Manifest, build_manifest
 from fl_node.member.participant import Action, Participant
 from fl_node.member.state import Membership, NodeState
@@ -61,7 +61,7 @@ class DriftingLearner:
     def steps_for(self, epochs: int) -> int:
         return epochs * self.data
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         self.trained += 1
         rounds = 1 + _rounds(assignment.private)
         random = np.random.default_rng([assignment.seed, self.data, rounds])

@@ -15,7 +15,7 @@ import numpy as np
 from fl_node.arrays import Array, Arrays
 from fl_node.fields import Choice
 from fl_node.history.past import Past
-from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
+from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
 from fl_node.strategy.train import TRAIN, Context
 
 
@@ -51,7 +51,7 @@ class QuadraticLearner:
     def measure(self, model: Arrays, private: Arrays | None) -> float:
         return self.loss(model["w"].astype(np.float64))
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         """The features that `discrepancy` compares are the coordinates themselves."""
         random = np.random.default_rng(assignment.seed)
         w = assignment.model["w"].astype(np.float64)

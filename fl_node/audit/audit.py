@@ -15,7 +15,7 @@ from fl_node.audit.reported import Report, a9_report, gas_by_round
 from fl_node.audit.store_steps import a4_agreement, a5_to_a7
 from fl_node.blobs.store import Store
 from fl_node.errors import AuditImpossible
-from fl_node.history.record import RecordedRound, chosen, final_rounds, members_of
+from fl_node.history.record import RecordedRound, final_rounds, members_in, members_of
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.aggregate import Aggregated
 
@@ -113,7 +113,7 @@ def _settled(ledger: Ledger, task: int) -> tuple[TaskState, Sequence[Entry]]:
 def _audited(
     recorded: RecordedRound, members: Sequence[Address], aggregated: Aggregated | None
 ) -> AuditedRound:
-    included = chosen(members, recorded.finalised.included)
+    included = members_in(members, recorded.finalised.included)
     left_out = aggregated.left_out if aggregated else {}
     updates = tuple(
         AuditedUpdate(

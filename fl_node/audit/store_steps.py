@@ -15,7 +15,7 @@ from fl_node.blobs.model import Model, decode_model, encode_model, load_model
 from fl_node.blobs.store import Store
 from fl_node.blobs.tensors import schema_of, size_of
 from fl_node.errors import BadData, BlobMissing, BlobOversized, BlobTampered, ManifestInvalid
-from fl_node.history.record import RecordedRound, chosen
+from fl_node.history.record import RecordedRound, members_in
 from fl_node.manifest.agreement import check_agreement
 from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from fl_node.round.aggregate import Aggregated, aggregate_round
@@ -140,7 +140,7 @@ def a5_blobs(
     A round that left such an update out says the same as the store, and there is nothing to report.
     """
     spoilt = False
-    counted = chosen(manifest.addresses, recorded.finalised.included)
+    counted = members_in(manifest.addresses, recorded.finalised.included)
     for revealed in recorded.reveals:
         trouble = aggregated.left_out.get(revealed.client)
         if revealed.client in counted and isinstance(trouble, SPOILT):
@@ -214,4 +214,4 @@ def _same_bytes(one: memoryview, other: bytes) -> bool:
 
 
 def _names(members: Sequence[Address], bitmap: int) -> str:
-    return ", ".join(chosen(members, bitmap)) or "none"
+    return ", ".join(members_in(members, bitmap)) or "none"

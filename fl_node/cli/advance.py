@@ -14,7 +14,7 @@ from chain.types import Address, Phase
 from fl_node.cli import accounts, options, wiring
 from fl_node.errors import Misuse
 from fl_node.history.members import members_of
-from fl_node.history.record import chosen
+from fl_node.history.record import members_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def end_overdue_phase(ledger: Ledger, task: int) -> Ended:
             f"the {phase} phase of round {before.round} has {before.deadline - now} s left; "
             f"it can be ended after its deadline"
         )
-    missing = chosen(members_of(ledger, task), before.eligible & ~before.acted)
+    missing = members_in(members_of(ledger, task), before.eligible & ~before.acted)
     receipt, after = ledger.advance(task), ledger.task_state(task)
     return Ended(
         task=task,

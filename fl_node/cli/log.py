@@ -34,7 +34,7 @@ from chain.types import (
 from fl_node.cli import options, wiring
 from fl_node.cli.tables import loss, short
 from fl_node.history.members import members_of
-from fl_node.history.record import chosen
+from fl_node.history.record import members_in
 
 FOLLOW_SECONDS = 1.0
 BITMAPS = {"cohort", "committed", "revealed", "missed", "forgiven", "included"}
@@ -104,7 +104,7 @@ def what(event: Event, members: Sequence[Address]) -> str:
     """An event in words."""
 
     def named(bitmap: int) -> str:
-        return ", ".join(short(member) for member in chosen(members, bitmap)) or "nobody"
+        return ", ".join(short(member) for member in members_in(members, bitmap)) or "nobody"
 
     match event:
         case TaskOpened(members=those, terms=terms):
@@ -147,7 +147,7 @@ def what(event: Event, members: Sequence[Address]) -> str:
 def to_json(entry: Entry, members: Sequence[Address]) -> dict[str, Any]:
     """An entry for machines: the event's fields, digests in hex, members by address."""
     fields = {
-        name: list(chosen(members, value)) if name in BITMAPS else _plain(value)
+        name: list(members_in(members, value)) if name in BITMAPS else _plain(value)
         for name, value in asdict(entry.event).items()
     }
     return {

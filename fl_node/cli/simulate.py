@@ -14,7 +14,7 @@ from chain.types import Address
 from fl_node.blobs.store import open_store
 from fl_node.cli import options
 from fl_node.cli.tables import short
-from fl_node.learner import Progress as StepProgress
+from fl_node.learner import StepProgress
 from fl_node.manifest.manifest import read_manifest
 from fl_node.member.simulation import simulate as run_rounds
 

@@ -91,7 +91,9 @@ def past_of(members: Sequence[Address], entries: Iterable[Entry]) -> list[PastRo
         entries: As for `final_rounds`.
     """
     return [
-        past_round(one.opened.parent_digest, one.reveals, chosen(members, one.finalised.included))
+        past_round(
+            one.opened.parent_digest, one.reveals, members_in(members, one.finalised.included)
+        )
         for one in final_rounds(entries)
     ]
 
@@ -102,7 +104,7 @@ def members_of(entries: Iterable[Entry]) -> tuple[Address, ...]:
     return next((event.members for event in events if isinstance(event, TaskOpened)), ())
 
 
-def chosen(members: Sequence[Address], bitmap: int) -> tuple[Address, ...]:
+def members_in(members: Sequence[Address], bitmap: int) -> tuple[Address, ...]:
     """The members that a bitmap stands for, in their order; positions beyond them stand for nobody."""
     return tuple(member for index, member in enumerate(members) if bitmap >> index & 1)
 

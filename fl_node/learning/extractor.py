@@ -17,7 +17,7 @@ from torch import Tensor
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.tensors import encode_tensors
 from fl_node.errors import Misuse
-from fl_node.learner import Progress, no_progress
+from fl_node.learner import StepProgress, no_progress
 from fl_node.learning.classifier import CLASSIFIER
 from fl_node.learning.classifier.evaluation import features
 from fl_node.learning.classifier.options import ClassifierOptions
@@ -80,7 +80,7 @@ def train_extractor(
     images: Images,
     seed: int,
     device: torch.device,
-    progress: Progress = no_progress,
+    progress: StepProgress = no_progress,
 ) -> dict[str, Array]:
     """Train a classifier for its features. On one CPU thread, the same input gives the same bytes.
 

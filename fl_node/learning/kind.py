@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from fl_node.arrays import Array, Arrays
-from fl_node.learner import Progress, no_progress
+from fl_node.learner import StepProgress, no_progress
 from fl_node.learning.data import Images
 from fl_node.learning.drift import SecondStream
 from fl_node.learning.judging import Judge, Trial
@@ -29,7 +29,7 @@ class TrainSteps(Protocol):
         steps: int,
         seed: int,
         second: SecondStream | None = None,
-        progress: Progress = no_progress,
+        progress: StepProgress = no_progress,
     ) -> float:
         """Take optimiser steps, in place.
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fl_node.arrays import Array, Arrays
 from fl_node.errors import Misuse, TrainingDiverged
-from fl_node.learner import Assignment, Progress, Trained, no_progress
+from fl_node.learner import Assignment, StepProgress, Trained, no_progress
 from fl_node.learning import drift
 from fl_node.learning.data import Images, split_held_out, verify_images
 from fl_node.learning.device import choose_device, prepare, release
@@ -23,7 +23,7 @@ from fl_node.learning.genesis import tensor_shapes
 from fl_node.learning.kinds import kind_of
 from fl_node.learning.optimisers import PREFIX, fill_optimisers, optimiser_arrays
 from fl_node.learning.options import Options
-from fl_node.learning.steps import Training, place, to_device
+from fl_node.learning.steps import Training, move_to, to_device
 from fl_node.learning.tensors import fill_module, module_arrays, shared_names, to_array
 
 
@@ -72,7 +72,7 @@ class MemberLearner:
         """Optimiser steps of so many passes over the member's training data; the last batch is completed."""
         return math.ceil(epochs * len(self._examples) / self._options.batch)
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         """Train; see `fl_node.learner.Learner`.
 
         Raises:
@@ -89,10 +89,10 @@ class MemberLearner:
         Raises:
             Misuse: The arrays are not of this model.
         """
-        complete = place(self._complete(model, private), self._device)
+        complete = move_to(self._complete(model, private), self._device)
         return self._kind.held_out_loss(self._options, complete, self._held_out, self._seed)
 
-    def _train(self, assignment: Assignment, progress: Progress) -> Trained:
+    def _train(self, assignment: Assignment, progress: StepProgress) -> Trained:
         training = self._resume(assignment.model, assignment.private)
         gradient_sums = self._add_terms(training, assignment)
         training_loss = self._kind.train_steps(
@@ -150,7 +150,7 @@ class MemberLearner:
     def _second_stream(self, assignment: Assignment) -> drift.SecondStream | None:
         if not assignment.discrepancy:
             return None
-        received = place(self._complete(assignment.received, assignment.private), self._device)
+        received = move_to(self._complete(assignment.received, assignment.private), self._device)
         # In training mode as the trained model, so that the two are one function at first.
         features = self._kind.features(received.requires_grad_(False))
         return drift.SecondStream(features, assignment.discrepancy)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fl_node.errors import TrainingDiverged
-from fl_node.learner import Progress
+from fl_node.learner import StepProgress
 from fl_node.learning.data import Images
 
 REPORTS = 20
-"""Progress reports in a training; each waits for the device once."""
+"""StepProgress reports in a training; each waits for the device once."""
 
 Features = Callable[[Tensor], Tensor]
 """x_NCHW to one vector, or one stack of maps, for each picture."""
@@ -44,14 +44,14 @@ class Examples:
 def to_device(images: Images, device: torch.device) -> Examples:
     """Move pictures to where they are trained on, once for all rounds."""
 
-    def moved(array: np.ndarray) -> Tensor:
+    def on_device(array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
-    labels_N = None if images.labels_N is None else moved(images.labels_N)
-    return Examples(moved(images.pixels_NCHW), labels_N)
+    labels_N = None if images.labels_N is None else on_device(images.labels_N)
+    return Examples(on_device(images.pixels_NCHW), labels_N)
 
 
-def place(model: nn.ModuleDict, device: torch.device) -> nn.ModuleDict:
+def move_to(model: nn.ModuleDict, device: torch.device) -> nn.ModuleDict:
     """Put a model on the device, in the memory layout whose convolutions are fastest there."""
     layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
     return model.to(device, memory_format=layout)
@@ -87,7 +87,7 @@ class Tally:
     """Sums of a training's losses, kept on the device and read now and then, so that no step waits for it."""
 
     def __init__(
-        self, names: tuple[str, ...], steps: int, progress: Progress, device: torch.device
+        self, names: tuple[str, ...], steps: int, progress: StepProgress, device: torch.device
     ) -> None:
         self._names, self._steps, self._progress = names, steps, progress
         self._every = max(1, steps // REPORTS)

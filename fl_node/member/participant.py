@@ -31,12 +31,12 @@ from fl_node.blobs.model import Model, decode_model, load_model
 from fl_node.blobs.store import Store
 from fl_node.errors import BadData, Misuse, StoreUnusable, TrainingDiverged
 from fl_node.history.past import last_with_updates
-from fl_node.history.record import Attempts, attempts_of_current_round, chosen, past_of
-from fl_node.learner import Learner, Progress, no_progress
+from fl_node.history.record import Attempts, attempts_of_current_round, members_in, past_of
+from fl_node.learner import Learner, StepProgress, no_progress
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.state import NodeState, Plan
 from fl_node.round.aggregate import Aggregated, aggregate_round
-from fl_node.round.contribute import Place, Received, contribute
+from fl_node.round.contribute import Received, UpdateId, contribute
 
 OVERTAKEN = (
     AlreadyActed,
@@ -123,7 +123,7 @@ class Participant:
         task: int,
         manifest: Manifest,
         state: NodeState,
-        progress: Progress = no_progress,
+        progress: StepProgress = no_progress,
     ) -> None:
         if ledger.account not in manifest.addresses:
             raise Misuse(f"{ledger.account} is not a member of task {task}")
@@ -192,10 +192,10 @@ class Participant:
         return ledger.commit(self._task, state.round, commitment)
 
     def _train(self, state: TaskState) -> Plan:
-        place = Place(self._task, state.round, self._ledger.account, state.parent_digest)
+        update_id = UpdateId(self._task, state.round, self._ledger.account, state.parent_digest)
         contribution = contribute(
             self._manifest,
-            place,
+            update_id,
             self._learner,
             self._received(state),
             self._state.private(state.round),
@@ -221,7 +221,7 @@ class Participant:
         attempts = attempts_of_current_round(entries)
         # Where the opening is not in what was read, the chain was reorganised: read all of it next time.
         self._round_block = attempts.opened_in
-        _verify_complete(attempts, chosen(self._manifest.addresses, state.eligible))
+        _verify_complete(attempts, members_in(self._manifest.addresses, state.eligible))
         return aggregate_round(
             self._store, self._manifest, self._parent(state), attempts.reveals, attempts.abandoned
         )

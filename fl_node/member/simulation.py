@@ -16,11 +16,11 @@ from fl_node.blobs.global_state import model_of
 from fl_node.blobs.model import encode_model, load_model
 from fl_node.blobs.store import open_store
 from fl_node.history.past import PastRound
-from fl_node.history.record import chosen, past_round
-from fl_node.learner import Learner, Progress, no_progress
+from fl_node.history.record import members_in, past_round
+from fl_node.learner import Learner, StepProgress, no_progress
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.aggregate import Aggregated, aggregate_round
-from fl_node.round.contribute import Contribution, Place, Received, contribute
+from fl_node.round.contribute import Contribution, Received, UpdateId, contribute
 from fl_node.seeds import derive_seed
 
 TASK = 1
@@ -36,7 +36,7 @@ class SimulatedRound:
     aggregated: Aggregated
 
 
-ProgressFor = Callable[[int, Address], Progress]
+ProgressFor = Callable[[int, Address], StepProgress]
 """Gives the progress report for a round and client."""
 
 
@@ -68,10 +68,10 @@ def simulate(
         parent = load_model(store, parent_digest, manifest.limits.model_bytes)
         reveals = []
         for client in cohort_of(manifest, seed):
-            place = Place(TASK, round, client, parent_digest)
+            update_id = UpdateId(TASK, round, client, parent_digest)
             contribution = contribute(
                 manifest,
-                place,
+                update_id,
                 learners[client],
                 Received(parent.arrays, previous, past),
                 private.get(client),
@@ -80,10 +80,10 @@ def simulate(
             private[client] = contribution.private
             if contribution.blob is not None:
                 digest = store.put(contribution.blob)
-                reveals.append(_revealed(place, digest, contribution))
+                reveals.append(_revealed(update_id, digest, contribution))
         aggregated = aggregate_round(store, manifest, parent, reveals)
         past.append(
-            past_round(parent_digest, reveals, chosen(manifest.addresses, aggregated.included))
+            past_round(parent_digest, reveals, members_in(manifest.addresses, aggregated.included))
         )
         previous = model_of(parent.arrays) if aggregated.included else previous
         blob = aggregated.blob
@@ -102,7 +102,7 @@ def _cohort_seed(manifest: Manifest, round: int) -> bytes:
     return derive_seed(manifest.seed, "cohort", round).to_bytes(32, "big")
 
 
-def _revealed(place: Place, digest: bytes, contribution: Contribution) -> UpdateRevealed:
+def _revealed(update_id: UpdateId, digest: bytes, contribution: Contribution) -> UpdateRevealed:
     opening = Reveal(
         update_digest=digest,
         num_examples=contribution.num_examples,
@@ -110,4 +110,4 @@ def _revealed(place: Place, digest: bytes, contribution: Contribution) -> Update
         held_out_loss=contribution.held_out_loss,
         salt=bytes(32),
     )
-    return UpdateRevealed(place.task, place.round, place.client, opening)
+    return UpdateRevealed(update_id.task, update_id.round, update_id.client, opening)

@@ -108,8 +108,8 @@ def _advance(
     """The next state of a slot that travels in the updates, which costs one more pass over them."""
     advance = TRAIN[type(manifest.strategy.train)].advance
     changes = (unprefixed(f"{slot}.", update.arrays) for update in updates)
-    moved = advance(slot_of(parent.arrays, slot), changes, len(manifest.members))
-    return named_in_slot(slot, moved)
+    advanced = advance(slot_of(parent.arrays, slot), changes, len(manifest.members))
+    return named_in_slot(slot, advanced)
 
 
 def _blob_bytes(verdicts: Verdicts, revealed: UpdateRevealed) -> int:

@@ -13,10 +13,10 @@ from fl_node.blobs.encoding import UpdateHeader, difference, encode_update, enco
 from fl_node.blobs.global_state import model_of, slot_of
 from fl_node.errors import TrainingDiverged
 from fl_node.history.past import Past, median_loss
-from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
+from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
 from fl_node.manifest.manifest import Manifest
 from fl_node.seeds import derive_seed
-from fl_node.strategy.encode.feedback import send
+from fl_node.strategy.encode.feedback import encode_with_feedback
 from fl_node.strategy.send import worth_sending
 from fl_node.strategy.train import TRAIN, Context, UntilMedian, learners_own
 
@@ -29,7 +29,7 @@ TRAINING, SENDING = "training.", "sending."
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class UpdateId:
     """Where a contribution belongs: what the update's header says besides what the training gave."""
 
     task: int
@@ -74,17 +74,17 @@ class Contribution:
 
 def contribute(
     manifest: Manifest,
-    place: Place,
+    update_id: UpdateId,
     learner: Learner,
     received: Received,
     private: Arrays | None,
-    progress: Progress = no_progress,
+    progress: StepProgress = no_progress,
 ) -> Contribution:
     """Train on the received model and encode the difference.
 
     Args:
         manifest: Gives the seed and the strategy.
-        place: Task, round, client and parent.
+        update_id: Task, round, client and parent.
         learner: Trains on this member's data.
         received: The round's parent, and what the strategy asks for of the past.
         private: What the member kept from the last round it trained in; None before its first.
@@ -96,17 +96,19 @@ def contribute(
     model = model_of(received.state)
     own = learners_own(manifest.strategy.train, _kept(TRAINING, private))
     held_out_loss = learner.measure(model, own)
-    trained = _train(manifest, place, learner, received, private, progress)
+    trained = _train(manifest, update_id, learner, received, private, progress)
     training_loss = _millionths("training", trained.training_loss)
-    moved = difference(trained.shared, model)
+    update = difference(trained.shared, model)
     sending = unprefixed(SENDING, private or {})
     blob = None
     last_move = None if received.previous is None else difference(model, received.previous)
-    if worth_sending(manifest.strategy.send, moved, last_move, place.round):
-        header = _header(manifest, place, trained)
+    if worth_sending(manifest.strategy.send, update, last_move, update_id.round):
+        header = _header(manifest, update_id, trained)
         encode = manifest.strategy.encode
-        sent = send(encode, {**moved, **trained.sent}, sending, header.seed, training_loss)
-        blob, sending = encode_update(header, sent.arrays), sent.kept
+        encoded = encode_with_feedback(
+            encode, {**update, **trained.sent}, sending, header.seed, training_loss
+        )
+        blob, sending = encode_update(header, encoded.arrays), encoded.kept
     return Contribution(
         blob=blob,
         num_examples=trained.num_examples,
@@ -118,18 +120,18 @@ def contribute(
 
 def _train(
     manifest: Manifest,
-    place: Place,
+    update_id: UpdateId,
     learner: Learner,
     received: Received,
     private: Arrays | None,
-    progress: Progress,
+    progress: StepProgress,
 ) -> Trained:
     work, train = manifest.strategy.work, manifest.strategy.train
-    amount = work.amount(manifest.addresses.index(place.client))
+    amount = work.amount(manifest.addresses.index(update_id.client))
     assignment = Assignment(
         model=model_of(received.state),
         private=_kept(TRAINING, private),
-        seed=derive_seed(manifest.seed, "train", place.round, place.client),
+        seed=derive_seed(manifest.seed, "train", update_id.round, update_id.client),
         steps=amount if work.steps is not None else learner.steps_for(amount),
     )
     if work.until == "median_loss":
@@ -139,16 +141,16 @@ def _train(
     return TRAIN[type(train)].run(train, learner, assignment, context)
 
 
-def _header(manifest: Manifest, place: Place, trained: Trained) -> UpdateHeader:
+def _header(manifest: Manifest, update_id: UpdateId, trained: Trained) -> UpdateHeader:
     return UpdateHeader(
-        task=place.task,
-        round=place.round,
-        client=place.client,
-        parent_digest=place.parent_digest,
+        task=update_id.task,
+        round=update_id.round,
+        client=update_id.client,
+        parent_digest=update_id.parent_digest,
         num_examples=trained.num_examples,
         steps=trained.steps,
         codec=manifest.strategy.encode.label,
-        seed=encoding_seed(manifest.seed, place.round, place.client),
+        seed=encoding_seed(manifest.seed, update_id.round, update_id.client),
     )
 
 

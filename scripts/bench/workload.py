@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fl_node.arrays import Arrays
-from fl_node.learner import Assignment, Progress, Trained, no_progress
+from fl_node.learner import Assignment, StepProgress, Trained, no_progress
 
 # The convolutions of the DCGAN generator for 64x64 pictures: with the norms' 1,920 weights, 3,576,704 parameters.
 SHAPES = {
@@ -39,7 +39,7 @@ class RestingLearner:
     def measure(self, model: Arrays, private: Arrays | None) -> float:
         return 1.0
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         model = assignment.model
         moved = {name: array + self._difference[name] for name, array in model.items()}
         return Trained(moved, {"rounds": np.zeros(1)}, 100, 1, 1.0)

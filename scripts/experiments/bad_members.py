@@ -20,7 +20,7 @@ from reporting import Options, finals, markdown, read_options, results_of
 
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.encoding import difference
-from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
+from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
 
 BAD = (3, 7)
 """The indices of the Byzantine members."""
@@ -69,7 +69,7 @@ class BadLearner:
         """As the honest learner's."""
         return self.learner.steps_for(epochs)
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         """Claim the honest number of examples and the honest loss for another model."""
         trained = self.learner.train(assignment, progress)
         random = np.random.default_rng(assignment.seed)

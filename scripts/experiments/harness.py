@@ -25,7 +25,7 @@ from fl_node.arrays import Arrays
 from fl_node.blobs.global_state import model_of
 from fl_node.blobs.model import decode_model, encode_model
 from fl_node.errors import TrainingDiverged
-from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
+from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
 from fl_node.learning.data import Images
 from fl_node.learning.kinds import learning_options
 from fl_node.learning.task import derive_genesis, make_learner, partitioned
@@ -186,7 +186,7 @@ class Watched:
         """As the learner's."""
         return self._learner.steps_for(epochs)
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         """As the learner's."""
         self.last = self._learner.train(assignment, progress)
         self.steps += self.last.steps

@@ -17,7 +17,7 @@ from harness import Experiment, Result, Setting
 from reporting import Options, markdown, mean_and_spread, read_options
 
 from fl_node.arrays import Arrays
-from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
+from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
 from fl_node.learning import genesis, shared_part
 from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.kinds import learning_options
@@ -51,7 +51,7 @@ class Forgetful:
         """As the learner's."""
         return self._learner.steps_for(epochs)
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         """Train a generator drawn anew, against the discriminator that a member begins with."""
         drawn = shared_part(genesis(self._options, assignment.seed), self._options.share)
         return self._learner.train(replace(assignment, model=drawn, private=None), progress)

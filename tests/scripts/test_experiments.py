@@ -28,7 +28,7 @@ from fl_node.arrays import Arrays
 from fl_node.blobs.encoding import difference
 from fl_node.blobs.model import encode_model
 from fl_node.errors import TrainingDiverged
-from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
+from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
 from fl_node.learning.task import derive_genesis, make_learner
 from fl_node.member.simulation import simulate
 
@@ -49,7 +49,7 @@ class OneStep:
     def steps_for(self, epochs: int) -> int:
         return epochs
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         moved = {name: array + np.float32(1) for name, array in assignment.model.items()}
         return Trained(moved, {}, num_examples=7, steps=1, training_loss=0.5)
 
@@ -58,7 +58,7 @@ class OneStep:
 
 
 class Exploding(OneStep):
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         raise TrainingDiverged("the losses are no longer finite")
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from reporting import Options
 
 from fl_node.arrays import Arrays
-from fl_node.learner import Assignment, Progress, Trained, no_progress
+from fl_node.learner import Assignment, StepProgress, Trained, no_progress
 from fl_node.learning import Images, random_weights
 from fl_node.learning.classifier.options import ClassifierOptions
 
@@ -30,7 +30,7 @@ class Remembering:
     def steps_for(self, epochs: int) -> int:
         return epochs
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         kept = assignment.private or {}
         return Trained(assignment.model, kept, num_examples=1, steps=1, training_loss=0.0)
 

@@ -73,10 +73,10 @@ def evaluate(
     """Measure models on test pictures: a GAN's KID, FID and classes, a classifier's accuracy and loss."""
     subjects = find_subjects(workspace, rpc_url, deployment, store, task, rounds, manifest, model)
     pictures = load_pictures(subjects.manifest, data, test)
-    setting = Setting(
+    conditions = Conditions(
         subjects.manifest, samples, seed, device, threads, extractor, subjects.store, cache
     )
-    evaluation = measure(subjects, pictures, setting, out)
+    evaluation = measure(subjects, pictures, conditions, out)
     if out is not None:
         write_files(evaluation, out)
     if as_json:
@@ -99,7 +99,7 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Conditions:
     """How it is measured; see the options of the same names."""
 
     manifest: Manifest
@@ -130,7 +130,7 @@ def load_pictures(manifest: Manifest, data: str, test: str | None) -> Pictures:
 
 
 def measure(
-    subjects: Subjects, pictures: Pictures, setting: Setting, out: Path | None
+    subjects: Subjects, pictures: Pictures, conditions: Conditions, out: Path | None
 ) -> Evaluation:
     """Measure every model, and draw samples of each into the folder `out`, which is made.
 
@@ -140,26 +140,26 @@ def measure(
     from fl_node import learning
 
     chosen = learning.learning_options(subjects.manifest)
-    device = learning.choose_device(setting.device)
-    learning.prepare(device, setting.threads)
+    device = learning.choose_device(conditions.device)
+    learning.prepare(device, conditions.threads)
     facts: dict[str, Any] = {
         "data": pictures.data,
         "test": pictures.test_data,
         "test_pictures": len(pictures.test.pixels_NCHW),
-        "seed": setting.seed,
+        "seed": conditions.seed,
     }
     kind = learning.kind_of(chosen)
     trial = learning.Trial(
         train=pictures.train,
         test=pictures.test,
-        extractor=lambda: open_extractor(setting, pictures.train, device),
-        samples=setting.samples,
-        seed=setting.seed,
+        extractor=lambda: open_extractor(conditions, pictures.train, device),
+        samples=conditions.samples,
+        seed=conditions.seed,
         device=device,
     )
     judge = kind.judge(chosen, trial)
     if subjects.manifest.learner.compared_by:
-        facts["extractor"] = setting.extractor.value
+        facts["extractor"] = conditions.extractor.value
     facts |= judge.facts
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -175,18 +175,20 @@ def measure(
         arrays = one.load()
         measured.append(Measured(one, judge.judge(arrays)))
         if out is not None and kind.draw:
-            kind.draw(chosen, arrays, out / f"samples-{one.name}.png", setting.seed)
+            kind.draw(chosen, arrays, out / f"samples-{one.name}.png", conditions.seed)
     return Evaluation(facts, tuple(measured), judge.floor(), subjects.recorded)
 
 
-def open_extractor(setting: Setting, train: Images, device: Any) -> FeatureExtractor:
+def open_extractor(conditions: Conditions, train: Images, device: Any) -> FeatureExtractor:
     """What pictures are compared by."""
     from fl_node import learning
 
-    match setting.extractor:
+    match conditions.extractor:
         case ExtractorKind.inception:
             return learning.inception_extractor(device)
         case ExtractorKind.trained:
-            return trained_extractor(setting.manifest, train, setting.seed, setting.cache, device)
+            return trained_extractor(
+                conditions.manifest, train, conditions.seed, conditions.cache, device
+            )
         case ExtractorKind.manifest:
-            return manifest_extractor(setting.manifest, setting.store, device)
+            return manifest_extractor(conditions.manifest, conditions.store, device)

@@ -14,7 +14,7 @@ from fl_node.learning.classifier.models import build
 from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.data import Images, verify_images
 from fl_node.learning.device import choose_device
-from fl_node.learning.steps import Examples, place, to_device, to_pictures
+from fl_node.learning.steps import Examples, move_to, to_device, to_pictures
 from fl_node.learning.tensors import fill_module
 
 CHUNK = 512
@@ -47,7 +47,7 @@ def accuracy(
     verify_images(images, options)
     verify_labels(options, images)
     chosen = choose_device(device)
-    return _accuracy_and_loss(place(_filled(options, model), chosen), to_device(images, chosen))
+    return _accuracy_and_loss(move_to(_filled(options, model), chosen), to_device(images, chosen))
 
 
 def features(options: ClassifierOptions, model: Arrays, x_NCHW: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def features(options: ClassifierOptions, model: Arrays, x_NCHW: Tensor) -> Tenso
     Raises:
         Misuse: The tensors are not this model's.
     """
-    base = place(_filled(options, model), x_NCHW.device)["base"].eval()
+    base = move_to(_filled(options, model), x_NCHW.device)["base"].eval()
     with torch.no_grad():
         return torch.cat([base(part_NCHW) for part_NCHW in x_NCHW.split(CHUNK)])
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from torch.optim import Optimizer
 
-from fl_node.learner import Progress, no_progress
+from fl_node.learner import StepProgress, no_progress
 from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.drift import SecondStream
 from fl_node.learning.steps import (
@@ -17,7 +17,7 @@ from fl_node.learning.steps import (
     autocast,
     draw_batches,
     is_fused,
-    place,
+    move_to,
     to_pictures,
 )
 from fl_node.seeds import derive_seed
@@ -27,7 +27,7 @@ def prepare_training(
     model: nn.ModuleDict, options: ClassifierOptions, device: torch.device
 ) -> Training:
     """Take a model to the device and give it a fresh optimiser."""
-    place(model, device)
+    move_to(model, device)
     return Training(model, {"classifier": _optimiser(model, options, is_fused(device))})
 
 
@@ -38,7 +38,7 @@ def train_steps(
     steps: int,
     seed: int,
     second: SecondStream | None = None,
-    progress: Progress = no_progress,
+    progress: StepProgress = no_progress,
 ) -> float:
     """Take optimiser steps, in place; see `fl_node.learning.kind.TrainSteps`. The examples have labels."""
     device = examples.pixels_NCHW.device

@@ -14,7 +14,7 @@ from fl_node.arrays import Arrays
 from fl_node.errors import Misuse
 from fl_node.learning.gan.models import Generator
 from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.steps import place
+from fl_node.learning.steps import move_to
 from fl_node.learning.tensors import fill_module
 
 GAP = 2
@@ -59,7 +59,7 @@ def draw_samples(
     Raises:
         Misuse: As `sample_grid`.
     """
-    generator = place(_generator(options, model), device)
+    generator = move_to(_generator(options, model), device)
     random = torch.Generator().manual_seed(seed)
     z_NZ = torch.randn(count, options.latent, generator=random)
     parts = [to_pixels(sample(generator, z_NZ.to(device))).cpu() for z_NZ in z_NZ.split(CHUNK)]

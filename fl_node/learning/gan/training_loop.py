@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from fl_node.learner import Progress, no_progress
+from fl_node.learner import StepProgress, no_progress
 from fl_node.learning.drift import SecondStream
 from fl_node.learning.gan.losses import (
     compares_with_real,
@@ -25,7 +25,7 @@ from fl_node.learning.steps import (
     autocast,
     draw_batches,
     is_fused,
-    place,
+    move_to,
     to_pictures,
 )
 from fl_node.learning.tensors import module_tensors
@@ -34,7 +34,7 @@ from fl_node.seeds import derive_seed
 
 def prepare_training(model: nn.ModuleDict, options: GanOptions, device: torch.device) -> Training:
     """Take a model to the device and give each of its two networks a fresh Adam."""
-    place(model, device)
+    move_to(model, device)
     rates = {"generator": options.generator_rate, "discriminator": options.discriminator_rate}
     betas = (options.beta1, options.beta2)
     return Training(
@@ -53,7 +53,7 @@ def train_steps(
     steps: int,
     seed: int,
     second: SecondStream | None = None,
-    progress: Progress = no_progress,
+    progress: StepProgress = no_progress,
 ) -> float:
     """Take optimiser steps of both networks, in place; see `fl_node.learning.kind.TrainSteps`.
 

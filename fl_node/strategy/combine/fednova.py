@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from fl_node.arithmetic import moved
+from fl_node.arithmetic import plus_mean
 from fl_node.arrays import Array, Arrays, Float64
 from fl_node.blobs.encoding import Update
 from fl_node.fields import Choice
@@ -44,4 +44,4 @@ def fednova(knobs: FedNova, parent: Arrays, updates: Iterable[Update]) -> dict[s
     if not examples:
         return dict(parent)
     divisor = examples * examples * unit / work
-    return {name: moved(parent[name], sums.pop(name), divisor) for name in parent}
+    return {name: plus_mean(parent[name], sums.pop(name), divisor) for name in parent}

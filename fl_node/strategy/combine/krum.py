@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from chain.types import MAX_MEMBERS
-from fl_node.arithmetic import moved
+from fl_node.arithmetic import plus_mean
 from fl_node.arrays import Array, Arrays, Float64
 from fl_node.blobs.encoding import Update
 from fl_node.fields import Beside, Choice
@@ -72,7 +72,7 @@ def krum(knobs: Krum, parent: Arrays, updates: Iterable[Update]) -> dict[str, Ar
     sums: dict[str, Float64] = {}
     for index in sorted(best):
         add_scaled(sums, parent, held[index], 1.0)
-    return {name: moved(parent[name], sums.pop(name), float(len(best))) for name in parent}
+    return {name: plus_mean(parent[name], sums.pop(name), float(len(best))) for name in parent}
 
 
 def squared_distances(names: Iterable[str], updates: Sequence[Update]) -> Float64:

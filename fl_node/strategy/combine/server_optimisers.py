@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from fl_node.arithmetic import moved, pieces, settle
+from fl_node.arithmetic import pieces, plus_mean, settle
 from fl_node.arrays import Array, Arrays, Float64
 from fl_node.blobs.encoding import Update
 from fl_node.blobs.global_state import SERVER, model_of
@@ -149,7 +149,7 @@ def _optimised(
             before = [parent[each] for each in names]
             result.update(zip(names, _stepped(before, total, examples, step), strict=True))
         else:
-            result[name] = moved(parent[name], total, float(examples))
+            result[name] = plus_mean(parent[name], total, float(examples))
     return result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from fl_node.arithmetic import moved
+from fl_node.arithmetic import plus_mean
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.encoding import Update
 from fl_node.fields import Choice
@@ -31,4 +31,4 @@ def weighted_mean(
     sums, examples = weighted_sums(parent, updates)
     if not examples:
         return dict(parent)
-    return {name: moved(parent[name], sums.pop(name), float(examples)) for name in parent}
+    return {name: plus_mean(parent[name], sums.pop(name), float(examples)) for name in parent}

@@ -23,20 +23,22 @@ LAST_LOSS = "last_loss"
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class Encoded:
     """An encoded difference, and the arrays that the member keeps."""
 
     arrays: Arrays
     kept: dict[str, Array]
 
 
-def send(encode: Encode, difference: Arrays, kept: Arrays, seed: int, training_loss: int) -> Sent:
+def encode_with_feedback(
+    encode: Encode, difference: Arrays, kept: Arrays, seed: int, training_loss: int
+) -> Encoded:
     """Encode a difference together with what earlier ones lost.
 
     Args:
         encode: The manifest's.
         difference: float32; not changed.
-        kept: What `send` kept when this member last sent; empty before.
+        kept: What this function kept when this member last sent; empty before.
         seed: Of the codecs.
         training_loss: Of this round; eSGD's choice depends on whether it fell.
     """
@@ -46,7 +48,7 @@ def send(encode: Encode, difference: Arrays, kept: Arrays, seed: int, training_l
     credit = unprefixed(CREDIT, kept) if credits and not fell else None
     arrays = encode_arrays(encode.stages, accumulated, seed, credit)
     if not encode.feedback and not credits:
-        return Sent(arrays, {})
+        return Encoded(arrays, {})
     decoded = decode_arrays(encode.stages, arrays, schema_of(accumulated), seed)
     keep: dict[str, Array] = {}
     if encode.feedback:
@@ -54,7 +56,7 @@ def send(encode: Encode, difference: Arrays, kept: Arrays, seed: int, training_l
     if credits:
         keep |= prefixed(CREDIT, _credited(unprefixed(CREDIT, kept), decoded, fell))
         keep[LAST_LOSS] = np.array([training_loss], np.int64)
-    return Sent(arrays, keep)
+    return Encoded(arrays, keep)
 
 
 def _accumulated(difference: Arrays, residual: Mapping[str, Array]) -> Arrays:

@@ -37,7 +37,7 @@ the slot's next arrays."""
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class Algorithm:
     """A choice of `strategy.train`.
 
     Attributes:
@@ -55,13 +55,13 @@ class Training:
     needs_past: bool = False
 
 
-TRAIN: Mapping[type[Choice], Training] = {
-    Plain: Training(train_plain),
-    Proximal: Training(train_proximal),
-    AdaptiveProximal: Training(train_adaptive_proximal, needs_past=True),
-    Scaffold: Training(train_scaffold, slots=(CONTROL,), keeps=f"{CONTROL}."),
-    Ditto: Training(train_ditto, keeps=PERSONAL),
-    TwoStream: Training(train_two_stream),
+TRAIN: Mapping[type[Choice], Algorithm] = {
+    Plain: Algorithm(train_plain),
+    Proximal: Algorithm(train_proximal),
+    AdaptiveProximal: Algorithm(train_adaptive_proximal, needs_past=True),
+    Scaffold: Algorithm(train_scaffold, slots=(CONTROL,), keeps=f"{CONTROL}."),
+    Ditto: Algorithm(train_ditto, keeps=PERSONAL),
+    TwoStream: Algorithm(train_two_stream),
 }
 """The choices for `strategy.train` in a manifest; the first is the default."""
 
@@ -75,13 +75,13 @@ def learners_own(choice: Choice, private: Arrays | None) -> Arrays | None:
 __all__ = [
     "TRAIN",
     "AdaptiveProximal",
+    "Algorithm",
     "Context",
     "Ditto",
     "EdgeLearner",
     "Plain",
     "Proximal",
     "Scaffold",
-    "Training",
     "TwoStream",
     "UntilMedian",
     "learners_own",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from fl_node.arrays import Arrays
 from fl_node.history.past import Past
-from fl_node.learner import Progress, no_progress
+from fl_node.learner import StepProgress, no_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,4 +21,4 @@ class Context:
 
     past: Past = ()
     server: Arrays = field(default_factory=dict)
-    progress: Progress = no_progress
+    progress: StepProgress = no_progress

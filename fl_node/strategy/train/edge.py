@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fl_node.arrays import Array, Arrays, prefixed, unprefixed
-from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
+from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
 from fl_node.seeds import derive_seed
 from fl_node.strategy.train.averages import mean_arrays
 
@@ -34,7 +34,7 @@ class EdgeLearner:
         """Steps in which every device has passed over its data so many times; devices with less data pass again."""
         return max(device.steps_for(epochs) for device in self.devices)
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         """Train every device from the edge's model, average, and do so again.
 
         Anchor and correction are the round's for all devices. Averages weigh by examples: of weights, losses and
@@ -69,7 +69,7 @@ class EdgeLearner:
         ]
         return _mean(losses, [device.steps_for(1) for device in self.devices])
 
-    def _average(self, edge: Assignment, number: int, progress: Progress) -> Trained:
+    def _average(self, edge: Assignment, number: int, progress: StepProgress) -> Trained:
         trained = [
             device.train(
                 replace(
@@ -92,7 +92,7 @@ class EdgeLearner:
             mean_gradient=mean_arrays(gradients, weights) if gradients else None,
         )
 
-    def _onward(self, progress: Progress, number: int, index: int) -> Progress:
+    def _onward(self, progress: StepProgress, number: int, index: int) -> StepProgress:
         """Count as if the devices, which take turns here, took their steps together."""
         devices = len(self.devices)
         return lambda step, steps, losses: progress(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from fl_node.arrays import Arrays
 from fl_node.fields import Loss
-from fl_node.learner import Assignment, Learner, Progress, Trained, no_progress
+from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
 from fl_node.seeds import derive_seed
 from fl_node.strategy.train.averages import mean_arrays
 
@@ -47,7 +47,7 @@ class UntilMedian:
         """As the learner's."""
         return self.learner.measure(model, private)
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         """Train portion after portion.
 
         Returns:
@@ -73,7 +73,7 @@ class UntilMedian:
         before: Trained | None,
         index: int,
         steps: int,
-        progress: Progress,
+        progress: StepProgress,
     ) -> Trained:
         portion = _portion(assignment, before, index, steps)
         part = self.learner.train(portion, _onward(progress, assignment, before, steps))
@@ -122,8 +122,8 @@ def _joined(before: Trained, part: Trained) -> Trained:
 
 
 def _onward(
-    progress: Progress, assignment: Assignment, before: Trained | None, portion: int
-) -> Progress:
+    progress: StepProgress, assignment: Assignment, before: Trained | None, portion: int
+) -> StepProgress:
     """Count on from the steps already done, up to those that it may take at most."""
     done = 0 if before is None else before.steps
     most = assignment.steps + assignment.steps // 2

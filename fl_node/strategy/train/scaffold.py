@@ -26,7 +26,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from fl_node.arithmetic import moved
+from fl_node.arithmetic import plus_mean
 from fl_node.arrays import Array, Arrays, Float64, prefixed
 from fl_node.errors import Misuse
 from fl_node.fields import Beside, Choice
@@ -123,4 +123,4 @@ def advance_control(control: Arrays, changes: Iterable[Arrays], members: int) ->
                 sums[name] = values.astype(np.float64)
     if not sums:
         return dict(control)
-    return {name: moved(control[name], sums.pop(name), float(members)) for name in control}
+    return {name: plus_mean(control[name], sums.pop(name), float(members)) for name in control}

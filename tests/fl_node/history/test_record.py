@@ -16,7 +16,7 @@ from chain.types import (
     TaskOpened,
     UpdateRevealed,
 )
-from fl_node.history.record import attempts_of_current_round, chosen, final_rounds, members_of
+from fl_node.history.record import attempts_of_current_round, final_rounds, members_in, members_of
 
 PARENT, AGGREGATE = bytes([1]) * 32, bytes([2]) * 32
 TASK = TaskOpened(1, MEMBERS[0], PARENT, PARENT, MEMBERS, small_manifest().terms())
@@ -119,4 +119,4 @@ def test_the_members_are_those_of_the_opening():
     [(0, ()), (0b101, (MEMBERS[0], MEMBERS[2])), (0b111, MEMBERS), (1 << 95, ())],
 )
 def test_a_bitmap_stands_for_members_by_position(bitmap, members):
-    assert chosen(MEMBERS, bitmap) == members
+    assert members_in(MEMBERS, bitmap) == members

@@ -82,7 +82,7 @@ def test_what_the_contract_refuses_is_said(ledger, store):
 
 
 def test_a_manifest_too_long_for_any_member_to_read_is_refused(ledger, store):
-    manifest = small_manifest(strategy={"share": ["generator.*" + "?" * 1000] * 1100})
+    manifest = small_manifest(strategy={"share": ["generator.*" + "?" * 900] * 1_200})
     with pytest.raises(ManifestInvalid, match=r"at most 1048576"):
         open_task(ledger, store, manifest, small_genesis())
     assert not is_opened(ledger)

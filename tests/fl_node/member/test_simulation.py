@@ -12,7 +12,7 @@ from chain.memory_ledger import MemoryLedger
 from chain.types import Address, RoundOpened
 from fl_node.blobs.model import encode_model
 from fl_node.errors import BlobOversized
-from fl_node.history.record import chosen
+from fl_node.history.record import members_in
 from fl_node.member.simulation import SimulatedRound, cohort_of, simulate
 
 MEMBERS = tuple(Address(f"0x{number:040x}") for number in range(1, 11))
@@ -41,7 +41,7 @@ def test_the_cohort_is_the_one_that_the_contract_draws(count, terms, seed):
         bytes([1]) * 32, bytes([2]) * 32, manifest.addresses, manifest.terms()
     )
     (opening,) = (e.event for e in receipt.entries if isinstance(e.event, RoundOpened))
-    assert cohort_of(manifest, seed) == list(chosen(manifest.addresses, opening.cohort))
+    assert cohort_of(manifest, seed) == list(members_in(manifest.addresses, opening.cohort))
 
 
 def run(manifest, seeds: list[bytes] | None = None) -> list[SimulatedRound]:

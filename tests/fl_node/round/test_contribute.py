@@ -13,12 +13,12 @@ from chain.types import Reveal
 from fl_node.blobs.encoding import UpdateHeader, decode_update, difference, encoding_seed
 from fl_node.errors import TrainingDiverged
 from fl_node.learner import Assignment, Trained
-from fl_node.round.contribute import MAX_LOSS, Place, Received, contribute
+from fl_node.round.contribute import MAX_LOSS, Received, UpdateId, contribute
 from fl_node.seeds import derive_seed
 
 MANIFEST = small_manifest()
 CLIENT = MANIFEST.addresses[1]
-PLACE = Place(task=3, round=2, client=CLIENT, parent_digest=bytes([7]) * 32)
+PLACE = UpdateId(task=3, round=2, client=CLIENT, parent_digest=bytes([7]) * 32)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from fl_node.learning.gan.evaluation import MAX_REAL, SAMPLES, held_out_loss
 from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.gan.samples import draw_samples
-from fl_node.learning.steps import Examples, place, to_pictures
+from fl_node.learning.steps import Examples, move_to, to_pictures
 from fl_node.learning.tensors import fill_module
 from fl_node.measures import kid
 from fl_node.seeds import derive_seed
@@ -32,7 +32,7 @@ OPTIONS = gan_options(
 def model_of(options: GanOptions = OPTIONS, seed: int = 1):
     model = build(options)
     fill_module(model, genesis(options, seed))
-    return place(model, CPU)
+    return move_to(model, CPU)
 
 
 def pictures(count: int, seed: int = 0) -> Examples:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from quadratic import QuadraticLearner, equal, point, same_bits, train_once
 
 from fl_node.history.past import Loss
-from fl_node.learner import Assignment, Progress, Trained, no_progress
+from fl_node.learner import Assignment, StepProgress, Trained, no_progress
 from fl_node.strategy.train import Ditto, EdgeLearner, Proximal, Scaffold, UntilMedian
 from fl_node.strategy.train.loadaboost import portions
 
@@ -33,7 +33,7 @@ class Recording:
     def measure(self, model: object, private: object) -> float:
         return self.learner.measure(model, private)  # type: ignore[arg-type]
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         self.assignments.append(assignment)
         return self.learner.train(assignment, progress)
 

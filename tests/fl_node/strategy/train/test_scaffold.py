@@ -16,7 +16,7 @@ from quadratic import QuadraticLearner, equal, federate, optimum, point, same_bi
 
 from fl_node.arrays import Arrays
 from fl_node.errors import Misuse
-from fl_node.learner import Assignment, Progress, Trained, no_progress
+from fl_node.learner import Assignment, StepProgress, Trained, no_progress
 from fl_node.strategy.train import Plain, Scaffold
 from fl_node.strategy.train.scaffold import advance_control
 
@@ -88,7 +88,7 @@ def test_what_is_sent_is_the_change_of_what_is_kept(c: Any, c_i: Any) -> None:
 class Ungraded(QuadraticLearner):
     """Returns no mean gradient."""
 
-    def train(self, assignment: Assignment, progress: Progress = no_progress) -> Trained:
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         return replace(super().train(assignment, progress), mean_gradient=None)
 
 
