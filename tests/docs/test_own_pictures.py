@@ -1,4 +1,4 @@
-"""docs/own-pictures.md: its script converts, and its learner is the demo's."""
+"""docs/own-pictures.md: its script converts, and its learner is the one that `manifest new` writes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+from doubles import MEMBERS
 from pages import DOCS, blocks
 from PIL import Image
 
-from fl_node.cli.demo.demo import write_manifest
+from fl_node.cli.manifest import manifest_text
+from fl_node.cli.pictures import look_at
 
 PAGE = (DOCS / "own-pictures.md").read_text()
 
@@ -28,10 +30,12 @@ def test_a_16_bit_picture_keeps_its_shades(tmp_path: Path):
         assert np.unique(np.asarray(converted)).size > 60
 
 
-def test_the_learner_to_start_from_is_the_demos(tmp_path: Path):
+def test_the_learner_to_start_from_is_that_of_a_new_manifest():
     (block,) = blocks(PAGE, "toml")
-    write_manifest(tmp_path / "manifest.toml", [], rounds=5, seed=1, data="digits")
-    stated, demo = tomllib.loads(block), tomllib.loads((tmp_path / "manifest.toml").read_text())
-    assert stated["data"] == demo["data"]
-    assert stated["learner"] == demo["learner"]
-    assert stated["strategy"].items() <= demo["strategy"].items()
+    written = tomllib.loads(
+        manifest_text("digits", 1, MEMBERS, look_at("digits"), "gan", rounds=5, steps=120)
+    )
+    stated = tomllib.loads(block)
+    assert stated["data"] == written["data"]
+    assert stated["learner"] == written["learner"]
+    assert stated["strategy"].items() <= written["strategy"].items()
