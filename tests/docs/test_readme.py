@@ -7,9 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from pages import DOCS, README, ROOT, blocks
+from pages import DOCS, README, ROOT
 
-from fl_node.manifest.manifest import read_manifest
 from fl_node.strategy.presets import PRESETS
 
 LINES = README.splitlines()
@@ -37,13 +36,6 @@ def test_what_it_does_not_do_is_on_the_first_screen(limit: str):
 
 def test_the_number_of_presets_is_right():
     assert f"\n{len(PRESETS)} presets" in README
-
-
-def test_the_manifest_of_the_walk_is_one(tmp_path):
-    (walk,) = (block for block in blocks(README, "toml") if "members" in block)
-    members = iter(f"0x{number:040x}" for number in (0x11, 0x22, 0x33))
-    (tmp_path / "task.toml").write_text(re.sub("0x…", lambda _: next(members), walk))
-    assert read_manifest(tmp_path / "task.toml").rounds.count == 5
 
 
 @pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
