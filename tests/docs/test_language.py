@@ -1,0 +1,26 @@
+"""The field's own terms: what the pages call things is what a reader finds in the papers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pages import DOCS, ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+
+TERMS = {
+    r"deal(s|t)? out": "partitioned",
+    r"bad (members?|updates?)": "Byzantine",
+    r"codecs? lost": "error feedback",
+    r"skew(ed)?(?!\.py)": "non-IID",
+    r"in the clear": "not encrypted",
+}
+
+
+@pytest.mark.parametrize("words", TERMS)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_pages_speak_the_fields_language(path: Path, words: str):
+    found = [line for line in path.read_text().splitlines() if re.search(rf"\b{words}\b", line)]
+    assert not found, f"the field says {TERMS[words]!r}"
