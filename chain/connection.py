@@ -17,7 +17,13 @@ from typing import TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from chain import answers
-from chain.errors import CallRejected, ChainMismatch, ChainRefused, ChainUnreachable
+from chain.errors import (
+    CallRejected,
+    ChainMismatch,
+    ChainRefused,
+    ChainUnreachable,
+    EndpointInvalid,
+)
 from chain.rejections import rejection_from, revert_data
 from chain.text import shown
 from chain.transport import AnswerTooLong, NoAnswer, StatusRefused, Transport
@@ -48,6 +54,7 @@ def connect(
         seconds: How long the answer to one request may take as a whole.
 
     Raises:
+        EndpointInvalid: It is no such URL.
         ChainUnreachable: Nothing answers JSON-RPC there.
         ChainMismatch: Another chain does.
     """
@@ -74,7 +81,8 @@ class Connection:
         seconds: How long the answer to one request may take as a whole.
 
     Raises:
-        As `ask`, and ChainUnreachable for something that is no such URL.
+        EndpointInvalid: It is no such URL.
+        As `ask`.
     """
 
     def __init__(self, rpc_url: str, seconds: float = REQUEST_SECONDS) -> None:
@@ -174,7 +182,7 @@ def _split(rpc_url: str) -> SplitResult:
         pass
     scheme = _SCHEME.match(rpc_url)
     given = f"one that begins with {scheme[0]}" if scheme else "text that does not begin so"
-    raise ChainUnreachable(f"expected an http:// or https:// URL of an endpoint, got {given}")
+    raise EndpointInvalid(f"expected an http:// or https:// URL of an endpoint, got {given}")
 
 
 def _secrets(url: SplitResult) -> list[str]:

@@ -2,6 +2,7 @@
 
 LedgerError
 ├── LedgerUnusable          the caller, the node or the set-up is at fault
+│   ├── EndpointInvalid       what should be the URL of an endpoint is none
 │   ├── ChainUnreachable      no answer at the endpoint
 │   ├── ChainRefused          the node refused, for now
 │   ├── TransactionFailed     it failed in its block, and would not now
@@ -31,6 +32,10 @@ class LedgerError(Exception):
 
 class LedgerUnusable(LedgerError):
     """The caller, the node or the set-up is at fault."""
+
+
+class EndpointInvalid(LedgerUnusable):
+    """What should be the http:// or https:// URL of an endpoint is none."""
 
 
 class ChainUnreachable(LedgerUnusable):

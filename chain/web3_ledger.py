@@ -67,6 +67,7 @@ class Web3Ledger:
         receipt_seconds: How long a call waits until its transaction is in a block.
 
     Raises:
+        EndpointInvalid: `rpc_url` is no such URL.
         ChainUnreachable: No answer at the endpoint.
         ChainMismatch: Another chain than expected.
         ContractMismatch: No code, or other code, at the address.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -22,6 +23,9 @@ from fl_node.errors import Misuse
 from fl_node.member.joining import load_manifest, verify_genesis
 from fl_node.member.participant import Action, Participant, Step, take_part
 from fl_node.member.state import Membership, NodeState
+from fl_node.member.waiting import patiently
+
+T = TypeVar("T")
 
 StateFolder = Annotated[
     Path,
@@ -32,7 +36,11 @@ Poll = Annotated[
 ]
 Patience = Annotated[
     float,
-    typer.Option("--patience", min=0, help="Seconds to wait for a chain or store that is away."),
+    typer.Option(
+        "--patience",
+        min=0,
+        help="Seconds to wait for a chain or store that is away, from the start on.",
+    ),
 ]
 
 
@@ -58,24 +66,31 @@ def node(
 
     deployed = read_deployment(deployment)
     signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
-    ledger = wiring.connect(rpc_url, deployed, signer)
     blobs = open_store(store, must_exist=True)
-    manifest = load_manifest(ledger, blobs, task)
-    if ledger.account not in manifest.addresses:
-        raise Misuse(f"{ledger.account} is not a member of task {task}")
-    membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
     own_part = wiring.read_part(partition, part)
-    display = JsonDisplay() if as_json else PeopleDisplay()
-    with NodeState(state, membership) as folder, display:
-        display.started(ledger.account, task)
-        verify_genesis(learning.derive_genesis(manifest), ledger.task_state(task).genesis_digest)
-        whole = learning.load_data(manifest, data)
-        images = learning.part_of(manifest, whole, partition, own_part.index, own_part.count)
-        learner = learning.make_learner(manifest, images, device, threads, blobs)
-        participant = Participant(
-            ledger, blobs, learner, task, manifest, folder, progress=display.progress
-        )
-        take_part(participant, display.notice, poll=poll, patience=patience)
+    with JsonDisplay() if as_json else PeopleDisplay() as display:
+
+        def waiting(act: Callable[[], T]) -> T:
+            return patiently(act, display.notice, patience, poll)
+
+        ledger = waiting(lambda: wiring.connect(rpc_url, deployed, signer))
+        manifest = waiting(lambda: load_manifest(ledger, blobs, task))
+        if ledger.account not in manifest.addresses:
+            raise Misuse(f"{ledger.account} is not a member of task {task}")
+        membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
+        with NodeState(state, membership) as folder:
+            display.started(ledger.account, task)
+            genesis = waiting(lambda: ledger.task_state(task).genesis_digest)
+            verify_genesis(learning.derive_genesis(manifest), genesis)
+            whole = learning.load_data(manifest, data)
+            images = learning.part_of(manifest, whole, partition, own_part.index, own_part.count)
+            learner = waiting(
+                lambda: learning.make_learner(manifest, images, device, threads, blobs)
+            )
+            participant = Participant(
+                ledger, blobs, learner, task, manifest, folder, progress=display.progress
+            )
+            take_part(participant, display.notice, poll=poll, patience=patience)
 
 
 _DONE = {

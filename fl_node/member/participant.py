@@ -13,8 +13,6 @@ from enum import Enum, auto
 
 from chain.errors import (
     AlreadyActed,
-    ChainRefused,
-    ChainUnreachable,
     DeadlineAhead,
     DeadlinePassed,
     HistoryInvalid,
@@ -29,12 +27,13 @@ from chain.types import Address, Phase, Receipt, Reveal, TaskState
 from fl_node.blobs.global_state import model_of
 from fl_node.blobs.model import Model, decode_model, load_model
 from fl_node.blobs.store import Store
-from fl_node.errors import BadData, Misuse, StoreUnusable, TrainingDiverged
+from fl_node.errors import Misuse, TrainingDiverged
 from fl_node.history.past import last_with_updates
 from fl_node.history.record import Attempts, attempts_of_current_round, members_in, past_of
 from fl_node.learner import Learner, StepProgress, no_progress
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.state import NodeState, Plan
+from fl_node.member.waiting import patiently
 from fl_node.round.aggregate import Aggregated, aggregate_round
 from fl_node.round.contribute import Received, UpdateId, contribute
 
@@ -143,7 +142,8 @@ class Participant:
 
         Raises:
             CallRejected: The contract refused for a reason that looking again will not mend.
-            ChainUnreachable: No answer from the chain; call again later.
+            ChainUnreachable, ChainRefused: No answer from the chain, or none that helps; call again later.
+            TransactionFailed: A transaction failed in its block and would not now; call again.
             StoreUnusable: The store cannot be reached; call again later.
             BadData: The round's parent model is missing from the store, or damaged; call again later.
             HistoryInvalid: The ledger's log does not show what its state does; call again later.
@@ -267,9 +267,6 @@ def _verify_complete(attempts: Attempts, revealers: Collection[Address]) -> None
         )
 
 
-PASSING = (ChainRefused, ChainUnreachable, HistoryInvalid, StoreUnusable, BadData)
-"""Troubles that may pass by themselves: somebody may be mending chain or store."""
-
 Notice = Callable[[Step | Exception], None]
 """Told about each thing done, and about each trouble that is waited out."""
 
@@ -291,23 +288,13 @@ def take_part(
         sleep: Waits; replaced in tests.
 
     Raises:
-        ChainUnreachable, HistoryInvalid, StoreUnusable, BadData: The trouble did not pass in time.
+        Any of `PASSING`: The trouble did not pass in time.
         CallRejected: As `Participant.step`.
     """
-    pause, waited = poll, 0.0
     while True:
-        try:
-            step = participant.step()
-        except PASSING as trouble:
-            if waited >= patience:
-                raise
-            notice(trouble)
-            sleep(pause)
-            pause, waited = min(pause * 2, 30.0), waited + pause
-            continue
+        step = patiently(participant.step, notice, patience, poll, sleep)
         notice(step)
         if step.action is Action.FINISHED:
             return
-        pause, waited = poll, 0.0
         if step.receipt is None:
             sleep(poll)

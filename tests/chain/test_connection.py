@@ -18,7 +18,14 @@ from proxy import BARE, EVERY, Proxy, Reply, proxy_to, refusal
 from chain import answers
 from chain.connection import Connection, chain_id_at, connect
 from chain.devnet import CHAIN_ID, devnet_in_thread
-from chain.errors import ChainMismatch, ChainRefused, ChainUnreachable, LedgerError, LedgerUnusable
+from chain.errors import (
+    ChainMismatch,
+    ChainRefused,
+    ChainUnreachable,
+    EndpointInvalid,
+    LedgerError,
+    LedgerUnusable,
+)
 from chain.transport import MAX_ANSWER_BYTES
 
 SECONDS = 0.4
@@ -285,7 +292,7 @@ class TestSecrets:
 
     @pytest.mark.parametrize("given", ["", "127.0.0.1:8545", "ws://127.0.0.1:8545", "file:///x"])
     def test_what_is_no_http_url(self, given: str) -> None:
-        with pytest.raises(ChainUnreachable, match="expected an http"):
+        with pytest.raises(EndpointInvalid, match="expected an http"):
             connect(given)
 
 

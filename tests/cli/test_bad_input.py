@@ -62,6 +62,7 @@ class TestChain:
         self, ganchor: Ganchor, live: Live, member: None, manifest: Path, command: str
     ) -> None:
         words: list[object] = [*command.split(), *([manifest] if "task" in command else [])]
+        words += ["--patience", 0] if command == "node" else []
         Path("store").mkdir()
         nowhere = ["--deployment", live.place.deployment, "--rpc-url", "http://127.0.0.1:9"]
         assert_refused(ganchor(*words, *nowhere), "http://127.0.0.1:9", "refused")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from doubles import MEMBERS, DriftingLearner, Federation, run, small_manifest
 
-from chain.errors import ChainUnreachable, HistoryInvalid
+from chain.errors import ChainRefused, ChainUnreachable, HistoryInvalid, TransactionFailed
 from chain.types import Address, Entry, Phase, RoundAborted, RoundFinalised, TaskState, Terms
 from fl_node.errors import Misuse, StoreUnusable, TrainingDiverged
 from fl_node.learner import Trained
@@ -187,11 +187,14 @@ def test_an_update_is_trained_once_even_when_its_commitment_is_sent_twice(
 
 
 class TestTakePart:
-    def test_waits_out_a_chain_that_is_away(self, federate: Callable[..., Federation]) -> None:
+    @pytest.mark.parametrize("error", [ChainUnreachable, ChainRefused, TransactionFailed])
+    def test_waits_out_a_chain_that_is_away_and_a_transaction_that_failed(
+        self, federate: Callable[..., Federation], error: type[Exception]
+    ) -> None:
         federation = federate(
             small_manifest(MEMBERS[:1], rounds={"count": 1, "cohort_floor": 1, "min_updates": 1})
         )
-        ledger = Flaky(federation.ledger.acting_as(MEMBERS[0]), ChainUnreachable("away"), 3)
+        ledger = Flaky(federation.ledger.acting_as(MEMBERS[0]), error("away"), 3)
         notices: list[object] = []
         pauses: list[float] = []
         take_part(
