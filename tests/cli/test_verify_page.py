@@ -17,7 +17,9 @@ from chain.accounts import address_of
 
 PAGE = (DOCS / "verify.md").read_text()
 
-pytestmark = pytest.mark.skipif(not shutil.which("jq"), reason="the page needs jq")
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("curl") and shutil.which("jq")), reason="the page needs curl and jq"
+)
 
 
 def run_page(folder: Path, url: str) -> str:
