@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,7 +14,7 @@ from chain.accounts import Signer, to_address
 from chain.compile import load_artifact
 from chain.connection import Connection, connect
 from chain.errors import ChainUnreachable, ContractMismatch, DeploymentInvalid, FileUnusable
-from chain.files import read_json
+from chain.files import read_json, write_whole
 from chain.text import shown
 from chain.transactions import send
 from chain.types import Address
@@ -86,13 +85,10 @@ def write_deployment(path: Path, deployment: Deployment) -> None:
     Raises:
         DeploymentInvalid: It cannot be written.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_text(json.dumps(asdict(deployment), indent=2) + "\n")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise DeploymentInvalid(f"{path}: cannot be written: {error.strerror}") from None
+        write_whole(path, json.dumps(asdict(deployment), indent=2).encode() + b"\n")
+    except FileUnusable as error:
+        raise DeploymentInvalid(str(error)) from None
 
 
 def read_deployment(path: Path) -> Deployment:

@@ -1,7 +1,7 @@
 """Reading files that somebody else may have put there: regular ones alone, and no more bytes than expected.
 
 Opening a named pipe waits for a writer, and reading a device never ends; a sparse file claims terabytes that no disk
-holds. Whatever this project reads by name, it opens here.
+holds. Whatever this project reads by name, it opens here. What it writes by name is whole or not there at all.
 """
 
 from __future__ import annotations
@@ -94,6 +94,29 @@ def map_file(path: Path, max_bytes: int) -> memoryview:
     with _refusals(path), regular_file(path) as descriptor:
         _verify_size(path, os.fstat(descriptor).st_size, max_bytes)
         return mapped(descriptor)
+
+
+def write_whole(path: Path, *pieces: bytes | memoryview) -> None:
+    """Write a file whole or not at all: beside its place first, onto the disk, then renamed.
+
+    Args:
+        path: The file; its folder exists. One that is there is replaced.
+        pieces: Its content, one after the other.
+
+    Raises:
+        FileUnusable: It cannot be written; what was there is still there.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise FileUnusable(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _verify_size(path: Path, size: int, max_bytes: int) -> None:

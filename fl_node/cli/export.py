@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from chain.files import write_whole
 from fl_node.cli import options
 from fl_node.cli.subjects import Subject, find_subjects
 from fl_node.errors import Misuse
@@ -55,20 +56,15 @@ def export(
 
 
 def _write(subject: Subject, path: Path) -> None:
-    """Whole or not at all."""
-    arrays, draft = subject.load(), path.with_name(f".{path.name}.part")
-    try:
-        if path.suffix in PYTORCH:
-            from fl_node.learning.export import write_state_dict
+    arrays = subject.load()
+    if path.suffix in PYTORCH:
+        from fl_node.learning.export import state_dict_file
 
-            write_state_dict(arrays, draft)
-        else:
-            from safetensors.numpy import save
+        write_whole(path, state_dict_file(arrays))
+    else:
+        from safetensors.numpy import save
 
-            draft.write_bytes(save(dict(arrays)))
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+        write_whole(path, save(dict(arrays)))
 
 
 def loading_lines(manifest: Manifest, subject: Subject, path: Path) -> list[str]:

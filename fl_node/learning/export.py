@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
 
 import torch
 from torch import nn
@@ -28,12 +28,9 @@ def network(data: DataSchema, learner: LearnerChoice) -> nn.ModuleDict:
     return kind_of(options).build(options)
 
 
-def write_state_dict(arrays: Arrays, path: Path) -> None:
-    """Write arrays as a state dict, which `torch.load(path, weights_only=True)` reads: tensors by name, no code.
-
-    Raises:
-        OSError: As the system says.
-    """
+def state_dict_file(arrays: Arrays) -> bytes:
+    """A state dict's file, which `torch.load(path, weights_only=True)` reads: tensors by name, no code."""
     tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
-    with path.open("wb") as file:
-        torch.save(tensors, file)
+    file = io.BytesIO()
+    torch.save(tensors, file)
+    return file.getvalue()

@@ -20,6 +20,7 @@ from pictures import CHANNELS, training_pictures, unseen_pictures
 from rich.console import Console
 
 from chain.accounts import to_address
+from chain.files import write_whole
 from chain.types import Address
 from fl_node.arrays import Arrays
 from fl_node.blobs.global_state import model_of
@@ -336,9 +337,7 @@ def _run(
 
 
 def _write(file: Path, result: Result) -> None:
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(result)))
-    partial.replace(file)
+    write_whole(file, json.dumps(asdict(result)).encode())
 
 
 def _read(file: Path, name: str) -> Result:

@@ -14,6 +14,7 @@ from platformdirs import user_cache_path
 from rich.console import Console
 from rich.progress import Progress
 
+from chain.files import write_whole
 from fl_node.arrays import Arrays
 from fl_node.blobs.model import decode_model, encode_model
 from fl_node.blobs.store import open_store
@@ -104,7 +105,8 @@ def trained_weights(
     weights = _kept(kept)
     if weights is None:
         weights = _train(chosen, train, seed, device)
-        _keep(kept, encode_model(weights))
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(kept, encode_model(weights))
     return chosen, weights
 
 
@@ -157,13 +159,6 @@ def _kept(path: Path) -> Arrays | None:
         return decode_model(path.read_bytes())
     except (FileNotFoundError, BlobMalformed):  # A file that was cut short is made anew.
         return None
-
-
-def _keep(path: Path, blob: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    unfinished.write_bytes(blob)
-    unfinished.replace(path)
 
 
 def _train(chosen: ClassifierOptions, train: Images, seed: int, device: Any) -> Arrays:
