@@ -27,7 +27,8 @@ def run_page(folder: Path, url: str) -> str:
     for script in blocks(PAGE, "py"):
         (folder / script.split()[1].rstrip(":")).write_text(script)
     _, *commands = blocks(PAGE, "sh")  # The first says where everything is.
-    here = f"set -eu\nrepo={ROOT}\nrpc={url}\n"
+    # `uv run` is this very environment.
+    here = f'set -eu\nrepo={ROOT}\nrpc={url}\nuv() {{ shift; "$@"; }}\n'
     done = subprocess.run(
         ["bash", "-c", here + "\n".join(commands)],
         cwd=folder,
