@@ -96,19 +96,21 @@ def map_file(path: Path, max_bytes: int) -> memoryview:
         return mapped(descriptor)
 
 
-def write_whole(path: Path, *pieces: bytes | memoryview) -> None:
+def write_whole(path: Path, *pieces: bytes | memoryview, mode: int = 0o666) -> None:
     """Write a file whole or not at all: beside its place first, onto the disk, then renamed.
 
     Args:
         path: The file; its folder exists. One that is there is replaced.
         pieces: Its content, one after the other.
+        mode: Who may read and write it, less what the process's umask forbids.
 
     Raises:
         FileUnusable: It cannot be written; what was there is still there.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with draft.open("wb") as file:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+        with os.fdopen(descriptor, "wb") as file:
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -24,9 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from chain.errors import FileUnusable
+from chain.files import map_file, read_file, read_text, write_whole
+from chain.text import shown
 from chain.types import Address, Reveal
 from fl_node.arrays import Arrays
-from fl_node.blobs.canonical import canonical_json
+from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.blobs.digest import Blob, digest_of
 from fl_node.blobs.model import decode_model
 from fl_node.blobs.tensors import pieces_of
@@ -35,6 +38,14 @@ from fl_node.round.contribute import Contribution
 
 KEPT_ROUNDS = 2
 """The planned round, and the one before it in case the chain forgets a block and the round is planned again."""
+
+MAX_NOTE_BYTES = 1 << 16
+"""Of membership.json and plan.json."""
+
+MAX_TENSOR_BYTES = 1 << 35
+"""Of an update, and of what a learner keeps: several models."""
+
+_OWNERS_FOLDER, _OWNERS_FILE = 0o700, 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,8 @@ class NodeState:
         self._folder = folder
         with _reported(folder):
             # For its owner alone: unshared weights, and until the reveal the update and its salt, are nobody else's.
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=_OWNERS_FOLDER, parents=True, exist_ok=True)
+            folder.chmod(_OWNERS_FOLDER)  # It may have been there.
             self._lock = _lock(folder)
             try:
                 self._claim(membership)
@@ -89,17 +101,17 @@ class NodeState:
 
     def plan(self, round: int, parent_digest: bytes) -> Plan | None:
         """What was planned for a round that starts from this parent; None if nothing was."""
-        path = self._round(round) / "plan.json"
-        if not path.exists():
+        if not self._round(round).exists():
             return None
         with _reported(self._folder):
-            plan = _plan_from_json(json.loads(path.read_bytes()))
+            path = self._round(round) / "plan.json"
+            plan = _plan_from_json(parse_json(read_text(path, MAX_NOTE_BYTES)))
         return plan if plan.parent_digest == parent_digest else None
 
-    def update(self, round: int, digest: bytes) -> bytes:
-        """The planned update's blob."""
+    def update(self, round: int, digest: bytes) -> memoryview:
+        """The planned update's blob, mapped into memory."""
         with _reported(self._folder):
-            blob = (self._round(round) / "update.safetensors").read_bytes()
+            blob = map_file(self._round(round) / "update.safetensors", MAX_TENSOR_BYTES)
         if digest_of(blob) != digest:
             raise StateUnusable(f"{self._folder}: the update of round {round} is damaged")
         return blob
@@ -110,7 +122,8 @@ class NodeState:
         if not earlier:
             return None
         with _reported(self._folder):
-            return decode_model((self._round(max(earlier)) / "private.safetensors").read_bytes())
+            path = self._round(max(earlier)) / "private.safetensors"
+            return decode_model(map_file(path, MAX_TENSOR_BYTES))
 
     def keep(self, round: int, parent_digest: bytes, contribution: Contribution) -> Plan:
         """Write a round's plan, update and private arrays, all or nothing, and forget rounds long past."""
@@ -129,9 +142,9 @@ class NodeState:
 
     def _write(self, round: int, files: dict[str, list[Blob]]) -> None:
         writing = self._folder / f"writing-{round:05}"
-        writing.mkdir()
+        writing.mkdir(mode=_OWNERS_FOLDER)
         for name, pieces in files.items():
-            _write_file(writing / name, pieces)
+            write_whole(writing / name, *pieces, mode=_OWNERS_FILE)
         _sync_folder(writing)
         if self._round(round).exists():
             shutil.rmtree(self._round(round))
@@ -155,31 +168,24 @@ class NodeState:
                 "task": membership.task,
             }
         )
-        if not path.exists():
-            _write_file(path.with_suffix(".writing"), [ours])
-            path.with_suffix(".writing").rename(path)
-        elif path.read_bytes() != ours:
+        if not os.path.lexists(path):
+            write_whole(path, ours, mode=_OWNERS_FILE)
+        elif (found := read_file(path, MAX_NOTE_BYTES)) != ours:
             raise StateUnusable(
                 f"{self._folder} belongs to another member or task: expected {ours.decode()}, "
-                f"found {path.read_text(errors='replace')}; give this node a --state of its own"
+                f"found {shown(found.decode(errors='replace'))}; give this node a --state of its own"
             )
 
 
-def _lock(folder: Path) -> IO[str]:
-    file = (folder / "lock").open("w")
+def _lock(folder: Path) -> IO[bytes]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    file = os.fdopen(os.open(folder / "lock", flags, _OWNERS_FILE), "rb", buffering=0)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         raise StateUnusable(f"{folder} is in use by another node") from None
     return file
-
-
-def _write_file(path: Path, pieces: list[Blob]) -> None:
-    with path.open("wb") as file:
-        file.writelines(pieces)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
@@ -194,8 +200,8 @@ def _sync_folder(folder: Path) -> None:
 def _reported(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, BadData) as error:
-        raise StateUnusable(f"state folder {folder}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, BadData, FileUnusable) as error:
+        raise StateUnusable(f"state folder {folder}: {shown(error)}") from error
 
 
 def _opening(contribution: Contribution) -> Reveal | None:
@@ -226,14 +232,26 @@ def _plan_to_json(plan: Plan) -> dict[str, object]:
 
 
 def _plan_from_json(values: dict[str, object]) -> Plan:
-    round, parent_digest = int(str(values["round"])), bytes.fromhex(str(values["parent_digest"]))
+    round, parent_digest = _number(values["round"], 1, 1 << 16), _digest(values["parent_digest"])
     if "update_digest" not in values:
         return Plan(round, parent_digest, None)
     opening = Reveal(
-        update_digest=bytes.fromhex(str(values["update_digest"])),
-        num_examples=int(str(values["num_examples"])),
-        training_loss=int(str(values["training_loss"])),
-        held_out_loss=int(str(values["held_out_loss"])),
-        salt=bytes.fromhex(str(values["salt"])),
+        update_digest=_digest(values["update_digest"]),
+        num_examples=_number(values["num_examples"], 1, 1 << 64),
+        training_loss=_number(values["training_loss"], -(1 << 63), 1 << 63),
+        held_out_loss=_number(values["held_out_loss"], -(1 << 63), 1 << 63),
+        salt=_digest(values["salt"]),
     )
     return Plan(round, parent_digest, opening)
+
+
+def _number(value: object, least: int, above: int) -> int:
+    if type(value) is not int or not least <= value < above:
+        raise ValueError(f"expected a whole number from {least} to {above - 1}, got {value!r}")
+    return value
+
+
+def _digest(value: object) -> bytes:
+    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
+        raise ValueError(f"expected 64 hex digits, got {value!r}")
+    return bytes.fromhex(value)

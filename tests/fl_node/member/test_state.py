@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from planting import (
+    PLANTS,
+    link_to_endless_zeros,
+    link_to_itself,
+    mutations,
+    pipe,
+    plant_at,
+    terabyte,
+)
+from planting import folder as folder_plant
 
 import fl_node.member.state
 from chain.types import Address
@@ -106,17 +117,17 @@ class TestCrash:
         state.keep(1, PARENT, contribution(1))
         left = iter(range(files))
 
-        write = fl_node.member.state._write_file
+        write = fl_node.member.state.write_whole
 
         def die(*_: object) -> None:
             raise KeyboardInterrupt
 
-        def write_some(path: Path, content: bytes) -> None:
+        def write_some(path: Path, *pieces: bytes | memoryview, mode: int) -> None:
             if next(left, None) is None:
                 die()
-            write(path, content)
+            write(path, *pieces, mode=mode)
 
-        monkeypatch.setattr("fl_node.member.state._write_file", write_some)
+        monkeypatch.setattr("fl_node.member.state.write_whole", write_some)
         monkeypatch.setattr(Path, "rename", die)
         with pytest.raises(KeyboardInterrupt):
             state.keep(2, PARENT, contribution(2))
@@ -129,8 +140,29 @@ class TestCrash:
 
 
 class TestFolder:
-    def test_is_its_owners_alone(self, state, folder):
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    def test_is_its_owners_alone_and_so_is_everything_in_it(self, tmp_path):
+        """Whatever the process's umask lets others do, and whoever made the folder."""
+        folder = tmp_path / "state"
+        folder.mkdir(mode=0o777)
+        umask = os.umask(0)
+        try:
+            with NodeState(folder, MEMBERSHIP) as state:
+                state.keep(3, PARENT, contribution())
+        finally:
+            os.umask(umask)
+        modes = {
+            path.relative_to(tmp_path).as_posix(): stat.S_IMODE(path.stat().st_mode)
+            for path in (folder, *folder.rglob("*"))
+        }
+        assert modes == {
+            "state": 0o700,
+            "state/lock": 0o600,
+            "state/membership.json": 0o600,
+            "state/round-00003": 0o700,
+            "state/round-00003/plan.json": 0o600,
+            "state/round-00003/private.safetensors": 0o600,
+            "state/round-00003/update.safetensors": 0o600,
+        }
 
     def test_is_held_by_one_node_at_a_time(self, state, folder):
         with pytest.raises(StateUnusable, match="in use by another node"):
@@ -184,17 +216,80 @@ class TestDamage:
         with pytest.raises(StateUnusable, match="many"):
             state.plan(3, PARENT)
 
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("round", 0),
+            ("round", True),
+            ("num_examples", 0),
+            ("num_examples", 1 << 64),
+            ("training_loss", 1 << 63),
+            ("held_out_loss", -(1 << 63) - 1),
+            ("held_out_loss", "1"),
+            ("salt", "ab" * 31),
+            ("update_digest", "AB" * 32),
+            ("parent_digest", "\x1b[2J"),
+        ],
+    )
+    def test_of_a_plans_field_is_said(self, state, folder, field, value):
+        state.keep(3, PARENT, contribution())
+        path = folder / "round-00003" / "plan.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+        with pytest.raises(StateUnusable, match="expected") as caught:
+            state.plan(3, PARENT)
+        assert str(caught.value).isprintable()
+
+    @pytest.mark.parametrize("name", ["plan.json", "update.safetensors", "private.safetensors"])
+    @pytest.mark.parametrize("plant", PLANTS)
+    @pytest.mark.timeout(20)
+    def test_by_what_is_no_file_is_said_at_once(self, state, folder, plant, name):
+        plan = state.keep(3, PARENT, contribution())
+        plant_at(folder / "round-00003" / name, plant)
+        with pytest.raises(StateUnusable, match=name):
+            state.plan(3, PARENT)
+            state.update(3, plan.opening.update_digest)
+            state.private(4)
+
+    @pytest.mark.parametrize("name", ["membership.json", "lock"])
+    @pytest.mark.parametrize(
+        "plant", [folder_plant, link_to_itself, link_to_endless_zeros, pipe, terabyte]
+    )
+    @pytest.mark.timeout(20)
+    def test_by_what_is_no_file_keeps_no_node_waiting(self, state, folder, plant, name):
+        state.close()
+        plant_at(folder / name, plant)
+        if name == "lock" and plant in (pipe, terabyte):
+            NodeState(folder, MEMBERSHIP).close()  # Both can be locked, and nothing is read.
+            return
+        with pytest.raises(StateUnusable, match=str(folder)):
+            NodeState(folder, MEMBERSHIP)
+
+    def test_of_any_kind_is_said_or_harmless(self, state, folder):
+        plan = state.keep(3, PARENT, contribution())
+        files = {path: path.read_bytes() for path in (folder / "round-00003").iterdir()}
+        for path, content in files.items():
+            for altered in mutations(content, seed=5, count=150):
+                path.write_bytes(altered)
+                try:
+                    state.plan(3, PARENT)
+                    state.update(3, plan.opening.update_digest)
+                    state.private(4)
+                except StateUnusable as trouble:
+                    assert str(trouble).isprintable()
+            path.write_bytes(content)
+
     def test_of_an_update_is_said(self, state, folder):
         plan = state.keep(3, PARENT, contribution())
         (folder / "round-00003" / "update.safetensors").write_bytes(b"another")
         with pytest.raises(StateUnusable, match="the update of round 3 is damaged"):
             state.update(plan.round, plan.opening.update_digest)
 
-    @pytest.mark.parametrize("name", ["update", "private"])
+    @pytest.mark.parametrize("name", ["plan.json", "update.safetensors", "private.safetensors"])
     def test_by_loss_of_a_file_is_said(self, state, folder, name):
         plan = state.keep(3, PARENT, contribution())
-        (folder / "round-00003" / f"{name}.safetensors").unlink()
-        with pytest.raises(StateUnusable, match="No such file"):
+        (folder / "round-00003" / name).unlink()
+        with pytest.raises(StateUnusable, match=f"{name}: No such file"):
+            state.plan(3, PARENT)
             state.update(plan.round, plan.opening.update_digest)
             state.private(4)
 
