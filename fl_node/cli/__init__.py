@@ -5,7 +5,9 @@ exits.py       the exit codes
 commands.py    the commands, a line each; a command is imported when it is called
 options.py     the options that commands share
 accounts.py    the account that signs
-wiring.py      from options to ledger, and to a member's part of the data
+wiring.py      from options to ledger, and to the evidence in a workspace
+parts.py       which pictures are whose
+subjects.py    which models a command is about
 tables.py      what people see
 
 A command is a file of its own name. demo/ and evaluate/ are folders:

@@ -18,6 +18,7 @@ from chain.text import shown
 from chain.types import Receipt
 from fl_node.blobs.store import open_store
 from fl_node.cli import accounts, options, wiring
+from fl_node.cli.parts import own_part
 from fl_node.cli.tables import print_head, short
 from fl_node.errors import Misuse
 from fl_node.member.joining import load_manifest, verify_genesis
@@ -47,8 +48,8 @@ Patience = Annotated[
 def node(
     task: options.Task = 1,
     data: options.Data = "digits",
-    partition: options.Partition = options.DEFAULT_PARTITION,
-    part: options.Part = options.WHOLE,
+    partition: options.Partition = None,
+    part: options.Part = None,
     state: StateFolder = Path("node-state"),
     store: options.StoreUrl = options.DEFAULT_STORE,
     keystore: options.Keystore = None,
@@ -67,7 +68,6 @@ def node(
     deployed = read_deployment(deployment)
     signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
     blobs = open_store(store, must_exist=True)
-    own_part = wiring.read_part(partition, part)
     with JsonDisplay() if as_json else PeopleDisplay() as display:
 
         def waiting(act: Callable[[], T]) -> T:
@@ -77,13 +77,14 @@ def node(
         manifest = waiting(lambda: load_manifest(ledger, blobs, task))
         if ledger.account not in manifest.addresses:
             raise Misuse(f"{ledger.account} is not a member of task {task}")
+        own = own_part(partition, part, ledger.account, manifest.addresses)
         membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
         with NodeState(state, membership) as folder:
             display.started(ledger.account, task)
             genesis = waiting(lambda: ledger.task_state(task).genesis_digest)
             verify_genesis(learning.derive_genesis(manifest), genesis)
             whole = learning.load_data(manifest, data)
-            images = learning.part_of(manifest, whole, partition, own_part.index, own_part.count)
+            images = learning.part_of(manifest, whole, own.rule, own.index, own.count)
             learner = waiting(
                 lambda: learning.make_learner(manifest, images, device, threads, blobs)
             )

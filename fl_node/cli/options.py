@@ -97,15 +97,17 @@ Data = Annotated[
     ),
 ]
 Partition = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--partition",
-        help="For experiments: deal the data out as iid, dirichlet:ALPHA or classes:K.",
+        help="For experiments: --data is one data set for all members, divided as iid, dirichlet:ALPHA or classes:K, "
+        "and a member trains on its part. Without it, a member trains on all of --data.",
     ),
 ]
-DEFAULT_PARTITION = "iid"
 Part = Annotated[
-    str,
-    typer.Option("--part", help="Which part of the partition is this member's, such as 1/3."),
+    str | None,
+    typer.Option(
+        "--part",
+        help="Which part of the partition is this member's, such as 1/3. Default: its position in the manifest.",
+    ),
 ]
-WHOLE = "1/1"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,18 +14,30 @@ from rich.progress import Progress
 from chain.types import Address
 from fl_node.blobs.store import open_store
 from fl_node.cli import options
+from fl_node.cli.parts import data_of, own_part
 from fl_node.cli.tables import short
+from fl_node.errors import Misuse
 from fl_node.learner import StepProgress
-from fl_node.manifest.manifest import read_manifest
+from fl_node.manifest.manifest import Manifest, read_manifest
 from fl_node.member.simulation import simulate as run_rounds
+
+if TYPE_CHECKING:
+    from fl_node.learning import Images
 
 
 def simulate(
     manifest_file: Annotated[
         Path, typer.Argument(metavar="MANIFEST", help="The manifest, in TOML.")
     ],
-    data: options.Data = "digits",
-    partition: options.Partition = options.DEFAULT_PARTITION,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data",
+            help="digits, cifar10, mnist, fashion-mnist, or folder:PATH. Once for all members; or once for each, in "
+            "the manifest's order or as ADDRESS=folder:PATH. Default: digits.",
+        ),
+    ] = None,
+    partition: options.Partition = None,
     device: options.Device = None,
     threads: options.Threads = 1,
     out: Annotated[
@@ -36,35 +49,75 @@ def simulate(
     from fl_node.learning import task
 
     manifest = read_manifest(manifest_file)
-    members = manifest.addresses
-    images = task.load_data(manifest, data)
-    parts = {
-        member: task.part_of(manifest, images, partition, index, len(members))
-        for index, member in enumerate(members)
-    }
+    images = member_pictures(manifest, data or ["digits"], partition)
     store = open_store(out) if out else None
     learners = {
-        member: task.make_learner(manifest, part, device, threads, store)
-        for member, part in parts.items()
+        member: task.make_learner(manifest, own, device, threads, store)
+        for member, own in images.items()
     }
-    console = Console(stderr=as_json)
     digests: list[str] = []
-    shown = Console(stderr=True)
-    with Progress(console=shown, transient=True, disable=as_json or not shown.is_terminal) as bars:
-        rounds_bar = bars.add_task("rounds", total=manifest.rounds.count)
-        steps_bar = bars.add_task("training", total=None)
-
-        def progress_for(round: int, client: Address) -> StepProgress:
-            bars.update(steps_bar, description=f"round {round} {short(client)}")
-            return lambda step, steps, losses: bars.update(steps_bar, completed=step, total=steps)
-
-        genesis = task.derive_genesis(manifest)
-        for done in run_rounds(manifest, learners, genesis, progress_for=progress_for):
+    genesis = task.derive_genesis(manifest)
+    with Display(manifest.rounds.count, quiet=as_json) as display:
+        for done in run_rounds(manifest, learners, genesis, progress_for=display.progress_for):
             digests.append(done.aggregated.digest.hex())
             if store:
                 store.put(done.aggregated.blob)
-            bars.update(rounds_bar, completed=done.round)
-            if not as_json:
-                console.print(f"round {done.round}: {digests[-1]}")
+            display.finished(done.round, digests[-1])
     if as_json:
         typer.echo(json.dumps({"rounds": digests, "final_digest": digests[-1]}))
+
+
+def member_pictures(
+    manifest: Manifest, data: Sequence[str], partition: str | None
+) -> dict[Address, Images]:
+    """Every member's pictures, as `ganchor node` gives them to the same member with the same options.
+
+    Raises:
+        Misuse: As `data_of`, or data of one's own is to be divided.
+        DataUnusable: Unknown or empty data, a download that failed, or data that cannot be divided so.
+    """
+    from fl_node.learning import task
+
+    members = manifest.addresses
+    if partition is not None and len(data) > 1:
+        raise Misuse(
+            "--partition divides one data set for all; here each member has its own --data"
+        )
+    specs = data_of(data, members)
+    loaded = {spec: task.load_data(manifest, spec) for spec in dict.fromkeys(specs)}
+    parts = [own_part(partition, None, member, members) for member in members]
+    return {
+        member: task.part_of(manifest, loaded[spec], part.rule, part.index, part.count)
+        for member, spec, part in zip(members, specs, parts, strict=True)
+    }
+
+
+class Display:
+    """Bars while it trains, and a line for each round. In a terminal, one console keeps the two apart."""
+
+    def __init__(self, rounds: int, quiet: bool) -> None:
+        self._lines = Console(soft_wrap=True, highlight=False, quiet=quiet)
+        shown = self._lines if self._lines.is_terminal else Console(stderr=True)
+        hidden = quiet or not shown.is_terminal
+        self._bars = Progress(console=shown, transient=True, disable=hidden, redirect_stdout=False)
+        self._rounds = self._bars.add_task("rounds", total=rounds)
+        self._steps = self._bars.add_task("training", total=None)
+
+    def __enter__(self) -> Display:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def progress_for(self, round: int, client: Address) -> StepProgress:
+        """What a member's training reports to."""
+        self._bars.update(self._steps, description=f"round {round} {short(client)}")
+        return lambda step, steps, losses: self._bars.update(
+            self._steps, completed=step, total=steps
+        )
+
+    def finished(self, round: int, digest: str) -> None:
+        """Print a round's line."""
+        self._bars.update(self._rounds, completed=round)
+        self._lines.print(f"round {round}: {digest}")

@@ -1,4 +1,4 @@
-"""From options to concrete parts: the ledger, a workspace's evidence, and a member's part of the data."""
+"""From options to concrete parts: the ledger, and a workspace's evidence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from chain.accounts import Signer
 from chain.deploy import Deployment, read_deployment
 from chain.web3_ledger import Web3Ledger
 from fl_node.cli import options
-from fl_node.errors import Misuse
 
 
 def open_ledger(rpc_url: str, deployment: Path, signer: Signer | None = None) -> Web3Ledger:
@@ -57,24 +56,3 @@ def evidence(
     place = Workspace(workspace)
     with kept_chain(place.existing_database()) as url:
         yield Evidence(url, place.deployment, str(place.store))
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What `--partition` and `--part` say together: which part, from 0, of how many."""
-
-    partition: str
-    index: int
-    count: int
-
-
-def read_part(partition: str, part: str) -> Part:
-    """Read `--part` as I/N, from 1/N to N/N.
-
-    Raises:
-        Misuse: It is not of that form.
-    """
-    index, _, count = part.partition("/")
-    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-        raise Misuse(f"--part is {part!r}; allowed is I/N with I from 1 to N, such as 1/3")
-    return Part(partition, int(index) - 1, int(count))

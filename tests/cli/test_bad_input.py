@@ -344,7 +344,9 @@ class TestNode:
     def test_a_part_that_is_none(
         self, ganchor: Ganchor, live: Live, member: None, part: str
     ) -> None:
-        outcome = ganchor("node", "--task", live.open, *live.options, "--part", part)
+        outcome = ganchor(
+            "node", "--task", live.open, *live.options, "--partition", "iid", "--part", part
+        )
         assert_refused(outcome, "--part", "I/N")
 
 

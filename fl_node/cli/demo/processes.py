@@ -66,8 +66,7 @@ def running_nodes(
     running: list[Node] = []
     try:
         for number, signer in enumerate(signers, start=1):
-            part = ["--part", f"{number}/{len(signers)}"]
-            running.append(_start_node(place, number, signer, [*common, *part]))
+            running.append(_start_node(place, number, signer, common))
         yield running
     finally:
         for node in running:
