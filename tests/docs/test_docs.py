@@ -262,11 +262,12 @@ class TestEveryPage:
             tomllib.loads(block)
 
     @page
-    def test_python_runs(self, path: Path, tmp_path: Path):
-        for number, block in enumerate(blocks(path.read_text(), "python")):
-            script = tmp_path / f"block_{number}.py"
-            script.write_text(block)
-            runpy.run_path(str(script))
+    def test_python_runs(self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """A page's examples go on from each other, so they run as one script, in an empty folder."""
+        script = tmp_path / "examples.py"
+        script.write_text("\n".join(blocks(path.read_text(), "python")))
+        monkeypatch.chdir(tmp_path)
+        runpy.run_path(str(script))
 
 
 def _anchors(text: str) -> set[str]:
