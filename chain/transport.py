@@ -10,6 +10,7 @@ import http.client
 import io
 import socket
 import time
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -49,6 +50,7 @@ class Transport:
     def __init__(self, url: str) -> None:
         self._url = url
         self._session = requests.Session()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter())
 
@@ -139,6 +141,11 @@ class _Response(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self.fp = io.BufferedReader(_Metered(self.fp.detach(), sock))
+
+    def begin(self) -> None:
+        super().begin()
+        if self.msg.defects:  # urllib3 would log them with the URL, which may hold a key
+            raise http.client.HTTPException("malformed headers")
 
 
 class _Plain(HTTPConnection):

@@ -43,6 +43,7 @@ class Proxy:
     def __init__(self, upstream: str) -> None:
         self.url = ""
         self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.closed = threading.Event()
         self._upstream = upstream
         self._handlers: dict[str, Handler] = {}
@@ -110,6 +111,7 @@ def proxy_to(upstream: str) -> Iterator[Proxy]:
 
     class Page(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            proxy.headers.append(dict(self.headers))
             body = self.rfile.read(int(self.headers["Content-Length"]))
             with suppress(OSError):  # the client has hung up
                 self._send(proxy.answer(body))

@@ -158,6 +158,17 @@ def spaces() -> Iterator[bytes]:
 NUMBER = '{"jsonrpc": "2.0", "id": %d, "result": %s}'
 
 
+class TestCookies:
+    def test_none_is_kept(self, proxy: Proxy) -> None:
+        proxy.change("eth_chainId", lambda found: found)
+        proxy.on(EVERY, lambda request, ask: Reply(b"", 503, {"Set-Cookie": "name=" + "x" * 4_000}))
+        connection = connect(proxy.url)
+        for _ in range(2):
+            with pytest.raises(ChainRefused, match="503"):
+                block_number(connection)
+        assert not any("Cookie" in headers for headers in proxy.headers)
+
+
 class TestForm:
     @pytest.mark.parametrize(
         "body", [b"<html>", b"", b"[]", b"{}", b'"x"', b"null", b"\xff", b'{"result": 5}', b"NaN"]
@@ -282,6 +293,14 @@ class TestSecrets:
                 connect(given, seconds=SECONDS)
             assert "hidden" not in str(caught.value)
             assert "hidden" not in repr(caught.value.__cause__)
+
+    def test_no_log_repeats_it_for_malformed_headers(
+        self, proxy: Proxy, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        proxy.reply(EVERY, Reply(b"HTTP/1.1 200 OK\r\nno header at all\r\n\r\n{}", BARE))
+        with pytest.raises(ChainUnreachable, match="the connection failed"):
+            connect(proxy.url + "/hidden-key", seconds=SECONDS)
+        assert "hidden" not in caplog.text
 
     def test_who_connects_is_told_where(self, proxy: Proxy) -> None:
         connection = connect(proxy.url.replace("//", "//user:hidden@") + "/?key=hidden-too")

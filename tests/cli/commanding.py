@@ -24,6 +24,7 @@ from fl_node.cli.workspace import Workspace
 from fl_node.member.opening import open_task
 from fl_node.member.participant import Action, Participant
 from fl_node.member.state import Membership, NodeState
+from fl_node.member.waiting import patiently
 
 SEED = 21
 MEMBERS: list[Signer] = sorted(
@@ -78,7 +79,12 @@ def key_of(signer: Signer) -> str:
 
 
 def finished_task(
-    rpc_url: str, place: Workspace, genesis: Arrays | None = None, drift: int = 1, **changes: Any
+    rpc_url: str,
+    place: Workspace,
+    genesis: Arrays | None = None,
+    drift: int = 1,
+    notice: Callable[[Exception], None] | None = None,
+    **changes: Any,
 ) -> int:
     """Deploy, open a task of two members, and let both take part to its end.
 
@@ -87,6 +93,7 @@ def finished_task(
         place: Gets deployment, store and nodes.
         genesis: Two small tensors where it is None.
         drift: Another history comes out for another.
+        notice: Told about troubles, which are then waited out for a minute; without it they are raised.
         changes: Sections of the manifest, as for `small_manifest`.
     """
     write_deployment(place.deployment, deploy(rpc_url, STRANGER))
@@ -106,8 +113,10 @@ def finished_task(
         )
         for index, ledger in enumerate(ledgers)
     ]
+    patience = 60 if notice else 0
     for _ in range(50):
-        if {node.step().action for node in nodes} == {Action.FINISHED}:
+        steps = [patiently(node.step, notice or print, patience, 0.01) for node in nodes]
+        if {step.action for step in steps} == {Action.FINISHED}:
             return task
     raise AssertionError("the task did not finish")
 
