@@ -6,7 +6,7 @@ credit is earned is the sender's business, and nobody else's: the reader needs t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 
@@ -15,32 +15,16 @@ from pydantic import Field
 from fl_node.arrays import Array
 from fl_node.errors import Misuse
 from fl_node.fields import Choice, Number
-from fl_node.strategy.encode.sparse import (
-    count_of,
-    gather,
-    largest,
-    magnitudes,
-    scatter,
-    sparse_layout,
-)
-from fl_node.strategy.encode.stage import Layout, Order, Stage
+from fl_node.strategy.encode.sparse import count_of, gather, largest, magnitudes
+from fl_node.strategy.encode.top_k import TOP_K
 
 
 class Esgd(Choice):
-    """Send this fraction of each tensor's elements, rounded up: the most credited, or without credit the largest."""
+    """Send this fraction of each tensor's elements, rounded up: those with most credit, else the largest."""
 
     kind: Literal["esgd"] = "esgd"
     sparse: ClassVar[bool] = True
     fraction: Annotated[Number, Field(gt=0, le=1)] = Decimal("0.125")
-
-
-def _layout(knobs: Esgd, shape: tuple[int, ...]) -> Layout:
-    return sparse_layout(knobs.fraction, shape)
-
-
-def _encode(knobs: Esgd, values: Array, seed: int) -> tuple[Array, dict[str, Array]]:
-    count = count_of(knobs.fraction, values.size)
-    return gather(values, largest(magnitudes(values), count))
 
 
 def _encode_credited(knobs: Esgd, values: Array, credit: Array) -> tuple[Array, dict[str, Array]]:
@@ -50,10 +34,5 @@ def _encode_credited(knobs: Esgd, values: Array, credit: Array) -> tuple[Array, 
     return gather(values, largest(credit.reshape(-1), count, magnitudes(values)))
 
 
-def _decode(
-    knobs: Esgd, values: Array, side: Mapping[str, Array], shape: tuple[int, ...], seed: int
-) -> Array:
-    return scatter(values, side, shape)
-
-
-ESGD = Stage(Order.SELECT, _layout, _encode, _decode, _encode_credited)
+ESGD = replace(TOP_K, encode_credited=_encode_credited)
+"""Without credit it is top-k."""
