@@ -1,4 +1,4 @@
-"""Calls of the contract and what they return, in the encoding of Solidity's ABI.
+"""Calls of the contract and what they return, in the encoding of Solidity's ABI, as web3 writes and reads it.
 
 Source: https://docs.soliditylang.org/en/v0.8.28/abi-spec.html
 """
@@ -6,33 +6,26 @@ Source: https://docs.soliditylang.org/en/v0.8.28/abi-spec.html
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError, EncodingError
-from eth_utils.crypto import keccak
+from eth_utils.abi import get_abi_output_types
 
 from chain.compile import load_artifact
 from chain.errors import LedgerUnusable
+from chain.recursion import recursion_limit
 
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function of the contract: the first four bytes of a call, and the types of what goes in and comes out."""
-
-    selector: bytes
-    arguments: tuple[str, ...]
-    results: tuple[str, ...]
+with recursion_limit():  # py_ecc, which it loads, lifts it
+    from web3 import Web3
+    from web3.contract import Contract
+    from web3.exceptions import Web3Exception
 
 
 @cache
-def functions() -> dict[str, Function]:
-    """The contract's functions by name; no two share one."""
-    return {
-        item["name"]: _function(item) for item in load_artifact().abi if item["type"] == "function"
-    }
+def contract() -> type[Contract]:
+    """The contract by its ABI, at no address and on no chain; no two of its functions share a name."""
+    return Web3().eth.contract(abi=load_artifact().abi)
 
 
 def encode_call(name: str, arguments: Sequence[Any]) -> bytes:
@@ -41,12 +34,12 @@ def encode_call(name: str, arguments: Sequence[Any]) -> bytes:
     Raises:
         LedgerUnusable: The function's types do not hold the arguments.
     """
-    function = functions()[name]
     try:
-        return function.selector + encode(function.arguments, arguments)
-    except (EncodingError, TypeError, ValueError, OverflowError):
+        data = contract().encode_abi(name, list(arguments))
+    except (Web3Exception, EncodingError, TypeError, ValueError, OverflowError):
         taken = ", ".join(repr(argument) for argument in arguments)
         raise LedgerUnusable(f"{name} does not take ({taken})") from None
+    return bytes.fromhex(data.removeprefix("0x"))
 
 
 def decode_results(name: str, data: bytes) -> tuple[Any, ...]:
@@ -55,23 +48,8 @@ def decode_results(name: str, data: bytes) -> tuple[Any, ...]:
     Raises:
         ValueError: The bytes are not of the function's types.
     """
+    types = get_abi_output_types(contract().get_function_by_name(name).abi)
     try:
-        return decode(functions()[name].results, data)
+        return tuple(Web3().codec.decode(types, data))
     except (DecodingError, OverflowError) as error:
         raise ValueError(f"the result of {name} does not decode: {error}") from None
-
-
-def _function(item: dict[str, Any]) -> Function:
-    arguments, results = (
-        tuple(_type(part) for part in item[side]) for side in ("inputs", "outputs")
-    )
-    signature = f"{item['name']}({','.join(arguments)})"
-    return Function(keccak(text=signature)[:4], arguments, results)
-
-
-def _type(part: dict[str, Any]) -> str:
-    """An argument's type as signatures have it: a struct is the tuple of its fields."""
-    if not part["type"].startswith("tuple"):
-        return str(part["type"])
-    fields = ",".join(_type(field) for field in part["components"])
-    return f"({fields}){part['type'].removeprefix('tuple')}"

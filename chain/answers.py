@@ -39,8 +39,11 @@ def parse_json(body: bytes) -> Any:
             recursion that py-evm sets for the process, that is a crash and no exception.
     """
     left = _STRINGS.sub(b"", body).translate(None, _NO_BRACKETS)
-    for _ in range(MAX_DEPTH):  # Peel the innermost pairs.
-        left = left.replace(b"[]", b"").replace(b"{}", b"")
+    for _ in range(MAX_DEPTH):  # Peel the innermost pairs, while there are any.
+        peeled = left.replace(b"[]", b"").replace(b"{}", b"")
+        if len(peeled) == len(left):
+            break
+        left = peeled
     if left:
         raise ValueError(f"no JSON, or nested more than {MAX_DEPTH} deep")
     return json.loads(body)

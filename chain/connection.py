@@ -9,7 +9,6 @@ Source: https://www.jsonrpc.org/specification
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from chain.errors import (
     ChainUnreachable,
     EndpointInvalid,
 )
+from chain.provider import BoundedProvider, RPCEndpoint
 from chain.rejections import rejection_from, revert_data
 from chain.text import shown
 from chain.transport import AnswerTooLong, NoAnswer, StatusRefused, Transport
@@ -91,7 +91,7 @@ class Connection:
         self._secrets = _secrets(url)
         self._transport = Transport(rpc_url)
         self._seconds = seconds
-        self._numbers = itertools.count()
+        self._provider = BoundedProvider(self._post)
         self.chain_id = self.ask(answers.chain_id, "eth_chainId")
 
     def __str__(self) -> str:
@@ -119,20 +119,15 @@ class Connection:
             raise ChainUnreachable(self._nonsense(method, error)) from None
 
     def _result(self, method: str, params: tuple[object, ...]) -> object:
-        number = next(self._numbers)
-        request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-        body = self._post(json.dumps(request).encode())
         try:
-            answer = answers.parse_json(body)
+            answer = self._provider.make_request(RPCEndpoint(method), params)
         except ValueError as error:
             raise ChainUnreachable(self._nonsense(method, error)) from None
         match answer:
             case {"error": dict() as refusal}:
                 raise self._refusal(method, refusal)
-            case {"id": echoed, "result": result} if echoed == number:
-                return result
             case _:
-                raise ChainUnreachable(self._nonsense(method, "it is no JSON-RPC"))
+                return answer["result"]
 
     def _post(self, body: bytes) -> bytes:
         """Post until an answer comes; a failed connection is tried again, while there is time."""

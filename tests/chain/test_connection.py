@@ -197,12 +197,11 @@ class TestForm:
         finally:
             sys.setrecursionlimit(limit)
 
+    @pytest.mark.timeout(10)  # milliseconds are enough; without the bound it is minutes
     @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'"\\' * 1_000, b'["\\\\",'])
     def test_brackets_without_an_end_are_refused_at_once(self, opening: bytes) -> None:
-        start = time.monotonic()
         with pytest.raises(ValueError):
             answers.parse_json(opening * (2_000_000 // len(opening)))
-        assert time.monotonic() - start < 2
 
     @pytest.mark.parametrize(
         "number",
