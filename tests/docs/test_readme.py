@@ -12,7 +12,7 @@ from pages import DOCS, README, ROOT
 from fl_node.strategy.presets import PRESETS
 
 LINES = README.splitlines()
-FIRST_SCREEN = "\n".join(LINES[:45])
+FIRST_SCREEN = " ".join(" ".join(LINES[:45]).split())
 PICTURES = sorted((DOCS / "pictures").iterdir())
 
 
