@@ -12,7 +12,7 @@ from typing import Any
 from eth_abi.exceptions import DecodingError, EncodingError
 from eth_utils.abi import get_abi_output_types
 
-from chain.compile import load_artifact
+from chain.artifact import load_artifact
 from chain.errors import LedgerUnusable
 from chain.recursion import recursion_limit
 

@@ -13,7 +13,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,9 @@ import platformdirs
 import solcx
 from solcx.exceptions import SolcError, SolcNotInstalled
 
+from chain.artifact import CONTRACT, Artifact
 from chain.errors import CompilerUnusable
 
-CONTRACT = "TrainingLedger"
-ARTIFACT = Path(__file__).parent / "artifacts" / f"{CONTRACT}.json"
 LIBRARY_SOURCES = ("@openzeppelin/contracts/utils/math/SafeCast.sol",)
 SETTINGS: dict[str, Any] = {
     # The newest EVM with an opcode that the compiler uses here; py-evm, Besu and L2s all run it.
@@ -45,36 +44,6 @@ const solc = require("solc");
 const input = () => require("fs").readFileSync(0, "utf8");
 console.log(process.argv.includes("--version") ? solc.version() : solc.compile(input()));
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """A compiled contract.
-
-    Attributes:
-        abi: The contract's ABI, as JSON.
-        bytecode: Creation code, 0x and hex digits.
-        deployed_bytecode: What the chain holds after deployment, 0x and hex digits.
-        compiler: Version and commit of solc.
-        settings: What solc was asked for.
-        sources: sha256 of each source file, by its import path.
-    """
-
-    abi: list[dict[str, Any]]
-    bytecode: str
-    deployed_bytecode: str
-    compiler: str
-    settings: dict[str, Any]
-    sources: dict[str, str]
-
-    def to_bytes(self) -> bytes:
-        """Return the artifact file's bytes: the same for the same artifact, on any machine."""
-        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
-
-    @property
-    def digest(self) -> bytes:
-        """sha256 of the artifact file."""
-        return hashlib.sha256(self.to_bytes()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +68,6 @@ class Workbench:
             "sources": {name: {"content": text} for name, text in self.sources.items()},
             "settings": SETTINGS | {"outputSelection": selection},
         }
-
-
-def load_artifact() -> Artifact:
-    """Return the committed artifact."""
-    return Artifact(**json.loads(ARTIFACT.read_bytes()))
 
 
 def compile_contracts(root: Path) -> Artifact:

@@ -11,7 +11,7 @@ from eth_utils.crypto import keccak
 
 from chain import answers
 from chain.accounts import Signer, to_address
-from chain.compile import load_artifact
+from chain.artifact import load_artifact
 from chain.connection import Connection, connect
 from chain.errors import ChainUnreachable, ContractMismatch, DeploymentInvalid, FileUnusable
 from chain.files import read_json, write_whole

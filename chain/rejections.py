@@ -17,7 +17,7 @@ from eth_utils.crypto import keccak
 
 from chain import errors
 from chain.accounts import to_address
-from chain.compile import load_artifact
+from chain.artifact import load_artifact
 from chain.errors import CallRejected, UnknownRejection
 from chain.text import shown
 from chain.types import Phase

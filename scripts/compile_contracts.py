@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from chain.compile import ARTIFACT, compile_contracts
+from chain.artifact import ARTIFACT
+from chain.compile import compile_contracts
 from chain.errors import CompilerUnusable
 
 ROOT = Path(__file__).resolve().parent.parent

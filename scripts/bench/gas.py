@@ -20,7 +20,7 @@ from rich.progress import track
 from rich.table import Table
 from web3 import EthereumTesterProvider, Web3
 
-from chain.compile import load_artifact
+from chain.artifact import load_artifact
 from chain.types import BASIS_POINTS, Reveal, Terms
 
 MEMBERS = 5

@@ -9,7 +9,7 @@ from hostile import GENESIS, HONEST, MANIFEST, MODEL, STRANGER, TERMS, Contract,
 
 from chain.accounts import address_of
 from chain.answers import anything, quantity
-from chain.compile import load_artifact
+from chain.artifact import load_artifact
 from chain.connection import connect
 from chain.errors import (
     CommitmentMismatch,

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from chain import compile as compiling
-from chain.compile import ARTIFACT, SETTINGS, compile_contracts, load_artifact
+from chain.artifact import ARTIFACT, load_artifact
+from chain.compile import SETTINGS, compile_contracts
 from chain.errors import CompilerUnusable
 
 ROOT = Path(__file__).parents[2]

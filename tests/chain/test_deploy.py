@@ -12,7 +12,7 @@ from planting import PLANTS, Plant, mutations
 
 from chain.accounts import address_of, dev_account
 from chain.answers import quantity
-from chain.compile import load_artifact
+from chain.artifact import load_artifact
 from chain.connection import connect
 from chain.deploy import (
     Deployment,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain import errors
-from chain.compile import load_artifact
+from chain.artifact import load_artifact
 from chain.errors import CallRejected, RoundMismatch, UnknownRejection
 from chain.rejections import rejection_from
 from chain.types import Phase

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chain import errors
-from chain.compile import load_artifact
+from chain.artifact import load_artifact
 from chain.errors import CallRejected, UnknownRejection
 from chain.history import ARGUMENTS, EVENTS, REVEAL, TERMS
 from chain.types import Phase, Reveal, TaskState, Terms

@@ -16,7 +16,7 @@ from proxy import Proxy, Reply, changed, proxy_to, refusal
 from chain import answers
 from chain.accounts import Signer, address_of, dev_account
 from chain.answers import Log
-from chain.compile import load_artifact
+from chain.artifact import load_artifact
 from chain.connection import chain_id_at, connect
 from chain.deploy import Deployment, deploy
 from chain.devnet import devnet_in_thread

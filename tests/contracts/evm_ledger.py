@@ -17,7 +17,7 @@ from eth_tester import EthereumTester, PyEVMBackend
 from eth_utils.abi import collapse_if_tuple
 from web3 import EthereumTesterProvider, Web3
 
-from chain.compile import load_artifact
+from chain.artifact import load_artifact
 from chain.history import ARGUMENTS, TOPICS, event_from_abi
 from chain.rejections import rejection_from
 from chain.types import Address, Entry, Event, Phase, Receipt, Reveal, TaskState, Terms

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from pages import DOCS, PROTOCOL, ROOT, blocks, table
 
-from chain.compile import load_artifact
+from chain.artifact import load_artifact
 from chain.deploy import Deployment
 from chain.history import ARGUMENTS
 from chain.types import Terms

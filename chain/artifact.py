@@ -1,0 +1,47 @@
+"""The committed artifact: what is deployed, and what the code on a chain is compared with. No compiler is needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+CONTRACT = "TrainingLedger"
+ARTIFACT = Path(__file__).parent / "artifacts" / f"{CONTRACT}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A compiled contract.
+
+    Attributes:
+        abi: The contract's ABI, as JSON.
+        bytecode: Creation code, 0x and hex digits.
+        deployed_bytecode: What the chain holds after deployment, 0x and hex digits.
+        compiler: Version and commit of solc.
+        settings: What solc was asked for.
+        sources: sha256 of each source file, by its import path.
+    """
+
+    abi: list[dict[str, Any]]
+    bytecode: str
+    deployed_bytecode: str
+    compiler: str
+    settings: dict[str, Any]
+    sources: dict[str, str]
+
+    def to_bytes(self) -> bytes:
+        """Return the artifact file's bytes: the same for the same artifact, on any machine."""
+        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
+
+    @property
+    def digest(self) -> bytes:
+        """sha256 of the artifact file."""
+        return hashlib.sha256(self.to_bytes()).digest()
+
+
+def load_artifact() -> Artifact:
+    """Return the committed artifact."""
+    return Artifact(**json.loads(ARTIFACT.read_bytes()))
