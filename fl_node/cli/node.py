@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -181,7 +182,8 @@ class JsonDisplay:
         self._print(event="started", account=account, task=task)
 
     def progress(self, step: int, steps: int, losses: dict[str, float]) -> None:
-        self._print(event="training", step=step, steps=steps, losses=losses)
+        finite = {name: value if isfinite(value) else None for name, value in losses.items()}
+        self._print(event="training", step=step, steps=steps, losses=finite)
 
     def notice(self, what: Step | Exception) -> None:
         if isinstance(what, Exception):
@@ -203,5 +205,5 @@ class JsonDisplay:
             )
 
     def _print(self, **values: Any) -> None:
-        sys.stdout.write(json.dumps(values) + "\n")
+        sys.stdout.write(json.dumps(values, allow_nan=False) + "\n")
         sys.stdout.flush()

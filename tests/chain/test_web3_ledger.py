@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from proxy import Proxy, Reply, changed, proxy_to, refusal
 
-from chain import answers
+from chain import answers, web3_ledger
 from chain.accounts import Signer, address_of, dev_account
 from chain.answers import Log
 from chain.artifact import load_artifact
@@ -328,6 +328,76 @@ def no_more_blocks_than(most: int, refuse: Any) -> Any:
         return refuse(request) if end - begin >= most else ask()
 
     return handle
+
+
+FIELDS = ["coordinator", "manifest", "genesis", *TERMS.__dataclass_fields__, "member_count", "phase", "round",
+          "attempt", "deadline", "eligible", "acted", "absent"]  # fmt: skip
+"""The words of a task's state, in their order, up to the last that is changed here."""
+
+
+def with_word(words: str, field: str, value: int) -> str:
+    """The result of a call with another value of 32 bytes."""
+    data = bytes.fromhex(words.removeprefix("0x"))
+    place = 32 * FIELDS.index(field)
+    return "0x" + (data[:place] + value.to_bytes(32, "big") + data[place + 32 :]).hex()
+
+
+class TestRanges:
+    """What a node says is in range, or refused at once."""
+
+    @pytest.mark.parametrize(
+        ("field", "value", "message"),
+        [
+            ("phase", 0, "without a phase"),
+            ("phase", 5, "5 is not a valid Phase"),
+            ("phase", 256, "does not answer eth_call"),
+            ("member_count", 0, "a task of 0 members"),
+            ("member_count", 97, "a task of 97 members"),
+            ("round", 0, "round 0 of 2"),
+            ("round", 3, "round 3 of 2"),
+            ("rounds", 0, "round 1 of 0"),
+            ("deadline", 1 << 32, "does not answer eth_call"),
+            ("eligible", 0b100, "more members than the task has"),
+            ("acted", 1 << 95, "more members than the task has"),
+            ("absent", 1 << 96, "does not answer eth_call"),
+            ("coordinator", 1 << 160, "does not answer eth_call"),
+        ],
+    )
+    def test_of_a_tasks_state(
+        self, proxy: Proxy, strange: Web3Ledger, task: int, field: str, value: int, message: str
+    ) -> None:
+        proxy.change("eth_call", lambda words: with_word(words, field, value))
+        with pytest.raises(LedgerError, match=message):
+            strange.task_state(task)
+
+    @pytest.mark.parametrize("number", ["0x7ffffffffffffff", "0xffffffffffffffffffff"])
+    def test_a_block_beyond_all_measure_starts_no_search(
+        self, proxy: Proxy, strange: Web3Ledger, task: int, number: str
+    ) -> None:
+        proxy.change("eth_blockNumber", lambda _: number)
+        with pytest.raises(LedgerError, match=r"newest block is \d+, more than|eth_blockNumber"):
+            strange.history(task)
+        assert "eth_getLogs" not in proxy.asked
+
+    @pytest.mark.parametrize("time", ["0x3afff44180", "0xffffffffffffffff", -1])
+    def test_a_time_after_the_year_9999_is_none(
+        self, proxy: Proxy, strange: Web3Ledger, task: int, time: Any
+    ) -> None:
+        proxy.change("eth_getLogs", lambda found: [first(found, blockTimestamp=time)])
+        proxy.change("eth_getBlockByNumber", lambda block: block | {"timestamp": time})
+        for call in (strange.now, lambda: strange.history(task)):
+            with pytest.raises(ChainUnreachable, match="expected a number from 0 and below"):
+                call()
+
+    def test_a_log_without_end_is_left_alone(
+        self, strange: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(web3_ledger, "MAX_ENTRIES", 1)
+        with pytest.raises(HistoryInvalid, match=f"over 1 logs of task {task}"):
+            strange.history(task)
+        monkeypatch.setattr(web3_ledger, "HISTORY_SECONDS", 0.0)
+        with pytest.raises(ChainUnreachable, match="did not give the whole log in 0 s"):
+            strange.history(task)
 
 
 class TestRejections:

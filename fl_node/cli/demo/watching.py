@@ -58,7 +58,9 @@ def watch(
 
 def _show(bars: Progress, bar: TaskID, said: dict[str, Any]) -> None:
     if said.get("event") == "training":
-        losses = " ".join(f"{name} {value:.3f}" for name, value in said["losses"].items())
+        losses = " ".join(
+            f"{name} {value:.3f}" for name, value in said["losses"].items() if value is not None
+        )
         bars.update(bar, completed=said["step"], total=said["steps"], doing=f"training {losses}")
     elif "event" in said:
         bars.update(bar, doing=str(said["event"]))
