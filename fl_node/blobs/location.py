@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from chain.text import shown
 
-_URL = re.compile(r"\w[\w+.-]*://[^\s\"'<>]*")
+_URL = re.compile(r"\w[\w+.-]*://\S*")
 _ATTEMPT = re.compile(r"Error performing [A-Z]+ \S+ in .*? - ")
 _ANSWER = re.compile(r"(status code: \d+[ \w]*).*")
 _CREDENTIALS = re.compile(r"[^/]*:[^/]*@|[^?]*\?[^/]*=")
@@ -41,6 +41,7 @@ def reason_of(error: Exception, where: str) -> str:
     """What went wrong, in one line: the library's words without the location's credentials, other URLs' credentials,
     and what a server wrote into the body of its answer."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = line.replace(where, shown_location(where))
     line = _ANSWER.sub(r"\1", _ATTEMPT.sub("", line))
     line = _URL.sub(lambda found: shown_location(found[0]), line)
     for secret in sorted(_secrets_in(where), key=len, reverse=True):

@@ -111,7 +111,20 @@ class TestHonestHistory:
         run(federation, MEMBERS[:2])
         report = audit_of(federation)
         assert report.verdict == "clean"
-        assert report.rounds[0].attempts > 1
+        first, second = report.rounds
+        assert (first.attempts, second.attempts) == (2, 1)
+        assert (first.opened_at, first.finalised_at) == (1_000_000, 1_011_000)
+
+    def test_counts_the_bytes_that_were_checked(self, finished: Federation) -> None:
+        def size(digest: str) -> int:
+            return len(finished.store.get(bytes.fromhex(digest), 1 << 20))
+
+        report = audit_of(finished)
+        state = finished.ledger.task_state(finished.task)
+        expected = size(state.manifest_digest.hex()) + size(state.genesis_digest.hex())
+        for one in report.rounds:
+            expected += size(one.parent_digest) + sum(size(update.digest) for update in one.updates)
+        assert report.blob_bytes == expected
 
     def test_reports_progress(self, finished: Federation) -> None:
         seen: list[tuple[int, int]] = []
@@ -209,6 +222,29 @@ class TestLog:
         assert finding.round == 1 and finding.client == reveals(finished)[0].client
         assert "DeadlinePassed" in str(finding.expected)
 
+    def test_a8_finds_a_round_with_another_number(self, finished: Federation) -> None:
+        report = audit_of(finished, Lying(finished, changing(RoundOpened, round=5)))
+        (finding,) = [finding for finding in report.findings if finding.step == "A8"]
+        assert finding.round == 5 and str(finding.expected).startswith("round 1 from ")
+
+    def test_a8_finds_that_the_contracts_model_is_not_the_last_final_one(
+        self, finished: Federation
+    ) -> None:
+        report = audit_of(finished, OtherModel(finished))
+        assert steps_with_findings(report) == ["A8"]
+        (finding,) = report.findings
+        assert finding.expected == report.rounds[-1].aggregate_digest
+        assert finding.actual == report.final_digest == "00" * 32
+
+    def test_members_come_from_the_manifest_where_the_log_lacks_its_opening(
+        self, finished: Federation
+    ) -> None:
+        report = audit_of(finished, Lying(finished, lambda entries: entries[1:]))
+        assert "A2" in steps_with_findings(report)
+        assert [[update.included for update in one.updates] for one in report.rounds] == 2 * [
+            [True] * 3
+        ]
+
     def test_a8_finds_a_round_from_another_parent(self, finished: Federation) -> None:
         lie = changing(RoundOpened, parent_digest=bytes(32))
         report = audit_of(finished, Lying(finished, lie))
@@ -276,30 +312,13 @@ class TestStore:
         assert steps_with_findings(report) == ["A7"]
         assert report.findings[0].digest == digest.hex()
 
-
-def attest_together(federation: Federation, digest: bytes, included: int) -> None:
-    """Bring round 1 to its attestations, and let a quorum attest to something else than the rules give."""
-    nodes = [federation.start(member) for member in MEMBERS]
-    ledger, task = federation.ledger, federation.task
-    for _ in range(2):
-        for node in nodes:
-            node.step()
-    for member in MEMBERS[:2]:
-        ledger.acting_as(member).attest(task, 1, digest, included)
-
-
-def test_a7_finds_a_quorum_that_attested_to_a_wrong_aggregate(federation: Federation) -> None:
-    forged = federation.store.put(encode_model(small_genesis()))
-    attest_together(federation, forged, 0b111)
-    report = audit_of(federation)
-    assert steps_with_findings(report) == ["A7"]
-    assert report.findings[0].round == 1
-
-
-def test_a6_finds_a_quorum_that_left_out_a_valid_update(federation: Federation) -> None:
-    forged = federation.store.put(encode_model(small_genesis()))
-    attest_together(federation, forged, 0b011)
-    assert "A6" in steps_with_findings(audit_of(federation))
+    def test_a5_calls_an_update_that_became_longer_tampered(self, finished: Federation) -> None:
+        digest = reveals(finished)[0].reveal.update_digest
+        blob = bytes(finished.store.get(digest, 1 << 20))
+        overwrite(finished, digest, blob + bytes(1 << 20))
+        report = audit_of(finished)
+        assert steps_with_findings(report) == ["A5"]
+        assert [finding.actual for finding in report.findings] == ["tampered"]
 
     def test_what_follows_a_lost_aggregate_is_not_reached(self, finished: Federation) -> None:
         first = audit_of(finished).rounds[0]
@@ -324,16 +343,45 @@ def test_a6_finds_a_quorum_that_left_out_a_valid_update(federation: Federation) 
         assert steps_with_findings(report) == ["A7"]
         assert not_reached(report) == ["A9"]
 
-    def test_rounds_that_were_not_reached_are_named_together(self) -> None:
-        findings = Findings()
-        for number in (2, 3, 4, 9):
-            findings.skip("A6", because="why", round=number)
-        findings.skip("A7", because="why", round=3)
-        findings.skip("A7", because="why", round=4)
-        assert findings.reasons() == {
-            "A6": ("rounds 2, 3, 4, 9: why",),
-            "A7": ("rounds 3 to 4: why",),
-        }
+
+def attest_together(federation: Federation, digest: bytes, included: int) -> None:
+    """Bring round 1 to its attestations, and let a quorum attest to something else than the rules give."""
+    nodes = [federation.start(member) for member in MEMBERS]
+    ledger, task = federation.ledger, federation.task
+    for _ in range(2):
+        for node in nodes:
+            node.step()
+    for member in MEMBERS[:2]:
+        ledger.acting_as(member).attest(task, 1, digest, included)
+
+
+def test_a7_finds_a_quorum_that_attested_to_a_wrong_aggregate(federation: Federation) -> None:
+    forged = federation.store.put(encode_model(small_genesis()))
+    attest_together(federation, forged, 0b111)
+    report = audit_of(federation)
+    assert steps_with_findings(report) == ["A7"]
+    assert report.findings[0].round == 1
+
+
+@pytest.mark.parametrize("at", [0.5, 1], ids=["middle", "last byte"])
+def test_a7_finds_an_aggregate_that_differs_in_one_byte(
+    federate: Callable[..., Federation], at: float
+) -> None:
+    honest, federation = federate(name="honest"), federate()
+    run(honest)
+    blob = bytearray(
+        honest.store.get(bytes.fromhex(audit_of(honest).rounds[0].aggregate_digest), 1 << 20)
+    )
+    assert len(blob) % 8, "so that the last bytes are no whole word"
+    blob[int(at * len(blob)) - 1] ^= 1
+    attest_together(federation, federation.store.put(bytes(blob)), 0b111)
+    assert steps_with_findings(audit_of(federation)) == ["A7"]
+
+
+def test_a6_finds_a_quorum_that_left_out_a_valid_update(federation: Federation) -> None:
+    forged = federation.store.put(encode_model(small_genesis()))
+    attest_together(federation, forged, 0b011)
+    assert "A6" in steps_with_findings(audit_of(federation))
 
 
 def changed(report: Report, path: str, value: object) -> Report:
@@ -453,6 +501,31 @@ class Costly:
         return getattr(self._ledger, name)
 
 
+def test_rounds_that_were_not_reached_are_named_together() -> None:
+    findings = Findings()
+    for number in (2, 3, 4, 9):
+        findings.skip("A6", because="why", round=number)
+    findings.skip("A7", because="why", round=3)
+    findings.skip("A7", because="why", round=4)
+    assert findings.reasons() == {
+        "A6": ("rounds 2, 3, 4, 9: why",),
+        "A7": ("rounds 3 to 4: why",),
+    }
+
+
+class OtherModel:
+    """A ledger whose contract names another current model than the last final one."""
+
+    def __init__(self, federation: Federation) -> None:
+        self._ledger = federation.ledger
+
+    def task_state(self, task: int) -> TaskState:
+        return replace(self._ledger.task_state(task), parent_digest=bytes(32))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+
 class Restless:
     """A ledger on which something happens between any two readings."""
 
@@ -497,3 +570,22 @@ def test_a_round_whose_update_was_left_out_by_all_is_clean(
     left_out = [update for update in report.rounds[0].updates if not update.included]
     assert [update.client for update in left_out] == [MEMBERS[2]]
     assert "25" in str(left_out[0].left_out_because)
+
+
+def test_losses_of_updates_that_were_left_out_do_not_count(
+    federate: Callable[..., Federation],
+) -> None:
+    federation = federate(small_manifest(limits={"examples": 25}))
+    run(federation)
+
+    def lie(entries: list[Entry]) -> Sequence[Entry]:
+        return [
+            replace(entry, event=replace(event, reveal=replace(event.reveal, training_loss=9)))
+            if isinstance(event := entry.event, UpdateRevealed) and event.client == MEMBERS[2]
+            else entry
+            for entry in entries
+        ]
+
+    first = audit_of(federation, Lying(federation, lie)).rounds[0]
+    assert [update.training_loss for update in first.updates] == [1_000_000, 1_000_000, 9]
+    assert first.training_loss == 1_000_000
