@@ -190,6 +190,30 @@ def test_a_pair_that_was_not_attested_first_can_win(stage: Stage) -> None:
     assert events_of_last[1] == RoundFinalised(1, 1, OTHER, 0b1)
 
 
+def test_the_votes_that_show_are_those_for_the_pair_attested_first(stage: Stage) -> None:
+    stage.open()
+    stage.commit(*ALL)
+    stage.reveal(*ALL)
+    shown = []
+    for member, digest in enumerate([AGGREGATE, OTHER, OTHER, AGGREGATE]):
+        stage.attest(member, digest=digest)
+        shown.append(stage.state.lead_votes)
+    assert shown == [1, 1, 1, 2]
+
+
+def test_no_votes_show_in_another_attempt_round_or_after_the_last(stage: Stage) -> None:
+    stage.open(rounds=2)
+    stage.commit(*ALL)
+    stage.reveal(*ALL)
+    stage.attest(0)
+    stage.miss()
+    assert (stage.state.attempt, stage.state.lead_votes) == (1, 0)
+    stage.final_round()
+    assert (stage.state.round, stage.state.attempt, stage.state.lead_votes) == (2, 0, 0)
+    stage.final_round()
+    assert (stage.state.phase, stage.state.lead_votes) == (Phase.FINISHED, 0)
+
+
 def test_votes_of_an_aborted_attempt_do_not_count(stage: Stage) -> None:
     stage.open(quorum=9_999)
     stage.commit(*ALL)
