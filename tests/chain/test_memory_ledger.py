@@ -5,9 +5,11 @@ The rules themselves are specified in tests/contracts/, where the contract answe
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from chain.errors import AlreadyActed, TaskUnknown
+from chain.errors import AlreadyActed, TaskUnknown, TermsInvalid
 from chain.history import first_head, fold
 from chain.ledger import Ledger
 from chain.memory_ledger import CHAIN_ID, CONTRACT, MemoryLedger
@@ -35,6 +37,19 @@ def test_accounts_act_on_one_state(ledger: MemoryLedger) -> None:
     ledger.acting_as(MEMBERS[1]).commit(1, 1, COMMITMENT)
     assert ledger.task_state(1).acted == 0b010
     assert ledger.task_count() == ledger.acting_as(MEMBERS[2]).task_count() == 1
+
+
+@pytest.mark.parametrize("position", range(4))
+def test_terms_that_the_contracts_integers_cannot_hold(ledger: MemoryLedger, position: int) -> None:
+    """The ABI refuses them on a chain: 16 bits for the rounds, 24 for each window."""
+    most = [2**16 - 1, *[2**24 - 1] * 3]
+    names = ["rounds", "commit_window", "reveal_window", "attest_window"]
+    largest = replace(TERMS, **{names[position]: most[position]})
+    ledger.open_task(*DIGESTS, MEMBERS, largest)
+    beyond = replace(TERMS, **{names[position]: most[position] + 1})
+    with pytest.raises(TermsInvalid) as caught:
+        ledger.open_task(*DIGESTS, MEMBERS, beyond)
+    assert caught.value == TermsInvalid(position, most[position] + 1)
 
 
 def test_each_call_is_a_block_and_its_events_are_in_order(ledger: MemoryLedger) -> None:
