@@ -109,6 +109,13 @@ def test_a_round_that_everyone_declines_is_final_with_the_parent(stage: Stage) -
     assert (opened.round, opened.parent_digest) == (2, GENESIS)
 
 
+def test_the_parent_is_the_last_rounds_model_and_not_the_first(stage: Stage) -> None:
+    stage.open()
+    stage.final_round()
+    final = events(stage.skip(*ALL))[1]
+    assert final == RoundFinalised(1, 2, AGGREGATE, 0)
+
+
 def test_too_few_commitments_abort_the_round(stage: Stage) -> None:
     stage.open()
     stage.commit(0)
@@ -251,8 +258,9 @@ def test_an_absent_member_comes_back_with_the_next_draw(stage: Stage) -> None:
     assert stage.state.eligible == 0b10111
 
 
-def test_a_fraction_of_the_present_is_drawn(stage: Stage) -> None:
-    stage.open(cohort_fraction=8_000)
+@pytest.mark.parametrize("fraction", [8_000, 9_999])
+def test_a_fraction_of_the_present_is_drawn_rounded_down(stage: Stage, fraction: int) -> None:
+    stage.open(cohort_fraction=fraction)
     assert stage.state.eligible.bit_count() == 4
 
 
