@@ -1,8 +1,8 @@
-"""Sums over arrays that come to the same bytes on every machine.
+"""Sums over arrays that give the same bytes on every machine.
 
-float64 throughout, one rounding for each multiplication, addition, division and square root (numpy's element-wise
-loops fuse none of them), and one to the tensor's own dtype. No BLAS and no `np.sum`, whose order of additions depends
-on the machine.
+All arithmetic is in float64. Each multiplication, addition, division and square root rounds once (numpy's element-wise
+loops never fuse two of them), and the result is rounded once more to the tensor's dtype. BLAS and `np.sum` are not
+used, because their order of additions depends on the machine.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import numpy as np
 from fl_node.arrays import Array, Float64
 
 CHUNK = 32_768
-"""Elements worked on at a time: they stay in a core's cache. Any number gives the same result."""
+"""Number of elements processed at a time, so that they stay in a core's cache. Does not affect the result."""
 
 
 def pieces(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Walk through arrays of equally many elements together: flat views of `CHUNK` elements, the last ones shorter."""
+    """Walk through arrays of the same size together, in flat views of `CHUNK` elements; the last views are shorter."""
     flat = [array.reshape(-1) for array in arrays]
     for start in range(0, flat[0].size, CHUNK):
         yield tuple(array[start : start + CHUNK] for array in flat)
 
 
 def plus_mean(parent: Array, total: Float64, divisor: float) -> Array:
-    """parent + total / divisor, settled in the parent's dtype. Uses up `total`."""
+    """parent + total / divisor, settled in the parent's dtype. Overwrites `total`."""
     result = np.empty(parent.shape, parent.dtype)
     for start, step, out in pieces(parent, total, result):
         np.divide(step, divisor, out=step)
@@ -37,9 +37,10 @@ def plus_mean(parent: Array, total: Float64, divisor: float) -> Array:
 
 
 def settle(values: Float64, out: Array) -> None:
-    """Write the values into `out`, rounded once to its dtype and held within its range. Uses up `values`.
+    """Write the values into `out`, rounded once to its dtype and clipped to its range. Overwrites `values`.
 
-    The range, because what a cast beyond it gives depends on the machine, and an infinite weight ends all training.
+    They are clipped because a cast from outside the range depends on the machine, and because a single infinite weight
+    would ruin the model.
     """
     if out.dtype.kind in "iu":
         np.rint(values, out=values)
@@ -54,5 +55,5 @@ def _range(dtype: np.dtype[Any]) -> tuple[float, float]:
         return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
     limits = np.iinfo(dtype)
     high = float(limits.max)
-    # The greatest int64 is no float64: it would be rounded up, out of the range.
+    # The greatest int64 is not a float64: it would be rounded up, out of the range.
     return float(limits.min), high if high <= limits.max else float(np.nextafter(high, 0.0))

@@ -1,4 +1,4 @@
-"""The one shape in which weights travel between rooms: named numpy arrays."""
+"""Named numpy arrays: the form in which all packages exchange weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Float64 = NDArray[np.float64]
 
 
 def prefixed(prefix: str, arrays: Arrays) -> dict[str, Array]:
-    """The same arrays, each name after the prefix."""
+    """The same arrays, with the prefix put before each name."""
     return {prefix + name: array for name, array in arrays.items()}
 
 

@@ -1,11 +1,11 @@
-"""What can go wrong off chain, in two families and one of its own.
+"""What can go wrong off chain: two families of errors, and one error that belongs to neither.
 
 GanchorError
-├── Misuse                  our caller's fault, or the machine's: say it in one line and stop
+├── Misuse                  the caller's fault, or the machine's: say so in one line and stop
 │   ├── ManifestInvalid       a field of the manifest, and what is allowed there
 │   ├── DataUnusable          unknown data set, empty folder, unreadable pictures
 │   ├── StoreUnusable         the store cannot be reached, or is full
-│   ├── DeviceUnusable        no such device here
+│   ├── DeviceUnusable        this machine has no such device
 │   ├── StateUnusable         the node's own state folder is damaged or in use
 │   └── AuditImpossible       the audit could not be carried out
 ├── TrainingDiverged        losses or weights are no longer finite: the member has nothing to send
@@ -41,7 +41,7 @@ class StoreUnusable(Misuse):
 
 
 class DeviceUnusable(Misuse):
-    """The device asked for is not there."""
+    """This machine does not have the requested device."""
 
 
 class StateUnusable(Misuse):
@@ -49,11 +49,11 @@ class StateUnusable(Misuse):
 
 
 class AuditImpossible(Misuse):
-    """The audit could not be carried out, so that nothing is said about the history."""
+    """The audit could not be carried out. This says nothing about the history."""
 
 
 class TrainingDiverged(GanchorError):
-    """Losses or weights are no longer finite, so that the member has nothing to send."""
+    """Losses or weights are no longer finite, so the member has nothing to send."""
 
 
 class BadData(GanchorError):

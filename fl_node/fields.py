@@ -44,24 +44,24 @@ Fraction = Annotated[Number, Field(gt=0, le=1, decimal_places=4)]
 
 
 class Section(BaseModel):
-    """A part of a manifest: a frozen value that knows no fields but its own."""
+    """A part of a manifest: a frozen value that refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
 class Choice(Section):
-    """One kind of something, such as one rule of combination, and its knobs.
+    """One kind of algorithm, such as one aggregation rule, and its knobs.
 
-    A subclass sets `kind: Literal["name"] = "name"` and stands beside the function that carries it out; a table
+    A subclass sets `kind: Literal["name"] = "name"` and is defined next to the function that carries it out. A table
     in the same package lists both.
     """
 
     kind: str
 
     robust: ClassVar[bool] = False
-    """Of a rule of combination: whether it tolerates Byzantine members."""
+    """For an aggregation rule: whether it tolerates Byzantine members."""
     sparse: ClassVar[bool] = False
-    """Of a codec: whether it leaves most coordinates of an update zero, and different ones in each member's."""
+    """For a codec: whether it sets most coordinates of an update to zero, different ones for each member."""
 
     @classmethod
     def name(cls) -> str:
@@ -69,22 +69,22 @@ class Choice(Section):
         return str(cls.model_fields["kind"].default)
 
     def objection(self, beside: Beside) -> str | None:
-        """Why this choice makes no sense beside the others of its manifest; None where it does."""
+        """Why this choice does not go with the manifest's other choices; None if it does."""
         return None
 
 
 Loss = Literal["training", "held_out"]
-"""Which of the two losses that members record."""
+"""One of the two losses that members record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What stands beside a choice in its manifest, as far as an objection may look at it.
+    """The part of the manifest beside a choice that an objection may look at.
 
     Attributes:
-        falling_loss: The loss that falls as the manifest's learner gets better.
+        falling_loss: The loss that falls as the manifest's learner improves.
         members: Number of members.
-        min_updates: Updates that a round needs.
+        min_updates: Number of updates that a round needs.
         share, train, stages, feedback, send, combine: The strategy's choices.
     """
 
@@ -100,9 +100,10 @@ class Beside:
 
 
 class OneOf:
-    """Marks a field as a choice among the kinds of a table: by name alone, or with knobs beside `kind`.
+    """Marks a field as a choice among the kinds of a table.
 
-    The kind that stands first is meant where none is named.
+    In a manifest the choice is a name, such as `"krum"`, or a table with knobs, such as `{kind = "krum", keep = 2}`.
+    Without a `kind`, the first one is used.
     """
 
     def __init__(self, kinds: Iterable[type[Choice]]) -> None:

@@ -1,7 +1,7 @@
-"""What the node asks of whatever learns: train a received model for so many steps, and say how good a model is.
+"""The interface of a learner: train a received model for a number of steps, and measure how good a model is.
 
-The torch world in `fl_node.learning` implements it. Nothing outside knows which learner runs. The algorithms of
-federated training (`fl_node.strategy.train`) are written against this page: each sets some fields of an assignment.
+`fl_node.learning` implements it with torch. Nothing outside that package knows which learner runs. The algorithms of
+federated training (`fl_node.strategy.train`) use this interface alone: each sets some fields of an assignment.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 from fl_node.arrays import Arrays
 
 StepProgress = Callable[[int, int, dict[str, float]], None]
-"""Called now and then during training with (step, steps in all, current losses)."""
+"""Called from time to time during training with (step, total steps, current losses)."""
 
 
 def no_progress(step: int, steps: int, losses: dict[str, float]) -> None:
@@ -26,15 +26,15 @@ class Assignment:
 
     Attributes:
         model: The shared tensors to start from.
-        private: What the member's last training returned; None before its first.
-        seed: 0 to 2**63 - 1; every random choice of the training follows from it.
+        private: The private arrays that the member's last training returned; None before its first.
+        seed: 0 to 2**63 - 1; determines every random choice of the training.
         steps: Optimiser steps, > 0.
-        anchor: The round's received model, to which `mu` and `discrepancy` refer; None where it is `model`.
-        mu: Weight of the proximal term mu/2 ||w - anchor||^2 over the shared parameters; >= 0, 0 adds none.
-        discrepancy: Weight of the squared maximum mean discrepancy between the features that the trained and the
-            received model see in a batch; >= 0, 0 adds none.
+        anchor: The round's received model, to which `mu` and `discrepancy` refer; None if that is `model`.
+        mu: Weight of the proximal term mu/2 ||w - anchor||^2 over the shared parameters; >= 0, and 0 adds no term.
+        discrepancy: Weight of the squared maximum mean discrepancy between the features that the trained model and the
+            received model compute for a batch; >= 0, and 0 adds no term.
         correction: Added to the gradient of each shared parameter in every step; None adds nothing. Names, shapes and
-            dtypes of `model`.
+            dtypes as in `model`.
     """
 
     model: Arrays
@@ -54,17 +54,18 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a piece of local training gives.
+    """The result of one piece of local training.
 
     Attributes:
-        shared: The trained shared tensors; names, shapes and dtypes of the received ones.
+        shared: The trained shared tensors; names, shapes and dtypes as in the received model.
         private: Everything else that the next training needs (unshared tensors, optimiser state), as arrays.
-        num_examples: Examples in the local training set, > 0; the weight of the update.
+        num_examples: Number of examples in the local training set, > 0; the weight of the update.
         steps: Optimiser steps taken, > 0.
         training_loss: Mean over the steps of the learner's own loss, without added terms; finite.
-        mean_gradient: Where the assignment had a correction: the mean over the steps of the gradient before it was
-            corrected; names, shapes and dtypes of `shared`, 0 for what no gradient reaches.
-        sent: What an algorithm sends beside the difference, in float32, such as `control.NAME`; a learner: nothing.
+        mean_gradient: If the assignment had a correction: the mean over the steps of the gradient before it was
+            corrected; names, shapes and dtypes as in `shared`, and 0 for a tensor that no gradient reaches.
+        sent: Arrays that an algorithm sends beside the difference, in float32, such as `control.NAME`; empty for a
+            learner.
     """
 
     shared: Arrays
@@ -77,22 +78,22 @@ class Trained:
 
 
 class Learner(Protocol):
-    """Trains on one member's data. Pure functions of their arguments and that data: same input, same bytes."""
+    """Trains on one member's data. Every method is a pure function of its arguments and that data, bit for bit."""
 
     def steps_for(self, epochs: int) -> int:
-        """Optimiser steps of so many passes over the member's training data; the last batch is completed."""
+        """Number of optimiser steps in `epochs` passes over the member's training data, rounded up."""
 
     def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         """Train.
 
         Raises:
-            TrainingDiverged: A loss, a weight or what the optimiser keeps is no longer finite.
+            TrainingDiverged: A loss, a weight or the optimiser's state is no longer finite.
         """
 
     def measure(self, model: Arrays, private: Arrays | None) -> float:
-        """Loss of a model on local data held out from training; finite, and comparable from round to round.
+        """Loss of a model on local data held out from training; finite, and comparable between rounds.
 
         Args:
             model: Shared tensors.
-            private: Completes them, where some are not shared; None before the member's first training.
+            private: Completes the model if some of its tensors are not shared; None before the member's first training.
         """

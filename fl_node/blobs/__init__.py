@@ -1,1 +1,1 @@
-"""Bytes that are hashed, and where they lie: canonical encodings of models and updates, and the store."""
+"""Blobs, which are bytes named by their hash: canonical encodings of models and updates, and the store."""

@@ -1,4 +1,4 @@
-"""Canonical JSON: equal values give equal bytes; and JSON that somebody else wrote, read with care."""
+"""Canonical JSON, in which equal values give equal bytes, and a bounded parser for JSON from others."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import numpy as np
 
 MAX_JSON_DEPTH = 32
 MAX_JSON_DIGITS = 78
-"""Of an integer: as many as a uint256 has, such as a task's number on chain."""
+"""The most digits of an integer: those of the largest uint256, such as a task's number on chain."""
 
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _STEP_OF_BYTE = np.zeros(128, np.int8)
 _STEP_OF_BYTE[list(b"[{")], _STEP_OF_BYTE[list(b"]}")] = 1, -1
-"""How much deeper the nesting is after an ASCII character."""
+"""How an ASCII character changes the nesting depth: +1, -1 or 0."""
 
 
 def canonical_json(value: object) -> bytes:
     """Encode a value so that equal values give equal bytes: UTF-8, sorted keys, no spaces, no NaN.
 
     Args:
-        value: Dicts with text keys, lists, text, ints, bools and None; no floats, whose text differs between languages.
+        value: Dicts with text keys, lists, text, ints, bools and None. No floats, because languages print them
+            differently.
 
     Raises:
-        TypeError: A float or another type is in the value.
+        TypeError: The value contains a float or a value of another type.
     """
     _refuse_floats(value)
     text = json.dumps(
@@ -35,19 +36,19 @@ def canonical_json(value: object) -> bytes:
 
 
 def parse_json(text: str, fractions: bool = False) -> Any:
-    """Parse JSON that somebody else wrote, in a time that grows with its length alone.
+    """Parse JSON that somebody else wrote, in time linear in its length.
 
-    Everything that canonical JSON does not have is refused before it is converted: a number such as `1e999999999` is
-    eleven bytes, and as an integer half a gigabyte.
+    What canonical JSON does not allow is refused before it is converted: the number `1e999999999` takes eleven bytes as
+    text, and half a gigabyte as an integer.
 
     Args:
         text: Anything.
-        fractions: Let through numbers with a fraction or an exponent, as floats. Nothing that is hashed has any.
+        fractions: Accept numbers with a fraction or an exponent, as floats. Hashed values have none.
 
     Raises:
-        ValueError: Not JSON; nested more than `MAX_JSON_DEPTH` deep; an integer of more than `MAX_JSON_DIGITS` digits;
-            NaN, an infinity or, unless allowed, a fraction or exponent; a key twice in one object; half of a surrogate
-            pair.
+        ValueError: The text is not JSON, is nested more than `MAX_JSON_DEPTH` deep, or contains an integer of more than
+            `MAX_JSON_DIGITS` digits, a NaN, an infinity, a fraction or exponent (unless allowed), an object with the
+            same key twice, or half of a surrogate pair.
     """
     _verify_depth(text)
     value = json.loads(
@@ -63,7 +64,7 @@ def parse_json(text: str, fractions: bool = False) -> Any:
 
 
 def _verify_depth(text: str) -> None:
-    """The parser itself would run out of stack, and where the recursion limit is high it ends the process."""
+    """Refuse deep nesting before parsing: the parser recurses, and with a high recursion limit it kills the process."""
     outside_strings = _STRING.sub("", text).encode("ascii", "ignore")
     depths = np.cumsum(_STEP_OF_BYTE[np.frombuffer(outside_strings, np.uint8)], dtype=np.int32)
     if depths.max(initial=0) > MAX_JSON_DEPTH:
@@ -73,7 +74,7 @@ def _verify_depth(text: str) -> None:
 def _integer(digits: str) -> int:
     if len(digits.lstrip("-")) > MAX_JSON_DIGITS:
         raise ValueError(
-            f"an integer of {len(digits)} digits; at most {MAX_JSON_DIGITS} are allowed"
+            f"an integer has {len(digits)} digits; at most {MAX_JSON_DIGITS} are allowed"
         )
     return int(digits)
 
@@ -97,4 +98,4 @@ def _refuse_floats(value: object) -> None:
         for item in value:
             _refuse_floats(item)
     elif isinstance(value, float):
-        raise TypeError(f"canonical JSON holds no floats, got {value!r}")
+        raise TypeError(f"canonical JSON does not allow floats, got {value!r}")

@@ -1,4 +1,4 @@
-"""The name of a blob."""
+"""A blob's digest, which is its name."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ Blob = bytes | memoryview
 
 
 def digest_of(blob: Blob) -> bytes:
-    """The name of a blob: its sha256, 32 bytes."""
+    """The sha256 of a blob, 32 bytes."""
     return hashlib.sha256(blob).digest()

@@ -1,8 +1,7 @@
 """Model blobs and update blobs (docs/protocol.md, "Encodings"): what the members exchange.
 
-Both are safetensors files that any tool opens, named by their plain sha256. An update says in its
-one metadata value which task, round, client and parent it belongs to, so that it cannot pass for
-another's.
+Both are ordinary safetensors files, named by their plain sha256. An update has one metadata value, which states its
+task, round, client and parent, so that nobody can present it as an update of another round or client.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class UpdateHeader:
-    """What an update says of itself, and the chain of it.
+    """What an update states about itself, to be compared with what the chain recorded.
 
     Attributes:
         task: The task's number on chain.
         round: The task's round.
-        client: Who made it.
+        client: The member that made the update.
         parent_digest: sha256 of the model it was trained from, 32 bytes.
-        num_examples: Examples trained on; its weight in the aggregate.
-        steps: Optimiser steps it took, > 0.
-        codec: By which codecs the difference travels, such as `float32` or `top_k+quantise`.
-        seed: What the codecs' random choices follow from, 0 to 2**63 - 1.
+        num_examples: Number of training examples; the update's weight in the aggregate.
+        steps: Optimiser steps taken, > 0.
+        codec: The codecs that encode the difference, such as `float32` or `top_k+quantise`.
+        seed: Determines the codecs' random choices; 0 to 2**63 - 1.
     """
 
     task: int
@@ -54,7 +53,7 @@ class UpdateHeader:
 
 @dataclass(frozen=True, slots=True)
 class EncodedUpdate:
-    """An update as it travels: `arrays` is what the codecs made of the difference."""
+    """An update as it is sent: `arrays` is the difference after the codecs."""
 
     header: UpdateHeader
     arrays: Arrays
@@ -64,7 +63,8 @@ class EncodedUpdate:
 class Update:
     """A decoded update.
 
-    `arrays` is the difference, trained model minus parent, in float32, and what travels beside it under a prefix.
+    `arrays` holds the difference, trained model minus parent, in float32, and under a prefix whatever the training
+    algorithm sends with it.
     """
 
     header: UpdateHeader
@@ -78,7 +78,7 @@ def difference(trained: Arrays, parent: Arrays) -> dict[str, Array]:
         Misuse: Names, shapes or dtypes of the two differ.
     """
     if schema_of(trained) != schema_of(parent):
-        raise Misuse("the trained model has other names, shapes or dtypes than its parent")
+        raise Misuse("names, shapes or dtypes of the trained model differ from its parent's")
     return {
         name: np.asarray(np.subtract(trained[name], parent[name], dtype=np.float64), np.float32)
         for name in parent
@@ -86,7 +86,7 @@ def difference(trained: Arrays, parent: Arrays) -> dict[str, Array]:
 
 
 def difference_schema(model: Schema) -> dict[str, Spec]:
-    """What differences between models of this schema look like: the same, in float32."""
+    """The schema of differences between models of this schema: the same names and shapes, in float32."""
     return {name: Spec(spec.shape, np.dtype(np.float32)) for name, spec in model.items()}
 
 
@@ -94,8 +94,8 @@ def encode_update(header: UpdateHeader, arrays: Arrays) -> bytes:
     """Write an update's blob.
 
     Args:
-        header: What it says of itself.
-        arrays: What the codecs made of the difference.
+        header: What the update states about itself.
+        arrays: The difference after the codecs.
 
     Raises:
         Misuse: An array cannot be stored.
@@ -104,27 +104,27 @@ def encode_update(header: UpdateHeader, arrays: Arrays) -> bytes:
 
 
 def decode_update(blob: Blob) -> EncodedUpdate:
-    """Read an update's blob back; its arrays are read-only views of it, still encoded.
+    """Read an update's blob. The arrays are read-only views of it, still encoded.
 
     Raises:
-        BlobMalformed: Not what `encode_update` writes.
+        BlobMalformed: Not the output of `encode_update`.
     """
     arrays, note = decode_tensors(blob)
     if note is None:
-        raise BlobMalformed("an update blob has metadata, this one does not")
+        raise BlobMalformed("an update blob must have metadata; this one has none")
     return EncodedUpdate(_parse_note(note), arrays)
 
 
 def encoding_seed(seed: int, round: int, client: Address) -> int:
-    """What the codecs' random choices in one update follow from, by the manifest's seed: nobody can choose it."""
+    """The seed of the codecs' random choices in one update; it follows from the manifest's, so nobody can choose it."""
     return derive_seed(seed, "encode", round, client)
 
 
 def update_size(header: UpdateHeader, encoded: Schema) -> int:
-    """Bytes of the update blob with this header over encoded arrays of this schema.
+    """Size in bytes of the update blob with this header and encoded arrays of this schema.
 
-    What the chain does not tell of the header has an upper limit, so that no reader need accept more than a few bytes
-    too many.
+    The chain does not record the number of steps. Given the most that is allowed instead, the result is an upper bound
+    that is at most a few bytes too large.
     """
     return size_of(encoded, _note(header))
 
@@ -149,21 +149,21 @@ def _parse_note(note: str) -> UpdateHeader:
         header = _header_from(parse_json(note))
     except (ValueError, KeyError, TypeError):
         raise BlobMalformed(f"not an update's metadata: {note[:200]!r}") from None
-    # Comparing the whole text also settles the format, and unknown and repeated keys.
+    # Comparing the whole text also checks the format number and finds unknown keys.
     if _note(header) != note:
         raise BlobMalformed(f"the update's metadata is not in canonical form: {note[:200]!r}")
     return header
 
 
 def _header_from(values: Any) -> UpdateHeader:
-    """Raises ValueError, KeyError or TypeError where a value is missing or of another kind."""
+    """Build the header. Raises ValueError, KeyError or TypeError if a value is missing or of another type."""
     counts = [values[key] for key in ("task", "round", "examples", "steps", "seed")]
     texts = [values[key] for key in ("client", "parent", "codec")]
     if any(type(count) is not int or count < 0 for count in counts):
-        raise ValueError("counts are integers from 0")
+        raise ValueError("counts must be integers >= 0")
     client, parent, codec = texts
     if not _ADDRESS.fullmatch(client) or not _DIGEST.fullmatch(parent) or type(codec) is not str:
-        raise ValueError("client is an address, parent a digest, codec a name")
+        raise ValueError("client must be an address, parent a digest and codec a name")
     task, round_, examples, steps, seed = counts
     return UpdateHeader(
         task, round_, Address(client), bytes.fromhex(parent), examples, steps, codec, seed

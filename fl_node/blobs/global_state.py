@@ -1,7 +1,7 @@
-"""The global state: the shared model, and beside it what a rule keeps at "the server", which here is nobody's machine.
+"""The global state: the shared model, together with the server's state, such as a momentum.
 
-A model blob holds both: the model's tensors under their own names, the server's state under `server.SLOT.NAME`. It is
-stored, hashed, attested and audited as one.
+There is no server: the state that a paper's server would keep lies in the model blob. The model's tensors have their
+own names, and the server's state is named `server.SLOT.NAME`. Both are stored, hashed, attested and audited together.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SERVER = "server."
 
 
 def model_of(state: Arrays) -> dict[str, Array]:
-    """The model in a global state, without the server's."""
+    """The model in a global state, without the server's state."""
     return {name: array for name, array in state.items() if not name.startswith(SERVER)}
 
 
@@ -29,7 +29,7 @@ def slot_of(state: Arrays, slot: str) -> dict[str, Array]:
 
 
 def named_in_slot(slot: str, arrays: Arrays) -> dict[str, Array]:
-    """The arrays of a slot under the names that they have in a global state."""
+    """The arrays of a slot, under their names in a global state."""
     return prefixed(f"{SERVER}{slot}.", arrays)
 
 
@@ -37,12 +37,14 @@ def first_state(model: Arrays, slots: Sequence[str]) -> dict[str, Array]:
     """The global state that a task starts from: the model, and zeros in every slot.
 
     Raises:
-        Misuse: A tensor of the model is named as the server's state would be, or what travels beside a difference.
+        Misuse: A tensor's name is reserved for the server's state, or for what an update sends with the difference.
     """
     state = dict(model)
     for name in model:
         if name.startswith((SERVER, *(f"{slot}." for slot in slots))):
-            raise Misuse(f"tensor {name!r}: names that begin so are the server's; rename it")
+            raise Misuse(
+                f"tensor {name!r}: this prefix is reserved for the server's state; rename it"
+            )
     for slot in slots:
         zeros = {name: np.zeros(array.shape, np.float32) for name, array in model.items()}
         state |= named_in_slot(slot, zeros)
@@ -60,7 +62,7 @@ def part_of(state: Arrays, slots: Collection[str]) -> dict[str, Array]:
 
 
 def update_schema(model: Schema, sent: Sequence[str]) -> dict[str, Spec]:
-    """What decoded updates of a model look like: its difference, and each slot that is sent beside it."""
+    """The schema of a model's decoded updates: its difference, and each slot that is sent with it."""
     difference = difference_schema(model)
-    beside = {f"{slot}.{name}": spec for slot in sent for name, spec in difference.items()}
-    return difference | beside
+    slots = {f"{slot}.{name}": spec for slot in sent for name, spec in difference.items()}
+    return difference | slots

@@ -1,7 +1,7 @@
-"""A store's location as it may be shown, and what a storage library says of it: both without credentials.
+"""A store's location, and a storage library's error about it, in a form that is safe to show: without credentials.
 
-`https://user:password@host/weights?sig=...` lets whoever reads it into the store. What is shown of it, in an error, a
-notice or a report, is `https://host/weights`.
+Anyone who reads `https://user:password@host/weights?sig=...` can enter the store. Errors, notices and reports show
+`https://host/weights` instead.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ _ATTEMPT = re.compile(r"Error performing [A-Z]+ \S+ in .*? - ")
 _ANSWER = re.compile(r"(status code: \d+[ \w]*).*")
 _CREDENTIALS = re.compile(r"[^/]*:[^/]*@|[^?]*\?[^/]*=")
 LEAST_SECRET = 4
-"""Shorter values of a query are left in texts: they would be found in half the words."""
+"""Shorter query values are not removed from texts: they would match parts of many words."""
 
 
 def shown_location(where: str) -> str:
-    """A folder as it is; a URL without user, password, query and fragment."""
+    """A folder unchanged; a URL without user, password, query and fragment."""
     scheme, separator, rest = where.partition("://")
     if not separator:
         return shown(
             where.rpartition("@")[2].partition("?")[0] if names_credentials(where) else where
         )
     before, *hidden = re.split("[?#]", rest, maxsplit=1)
-    if any("@" in part for part in hidden):  # Is it a password with a question mark in it?
+    if any("@" in part for part in hidden):  # maybe a password that contains a question mark
         return f"{shown(scheme)}://…"
     return shown(f"{scheme}://{before.rpartition('@')[2]}")
 
@@ -38,8 +38,7 @@ def names_credentials(where: str) -> bool:
 
 
 def reason_of(error: Exception, where: str) -> str:
-    """What went wrong, in one line: the library's words without the location's credentials, other URLs' credentials,
-    and what a server wrote into the body of its answer."""
+    """The library's message in one line, without any URL's credentials and without the body of a server's answer."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     line = line.replace(where, shown_location(where))
     line = _ANSWER.sub(r"\1", _ATTEMPT.sub("", line))
@@ -50,7 +49,7 @@ def reason_of(error: Exception, where: str) -> str:
 
 
 def _secrets_in(where: str) -> set[str]:
-    """User, password, values of the query, and fragment, in every spelling in which they may come back."""
+    """User, password, query values and fragment, in every spelling that an error may repeat."""
     try:
         url = urlsplit(where)
     except ValueError:  # such as a bracket that is never closed

@@ -12,7 +12,7 @@ from fl_node.errors import BlobMalformed
 
 
 def encode_model(arrays: Arrays) -> bytes:
-    """Encode a model, or a node's private state. See `encode_tensors` for what arrays may be.
+    """Encode a model, or a node's private state. See `encode_tensors` for the arrays that are allowed.
 
     Raises:
         Misuse: An array cannot be stored.
@@ -21,20 +21,20 @@ def encode_model(arrays: Arrays) -> bytes:
 
 
 def decode_model(blob: Blob) -> dict[str, Array]:
-    """Read a model back, as read-only views of `blob`.
+    """Read a model, as read-only views of `blob`.
 
     Raises:
-        BlobMalformed: Not what `encode_model` writes.
+        BlobMalformed: Not the output of `encode_model`.
     """
     arrays, note = decode_tensors(blob)
     if note is not None:
-        raise BlobMalformed("a model blob has no metadata, this one does")
+        raise BlobMalformed("a model blob must not have metadata; this one has some")
     return arrays
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model and its name: the global state's arrays, and the sha256 of their blob."""
+    """A model and its digest: the global state's arrays, and the sha256 of their blob."""
 
     digest: bytes
     arrays: Arrays
@@ -44,7 +44,7 @@ def load_model(store: Store, digest: bytes, max_bytes: int) -> Model:
     """Read a model from the store.
 
     Raises:
-        BadData: It is missing, longer than `max_bytes`, altered, or no model.
+        BadData: The blob is missing, longer than `max_bytes`, altered, or not a model.
         StoreUnusable: The store cannot be read.
     """
     return Model(digest, decode_model(store.get(digest, max_bytes)))

@@ -1,8 +1,7 @@
 """The content-addressed store: blobs named by their sha256, in a folder, a bucket, or memory.
 
-A blob with the digest "abcd..." lies at "ab/abcd...", all 64 hex digits, so that a folder, a bucket
-and a static web server with the same files are the same store. Nothing that is read is believed
-before it is hashed.
+The blob with digest "abcd..." (64 hex digits) lies at "ab/abcd...". A folder, a bucket and a static web server with the
+same files are therefore the same store. Nothing that is read is trusted before its hash is checked.
 """
 
 from __future__ import annotations
@@ -30,26 +29,26 @@ from fl_node.errors import BadData, BlobMissing, BlobOversized, BlobTampered, St
 
 _FAILURES = (BaseError, OSError, ValueError, NotImplementedError)
 _UNREADABLE = {errno.EACCES, errno.ELOOP, errno.ENOTDIR}
-"""What a member can do to its own blob in a shared folder; the folder itself is still in order."""
+"""Errors that a member can cause for its own blob in a shared folder; the folder itself is still in order."""
 
 _STORES_FAULT = re.compile(
     "NoSuchBucket|NoSuchContainer|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|"
     "RequestTimeTooSkewed|AuthenticationFailed"
 )
-"""Codes of S3 and Azure that speak of the bucket or of us, and not of the object that was asked for."""
+"""S3 and Azure error codes about the bucket or our credentials, not about the requested object."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """How long a store behind a URL is waited for, in seconds.
+    """How long to wait for a store behind a URL, in seconds.
 
-    A read or write ends within `request` + `retries` and a pause between attempts, which by default is less than the
-    shortest default window of a round, 120 s.
+    A read or write ends within `request` + `retries` and one pause between attempts. By default this is less than a
+    round's shortest default window, 120 s.
 
     Attributes:
-        connect: Until a connection stands.
-        request: Of one attempt as a whole, with all bytes of a blob. A store that says nothing is given up after it.
-        retries: From the first attempt on; no other begins after that.
+        connect: Time to connect.
+        request: Time for one whole attempt, including all bytes of the blob.
+        retries: No new attempt begins later than this after the first one began.
     """
 
     connect: float = 5.0
@@ -61,7 +60,7 @@ DEFAULT_LIMITS = TimeLimits()
 
 
 def key_of(digest: bytes) -> str:
-    """Where a blob lies in any store: "ab/abcd..."."""
+    """A blob's key in any store: "ab/abcd..."."""
     name = digest.hex()
     return f"{name[:2]}/{name}"
 
@@ -72,22 +71,21 @@ def open_store(
     """Open a store.
 
     Args:
-        where: A folder, made if it is not there, or a URL: file://, memory://, s3://bucket/prefix, gs://bucket/prefix,
-            az://account/container/prefix, or http(s)://host/prefix. Credentials and endpoints come from each
-            service's environment variables, such as AWS_ENDPOINT_URL; those within a URL are never shown.
-        must_exist: Refuse a folder that is not there, instead of making it.
-        limits: How long a store behind a URL is waited for.
+        where: A folder, or a URL: file://, memory://, s3://bucket/prefix, gs://bucket/prefix,
+            az://account/container/prefix, or http(s)://host/prefix. A missing folder is created. Credentials and
+            endpoints come from each service's environment variables, such as AWS_ENDPOINT_URL; credentials in a URL
+            are never shown.
+        must_exist: Refuse a missing folder instead of creating it.
+        limits: How long to wait for a store behind a URL.
 
     Raises:
-        StoreUnusable: Not a folder or URL of these kinds, or the folder cannot be made, or is not there.
+        StoreUnusable: The location is not one of these kinds, or the folder is missing or cannot be created.
     """
     text = str(where)
     scheme = text.partition("://")[0] if "://" in text else None
     try:
         if names_credentials(text):
-            raise ValueError(
-                "it looks like a URL, but does not begin with a scheme such as https://"
-            )
+            raise ValueError("this looks like a URL, but has no scheme such as https://")
         if scheme is None:
             return _open_folder(Path(where), must_exist)
         if scheme == "file":
@@ -104,7 +102,7 @@ def _client(limits: TimeLimits) -> Any:
         "client_options": {
             "connect_timeout": timedelta(seconds=limits.connect),
             "timeout": timedelta(seconds=limits.request),
-            # Plain HTTP is for those who write it into a URL; what comes over it is checked all the same.
+            # Plain HTTP is used only if the URL says http://. Blobs are checked by hash either way.
             "allow_http": True,
         },
         "retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=limits.retries)},
@@ -113,12 +111,12 @@ def _client(limits: TimeLimits) -> Any:
 
 def _open_folder(folder: Path, must_exist: bool) -> Store:
     if must_exist and not folder.is_dir():
-        raise StoreUnusable(f"store {folder}: there is no such folder")
+        raise StoreUnusable(f"store {folder}: no such folder")
     return Store(LocalStore(prefix=folder, mkdir=not must_exist), str(folder), folder)
 
 
 class Store:
-    """Blobs by digest; `open_store` makes one. Threads and processes may use it all at once."""
+    """Blobs by digest; created by `open_store`. Several threads and processes may use it at once."""
 
     def __init__(self, backend: ObjectStore, where: str, folder: Path | None = None) -> None:
         self._backend = backend
@@ -131,15 +129,15 @@ class Store:
     def put(self, blob: Blob) -> bytes:
         """Store a blob, whole or not at all, and return its digest.
 
-        What is there already is read and checked, and written over only if it is not this blob: the
-        name says what belongs there, and garbage under it would keep everybody from going on.
+        If something already lies under the digest, it is read and checked, and overwritten only if it is not this blob:
+        garbage there would block every member.
 
         Raises:
             StoreUnusable: The store cannot be reached or written, or the disk is full.
         """
         digest = digest_of(blob)
         try:
-            # Multipart uploads could not be create-only.
+            # A multipart upload cannot be create-only.
             obstore.put(
                 self._backend, key_of(digest), memoryview(blob), mode="create", use_multipart=False
             )
@@ -157,12 +155,12 @@ class Store:
             max_bytes: A longer blob is refused before it is read.
 
         Returns:
-            A read-only view: of the file itself, mapped into memory, or of the downloaded bytes.
+            A read-only view of the file, mapped into memory, or of the downloaded bytes.
 
         Raises:
-            BlobMissing: It is not in the store, or the store forbids reading it.
+            BlobMissing: The blob is not in the store, or the store forbids reading it.
             BlobOversized: It is longer than `max_bytes`.
-            BlobTampered: It does not hash to `digest`, or what lies there is no file or may not be read.
+            BlobTampered: It does not hash to `digest`, is not a regular file, or cannot be read.
             StoreUnusable: The store cannot be reached or read.
         """
         try:
@@ -185,7 +183,7 @@ class Store:
                 raise self._unusable("write", digest, error) from None
 
     def _clear(self, digest: bytes) -> None:
-        """Move a folder that somebody made under a blob's name out of the way; a file is simply written over."""
+        """Move a folder that somebody created under a blob's name out of the way; a file is simply overwritten."""
         if self._folder and (path := self._folder / key_of(digest)).is_dir():
             path.rename(path.with_name(f"no-blob-{secrets.token_hex(8)}"))
 
@@ -196,7 +194,9 @@ class Store:
                 _verify_size(digest, os.fstat(descriptor).st_size, max_bytes)
                 return mapped(descriptor)
         except FileUnusable:
-            raise BlobTampered(f"blob {digest.hex()} in store {self} is no file") from None
+            raise BlobTampered(
+                f"blob {digest.hex()} in store {self} is not a regular file"
+            ) from None
 
     def _load(self, digest: bytes, max_bytes: int) -> memoryview:
         answer = obstore.get(self._backend, key_of(digest))
@@ -204,7 +204,7 @@ class Store:
         return memoryview(answer.bytes())
 
     def _read_failure(self, digest: bytes, error: Exception) -> BadData | StoreUnusable:
-        """Tell a fault of one blob, which its sender answers for, from one of the whole store."""
+        """Distinguish a fault of one blob, for which its sender is responsible, from a fault of the whole store."""
         if self._folder and not os.access(self._folder, os.R_OK | os.X_OK):
             return self._unusable("read", digest, error)  # such as a disk that is not mounted
         if not self._folder and _STORES_FAULT.search(str(error)):
@@ -212,8 +212,8 @@ class Store:
         if isinstance(error, FileNotFoundError):
             return BlobMissing(f"blob {digest.hex()} is not in store {self}")
         if isinstance(error, PermissionDeniedError):
-            # S3 says so of an object that is not there, too, to those who may not list the bucket.
-            return BlobMissing(f"blob {digest.hex()} in store {self} is not there or not for us")
+            # S3 also answers this for a missing object if the reader may not list the bucket.
+            return BlobMissing(f"blob {digest.hex()} is not in store {self}, or access is denied")
         if self._folder and isinstance(error, OSError) and error.errno in _UNREADABLE:
             return BlobTampered(f"blob {digest.hex()} in store {self}: {error.strerror}")
         return self._unusable("read", digest, error)
@@ -226,4 +226,6 @@ class Store:
 
 def _verify_size(digest: bytes, size: int, max_bytes: int) -> None:
     if size > max_bytes:
-        raise BlobOversized(f"blob {digest.hex()} has {size} bytes, allowed are {max_bytes}")
+        raise BlobOversized(
+            f"blob {digest.hex()} has {size} bytes; at most {max_bytes} are allowed"
+        )

@@ -1,9 +1,8 @@
-"""Named arrays as one safetensors file, in one spelling only (docs/protocol.md, "Encodings").
+"""Named arrays as one safetensors file, with exactly one encoding (docs/protocol.md, "Encodings").
 
-What is written is what the safetensors library writes. What is read is stricter: the header is
-built again from what was parsed and compared whole, so that for one set of arrays there is exactly
-one file: no gaps, no trailing bytes, no other order, no repeated keys. Reading copies nothing: the
-arrays are read-only views of the buffer.
+Writing gives the same bytes as the safetensors library. Reading is stricter: the header is rebuilt from the parsed
+values and compared with the original, so that each set of arrays has exactly one file, without gaps, trailing bytes,
+another order or repeated keys. Reading copies nothing: the arrays are read-only views of the buffer.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from fl_node.errors import BlobMalformed, Misuse
 MAX_HEADER_BYTES = 1 << 22
 MAX_DIMENSIONS = 16
 
-# The order in which tensors stand in the file, widest first, so that each of them is aligned.
+# The order of tensors in the file: widest dtype first, so that each tensor is aligned.
 _DTYPES: dict[str, np.dtype[Any]] = {
     "I64": np.dtype("<i8"),
     "F64": np.dtype("<f8"),
@@ -40,7 +39,7 @@ _NOTE = "ganchor"
 
 
 class Spec(NamedTuple):
-    """What one tensor looks like."""
+    """A tensor's shape and dtype."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -56,21 +55,21 @@ def schema_of(arrays: Arrays) -> Schema:
 
 
 def encode_tensors(arrays: Arrays, note: str | None = None) -> bytes:
-    """Write arrays, and at most one text beside them, as the bytes of a safetensors file.
+    """Write arrays, and optionally one text, as the bytes of a safetensors file.
 
     Args:
-        arrays: Of at least one element each; float16, float32, float64, int32, int64 or uint8.
-        note: Becomes the one metadata value, under the key "ganchor". One, because the library
-            writes several metadata keys in random order.
+        arrays: Each with at least one element; float16, float32, float64, int32, int64 or uint8.
+        note: Becomes the only metadata value, under the key "ganchor". There is only one because the library writes
+            several metadata keys in random order.
 
     Raises:
-        Misuse: A tensor that cannot be stored, or too many of them.
+        Misuse: A tensor cannot be stored, or there are too many.
     """
     return b"".join(pieces_of(arrays, note))
 
 
 def pieces_of(arrays: Arrays, note: str | None = None) -> list[Blob]:
-    """The same file in pieces, to be written one after the other without another copy of the arrays.
+    """The file of `encode_tensors` in pieces, which can be written one by one without copying the arrays.
 
     Raises:
         Misuse: As `encode_tensors`.
@@ -80,15 +79,17 @@ def pieces_of(arrays: Arrays, note: str | None = None) -> list[Blob]:
         _verify_storable(name, spec)
     head = _head(schema, note)
     if len(head) > 8 + MAX_HEADER_BYTES:
-        raise Misuse(f"a header of {len(head) - 8} bytes; at most {MAX_HEADER_BYTES} are allowed")
+        raise Misuse(
+            f"the header has {len(head) - 8} bytes; at most {MAX_HEADER_BYTES} are allowed"
+        )
     return [head, *(_bytes_of(arrays[name]) for name in _in_order(schema))]
 
 
 def decode_tensors(blob: Blob) -> tuple[dict[str, Array], str | None]:
-    """Read arrays, as read-only views of `blob`, and the text beside them.
+    """Read the arrays, as read-only views of `blob`, and the text, None if there is none.
 
     Raises:
-        BlobMalformed: Not what `encode_tensors` writes.
+        BlobMalformed: Not the output of `encode_tensors`.
     """
     view = memoryview(blob).toreadonly().cast("B")
     schema, note, start = _parse_head(view)
@@ -101,18 +102,18 @@ def decode_tensors(blob: Blob) -> tuple[dict[str, Array], str | None]:
 
 
 def size_of(schema: Schema, note: str | None = None) -> int:
-    """Bytes of the file that `encode_tensors` writes for arrays of this schema."""
+    """Size in bytes of the file that `encode_tensors` writes for arrays of this schema."""
     return len(_head(schema, note)) + sum(map(_nbytes, schema.values()))
 
 
 def payload_of(blob: Blob) -> memoryview:
-    """The tensors' bytes, without the header, of a blob that has been decoded before."""
+    """The tensors' bytes of a blob, without its header. The blob must have been decoded before."""
     view = memoryview(blob)
     return view[8 + int.from_bytes(view[:8], "little") :]
 
 
 def _head(schema: Schema, note: str | None) -> bytes:
-    """The one way to begin a file with this content: length of the JSON, the JSON, padding to 8."""
+    """The only valid beginning of a file with this content: length of the JSON, the JSON, padding to 8 bytes."""
     entries: dict[str, Any] = {} if note is None else {_METADATA: {_NOTE: note}}
     end = 0
     for name in _in_order(schema):
@@ -152,7 +153,7 @@ def _parse_head(view: memoryview) -> tuple[Schema, str | None, int]:
         note = _take_note(entries)
         schema = {name: _parse_spec(name, entry) for name, entry in entries.items()}
         canonical = _head(schema, note)
-    except ValueError as error:  # every fault of JSON and of UTF-8
+    except ValueError as error:  # covers errors of JSON and of UTF-8
         raise BlobMalformed(f"the header cannot be read: {error}") from None
     if canonical != head:
         raise BlobMalformed("the header is not in canonical form")
@@ -165,19 +166,22 @@ def _parse_head(view: memoryview) -> tuple[Schema, str | None, int]:
 def _bounded_head(view: memoryview) -> bytes:
     length = int.from_bytes(view[:8], "little")
     if len(view) < 8 + length or length > MAX_HEADER_BYTES:
-        raise BlobMalformed(f"a header of {length} bytes in a blob of {len(view)} bytes")
+        raise BlobMalformed(
+            f"the blob has {len(view)} bytes and a header of {length}; "
+            f"at most {MAX_HEADER_BYTES} are allowed for a header"
+        )
     return bytes(view[: 8 + length])
 
 
 def _take_note(entries: Any) -> str | None:
-    """Take the note out of the header's entries; what stays is tensors."""
+    """Remove the note from the header's entries and return it; the remaining entries are tensors."""
     if not isinstance(entries, dict):
         _refuse("header", entries)
     if _METADATA not in entries:
         return None
     metadata = entries.pop(_METADATA)
     if not isinstance(metadata, dict) or not isinstance(metadata.get(_NOTE), str):
-        _refuse(f"metadata, in which one text under {_NOTE!r} is allowed,", metadata)
+        _refuse(f"metadata, expected one text under {_NOTE!r}, got", metadata)
     return str(metadata[_NOTE])
 
 
@@ -186,7 +190,7 @@ def _parse_spec(name: str, entry: Any) -> Spec:
         _refuse(f"entry of tensor {name!r}", entry)
     code, shape = entry.get("dtype"), entry.get("shape")
     if not isinstance(code, str) or code not in _DTYPES:
-        _refuse(f"dtype of tensor {name!r}, of {', '.join(_DTYPES)},", code)
+        _refuse(f"dtype of tensor {name!r}, expected one of {', '.join(_DTYPES)}, got", code)
     if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS or not all(map(_is_size, shape)):
         _refuse(f"shape of tensor {name!r}", shape)
     return Spec(tuple(shape), _DTYPES[code])

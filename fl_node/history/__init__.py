@@ -1,1 +1,1 @@
-"""The chain's log of a task, read as rounds."""
+"""A task's log on chain, read as rounds."""

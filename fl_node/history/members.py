@@ -9,16 +9,16 @@ from fl_node.history import record
 
 
 def members_of(ledger: Ledger, task: int) -> tuple[Address, ...]:
-    """The task's members as it was opened, in ascending order of address.
+    """The members that the task was opened with, in ascending order of address.
 
     Raises:
         TaskUnknown: No such task.
-        Misuse: The log does not show the task's opening.
+        Misuse: The log does not contain the opening of the task.
     """
-    ledger.task_state(task)  # An unknown task has an empty log, too.
+    ledger.task_state(task)  # The log of an unknown task is empty too.
     members = record.members_of(ledger.history(task))
     if not members:
         raise Misuse(
-            f"the log of task {task} does not begin with its opening; is the deployment's block right?"
+            f"the log does not contain the opening of task {task}: check the deployment's block number"
         )
     return members

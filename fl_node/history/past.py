@@ -1,4 +1,4 @@
-"""What earlier rounds say to a member that trains: the losses on record, as pure functions."""
+"""What a member learns from earlier rounds: the recorded losses, as pure functions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class PastRound:
     """One final round.
 
     Attributes:
-        parent_digest: The model that it started from.
-        reveals: Of the updates that it included, in ascending order of client; none where everybody declined.
+        parent_digest: Digest of the model that it started from.
+        reveals: Reveals of the included updates, in ascending order of client; empty if every member declined.
     """
 
     parent_digest: bytes
@@ -29,24 +29,24 @@ Past = Sequence[PastRound]
 
 
 def last_with_updates(past: Past) -> PastRound | None:
-    """The last round that included an update; None where there is none."""
-    return next((one for one in reversed(past) if one.reveals), None)
+    """The last round that included an update; None if there is none."""
+    return next((final for final in reversed(past) if final.reveals), None)
 
 
 def median_loss(past: Past, loss: Loss) -> float | None:
-    """The median over the clients of the last round that included any, in millionths; None before that."""
+    """The median loss over the clients of the last round with updates, in millionths; None if there is none."""
     last = last_with_updates(past)
-    return None if last is None else float(median(_loss(one, loss) for one in last.reveals))
+    return None if last is None else float(median(_loss(reveal, loss) for reveal in last.reveals))
 
 
 def mean_losses(past: Past, loss: Loss) -> list[float]:
-    """Each round's mean, weighted by examples, in millionths; rounds without updates say nothing and are left out."""
-    means = (mean_loss(one.reveals, loss) for one in past)
+    """Each round's mean loss, weighted by examples, in millionths. Rounds without updates are skipped."""
+    means = (mean_loss(final.reveals, loss) for final in past)
     return [float(mean) for mean in means if mean is not None]
 
 
 def mean_loss(reveals: Sequence[Reveal], loss: Loss) -> Fraction | None:
-    """The exact mean of one round's losses, weighted by examples, in millionths; None of nothing."""
+    """The exact mean of one round's losses, weighted by examples, in millionths; None without examples."""
     examples = sum(reveal.num_examples for reveal in reveals)
     if not examples:
         return None

@@ -1,4 +1,4 @@
-"""A task's log of events, read as rounds. Pure functions over what the chain recorded."""
+"""A task's log of events, read as rounds: pure functions over what the chain recorded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RecordedRound:
         opened: The opening of the attempt that became final.
         reveals: That attempt's reveals, in the order of the log.
         finalised: The result.
-        abandoned: Reveals of the attempts that were aborted before.
+        abandoned: Reveals of the earlier, aborted attempts.
         opened_at, finalised_at: Times of the first opening and of the result, in seconds since 1970.
     """
 
@@ -39,10 +39,10 @@ class RecordedRound:
 
 
 def final_rounds(entries: Iterable[Entry]) -> list[RecordedRound]:
-    """Read the final rounds out of a task's log.
+    """Read the final rounds from a task's log.
 
     Args:
-        entries: Oldest first. A log that breaks off, or that lacks openings, gives the rounds that are whole.
+        entries: Oldest first. An incomplete log gives the rounds that it contains completely.
     """
     rounds: list[RecordedRound] = []
     opened: Entry | None = None
@@ -77,7 +77,7 @@ def final_rounds(entries: Iterable[Entry]) -> list[RecordedRound]:
 def past_round(
     parent_digest: bytes, reveals: Iterable[UpdateRevealed], included: Sequence[Address]
 ) -> PastRound:
-    """What a final round says to those who train after it."""
+    """What members that train later learn from a final round."""
     kept = [revealed for revealed in reveals if revealed.client in included]
     kept.sort(key=lambda revealed: address_number(revealed.client))
     return PastRound(parent_digest, tuple(revealed.reveal for revealed in kept))
@@ -87,36 +87,36 @@ def past_of(members: Sequence[Address], entries: Iterable[Entry]) -> list[PastRo
     """The final rounds of a task's log, oldest first.
 
     Args:
-        members: The task's, in ascending order of address.
+        members: The task's members, in ascending order of address.
         entries: As for `final_rounds`.
     """
     return [
         past_round(
-            one.opened.parent_digest, one.reveals, members_in(members, one.finalised.included)
+            final.opened.parent_digest, final.reveals, members_in(members, final.finalised.included)
         )
-        for one in final_rounds(entries)
+        for final in final_rounds(entries)
     ]
 
 
 def members_of(entries: Iterable[Entry]) -> tuple[Address, ...]:
-    """The members that a task was opened with; none where the log lacks its opening."""
+    """The members that a task was opened with; empty if the log lacks the opening."""
     events = (entry.event for entry in entries)
     return next((event.members for event in events if isinstance(event, TaskOpened)), ())
 
 
 def members_in(members: Sequence[Address], bitmap: int) -> tuple[Address, ...]:
-    """The members that a bitmap stands for, in their order; positions beyond them stand for nobody."""
+    """The members whose bit is set in a bitmap, in order. Bits beyond the members are ignored."""
     return tuple(member for index, member in enumerate(members) if bitmap >> index & 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """What the current round has seen so far.
+    """The attempts of the current round so far.
 
     Attributes:
-        reveals: Of the current attempt, in the order of the log.
-        abandoned: Of the attempts that were aborted before.
-        opened_in: Number of the block in which the round was first opened; 0 where the log has no opening.
+        reveals: Reveals of the current attempt, in the order of the log.
+        abandoned: Reveals of the earlier, aborted attempts.
+        opened_in: Number of the block in which the round was first opened; 0 if the log has no opening.
     """
 
     reveals: tuple[UpdateRevealed, ...]
@@ -125,7 +125,7 @@ class Attempts:
 
 
 def attempts_of_current_round(entries: Iterable[Entry]) -> Attempts:
-    """Read the current round out of a task's log, or out of its end from the round's first opening on."""
+    """Read the current round from a task's log, or from the part that starts with the round's first opening."""
     reveals: list[UpdateRevealed] = []
     abandoned: list[UpdateRevealed] = []
     opened_in = 0

@@ -1,1 +1,1 @@
-"""One round's arithmetic: a member's contribution, the validity rules, the aggregate."""
+"""One round's arithmetic: a member's contribution, the validity rules and the aggregate."""

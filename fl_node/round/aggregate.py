@@ -1,7 +1,7 @@
-"""One round's arithmetic, from what the chain recorded to the next model.
+"""Aggregation of one round, from what the chain recorded to the next model.
 
-Participants, the simulation and the audit all call `aggregate_round`, so that what is attested, what is simulated and
-what is audited cannot differ.
+Participants, the simulation and the audit all call `aggregate_round`, so attested, simulated and audited results cannot
+differ.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from fl_node.strategy.train import TRAIN
 
 @dataclass(frozen=True, slots=True)
 class Aggregated:
-    """What a round comes to.
+    """The result of a round.
 
     Attributes:
         blob: The next model, encoded.
-        included: Bitmap of the members whose updates are in it.
-        left_out: The others who revealed, and what is wrong with their updates.
-        blob_bytes: Of the parent and the included updates: what was read, hashed and added up.
+        included: Bitmap of the members whose updates are included.
+        left_out: The other members that revealed, and what is wrong with their updates.
+        blob_bytes: Total size of the blobs that were aggregated: the parent, which is as large as the next model, and
+            the included updates.
     """
 
     blob: bytes
@@ -41,7 +42,7 @@ class Aggregated:
 
     @property
     def digest(self) -> bytes:
-        """The next model's name; hashes the blob."""
+        """The next model's digest. Hashes the blob on every call."""
         return digest_of(self.blob)
 
 
@@ -52,28 +53,27 @@ def aggregate_round(
     reveals: Sequence[UpdateRevealed],
     abandoned: Sequence[UpdateRevealed] = (),
 ) -> Aggregated:
-    """Fetch the revealed updates, leave out the invalid ones, combine the others with the parent.
+    """Fetch the revealed updates, leave out the invalid ones, and combine the others with the parent.
 
-    The updates pass through memory one at a time. With no valid update the result is the parent.
+    Most rules hold one update in memory at a time. If no update is valid, the result is the parent.
 
     Args:
         store: Holds the updates.
-        manifest: Gives the members, the limits, the encoding and the rule of combination.
+        manifest: Gives the members, the limits, the codecs and the aggregation rule.
         parent: The model that the round started from.
-        reveals: The round's, each client once, in the order of the log: of updates with the same
-            content, the one that was revealed first counts.
+        reveals: The round's reveals, one for each client, in the order of the log. If several updates have the same
+            content, only the first one counts.
         abandoned: Reveals of the round's aborted attempts, in the order of the log. They are not
-            combined, but a client whose update repeats another's among them is left out.
+            combined, but a client that repeats another client's update from among them is left out.
 
     Raises:
-        StoreUnusable: The store cannot be read, or lost an update while the round was aggregated; no client is blamed
-            for that.
+        StoreUnusable: The store cannot be read, or lost an update during the aggregation; no client is blamed for that.
     """
     ordered = sorted(reveals, key=lambda revealed: address_number(revealed.client))
     verdicts = Verdicts(store, manifest, parent)
     state = _combine(manifest, parent, verdicts.judge(ordered))
     for _ in verdicts.judge(abandoned):
-        pass  # judged so that repeats of them are found, and not combined
+        pass  # not combined; judged so that copies of them are found
     faults: dict[UpdateRevealed, BadData] = {
         revealed: fault for revealed in ordered if isinstance(fault := verdicts[revealed], BadData)
     }
@@ -82,7 +82,7 @@ def aggregate_round(
     faults |= copies
     included = [revealed for revealed in ordered if revealed not in faults]
     if copies:
-        # Only a copy costs this second pass; without one, every update is read once.
+        # This second pass is needed only if there is a copy; otherwise every update is read once.
         state = _combine(manifest, parent, verdicts.read_again(included))
     for slot in TRAIN[type(manifest.strategy.train)].slots:
         state |= _advance(manifest, parent, slot, verdicts.read_again(included))
@@ -96,7 +96,7 @@ def aggregate_round(
 
 
 def _combine(manifest: Manifest, parent: Model, updates: Iterable[Update]) -> dict[str, Array]:
-    """The next model, and the state that the rule of combination keeps."""
+    """The next model, and the aggregation rule's next state."""
     knobs = manifest.strategy.combine
     rule = COMBINE[type(knobs)]
     return rule.combine(knobs, part_of(parent.arrays, rule.slots), updates)
@@ -105,7 +105,7 @@ def _combine(manifest: Manifest, parent: Model, updates: Iterable[Update]) -> di
 def _advance(
     manifest: Manifest, parent: Model, slot: str, updates: Iterable[Update]
 ) -> dict[str, Array]:
-    """The next state of a slot that travels in the updates, which costs one more pass over them."""
+    """The next state of a slot that is sent with the updates. This takes one more pass over them."""
     advance = TRAIN[type(manifest.strategy.train)].advance
     changes = (unprefixed(f"{slot}.", update.arrays) for update in updates)
     advanced = advance(slot_of(parent.arrays, slot), changes, len(manifest.members))
@@ -114,5 +114,5 @@ def _advance(
 
 def _blob_bytes(verdicts: Verdicts, revealed: UpdateRevealed) -> int:
     verdict = verdicts[revealed]
-    assert isinstance(verdict, Valid)  # included
+    assert isinstance(verdict, Valid)  # included updates are valid
     return verdict.blob_bytes

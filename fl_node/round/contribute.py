@@ -1,6 +1,6 @@
-"""One member's work in one round, from the received model to an update blob. No chain, no store.
+"""One member's work in one round, from the received model to an update blob, without chain or store.
 
-The node on the chain and the plain simulation both call this, so that they train the same bytes.
+Both the node and the simulation call `contribute`, so they train to the same bytes.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from fl_node.strategy.train import TRAIN, Context, UntilMedian, learners_own
 
 MILLIONTHS = 1_000_000
 MAX_LOSS = ((1 << 63) - 1) // MILLIONTHS
-"""Either side of 0; in millionths, what is beyond does not fit into a reveal's int64."""
+"""The largest absolute loss: in millionths, a larger one does not fit into a reveal's int64."""
 
 TRAINING, SENDING = "training.", "sending."
-"""Who keeps what of a member's private arrays."""
+"""Prefixes of a member's private arrays: what training keeps, and what encoding keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateId:
-    """Where a contribution belongs: what the update's header says besides what the training gave."""
+    """Where a contribution belongs: the part of the update's header that is known before training."""
 
     task: int
     round: int
@@ -40,13 +40,13 @@ class UpdateId:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What a member starts a round from.
+    """What a member starts a round with.
 
     Attributes:
         state: The round's parent, with the server's state.
-        previous: The model that the last round with updates started from; None where the strategy does not ask for
-            it, or before such a round.
-        past: The final rounds so far; empty where the strategy does not ask for them.
+        previous: The model that the last round with updates started from; None if the strategy does not need it, or if
+            there was no such round.
+        past: The final rounds so far; empty if the strategy does not need them.
     """
 
     state: Arrays
@@ -59,10 +59,10 @@ class Contribution:
     """What a member sends, and what it keeps.
 
     Attributes:
-        blob: The encoded update; None where it was not worth sending.
+        blob: The encoded update; None if it was not worth sending.
         num_examples: > 0.
         training_loss, held_out_loss: In millionths, rounded to the nearest.
-        private: What the member's next round needs.
+        private: The private arrays that the member's next round needs.
     """
 
     blob: bytes | None
@@ -86,16 +86,16 @@ def contribute(
         manifest: Gives the seed and the strategy.
         update_id: Task, round, client and parent.
         learner: Trains on this member's data.
-        received: The round's parent, and what the strategy asks for of the past.
-        private: What the member kept from the last round it trained in; None before its first.
-        progress: Told about the steps.
+        received: The round's parent, and as much of the past as the strategy needs.
+        private: The private arrays from the last round in which the member trained; None before its first.
+        progress: Called with the steps.
 
     Raises:
-        TrainingDiverged: As the learner does; or a loss is beyond `MAX_LOSS`, or not a number.
+        TrainingDiverged: The learner raised it, or a loss is NaN or larger than `MAX_LOSS`.
     """
     model = model_of(received.state)
-    own = learners_own(manifest.strategy.train, _kept(TRAINING, private))
-    held_out_loss = learner.measure(model, own)
+    learner_private = learners_own(manifest.strategy.train, _kept(TRAINING, private))
+    held_out_loss = learner.measure(model, learner_private)
     trained = _train(manifest, update_id, learner, received, private, progress)
     training_loss = _millionths("training", trained.training_loss)
     update = difference(trained.shared, model)
@@ -159,6 +159,6 @@ def _kept(prefix: str, private: Arrays | None) -> Arrays | None:
 
 
 def _millionths(which: str, loss: float) -> int:
-    if not abs(loss) <= MAX_LOSS:  # so that NaN is caught, too
+    if not abs(loss) <= MAX_LOSS:  # written so that it catches NaN too
         raise TrainingDiverged(f"the {which} loss is {loss}; at most {MAX_LOSS} can be revealed")
     return round(loss * MILLIONTHS)

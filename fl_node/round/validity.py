@@ -1,7 +1,7 @@
 """Which updates count: the rules of docs/protocol.md, "An update is valid if", as pure functions.
 
-The verdict is part of the record, so it has to be the same on every machine. That includes the
-norm, which is summed in a fixed order.
+Every machine must reach the same verdict, because it decides which updates a round includes. Therefore even the norm is
+summed in a fixed order.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from fl_node.strategy.encode import decode_arrays
 from fl_node.strategy.strategy import Encode
 
 NORM_LANES = 8_192
-"""Running sums of squares. Part of the protocol: another number of them rounds differently."""
+"""Number of running sums of squares. Part of the protocol: another number would round differently."""
 
 
 def verify_update(
     update: EncodedUpdate, expected: UpdateHeader, encode: Encode, schema: Schema, limits: Limits
 ) -> Update:
-    """Check an update against every rule that needs no other update, and decode it; report the first rule broken.
+    """Check an update against every rule that needs no other update, and decode it.
 
     Args:
-        update: From anyone.
-        expected: What the chain recorded, and the codecs and seed that follow from the manifest; its steps are the most
-            that an update may claim.
-        encode: The manifest's.
-        schema: Of the decoded arrays.
-        limits: The manifest's.
+        update: An untrusted update.
+        expected: What the chain recorded, and the codecs and seed from the manifest; its `steps` is the most that an
+            update may claim.
+        encode: The manifest's codecs.
+        schema: The schema of the decoded arrays.
+        limits: The manifest's limits.
 
     Raises:
-        UpdateInvalid: Its `rule` is "task", "round", "client", "parent_digest", "num_examples", "codec", "seed",
-            "steps_limit", "examples_limit", "tensors", "finite" or "norm_limit".
-        BlobMalformed: A codec's payload is not what the codec writes.
+        UpdateInvalid: The first rule that is broken: "task", "round", "client", "parent_digest", "num_examples",
+            "codec", "seed", "steps_limit", "examples_limit", "tensors", "finite" or "norm_limit".
+        BlobMalformed: A payload is not valid output of its codec.
     """
     _verify_header(update.header, expected)
     if not 0 < update.header.steps <= expected.steps:
@@ -61,11 +61,11 @@ def _verify_norm(arrays: Arrays, limits: Limits) -> None:
 
 
 def norm(arrays: Arrays) -> float:
-    """The Euclidean norm over all the arrays together; not finite if a single element is not.
+    """The Euclidean norm over all arrays together; not finite if any element is not finite.
 
-    The squares are added in float64 to `NORM_LANES` running sums: element i of each array, in C order
-    and the arrays in order of name, to sum i modulo `NORM_LANES`. The sums are added exactly and rounded
-    once (math.fsum).
+    There are `NORM_LANES` running sums in float64. The arrays are taken in order of name; the square of element i of
+    each, in C order, is added to sum i modulo `NORM_LANES`. The sums are then added exactly and rounded once
+    (math.fsum).
     """
     sums, scratch = np.zeros(NORM_LANES), np.empty(NORM_LANES)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -81,11 +81,11 @@ def norm(arrays: Arrays) -> float:
 
 
 def _surely_within(arrays: Arrays, limit: float) -> bool:
-    """Whether a quick estimate settles that every element is finite and the norm within the limit.
+    """Whether a quick estimate proves that every element is finite and the norm is within the limit.
 
-    The estimate is the sum of float32 dot products over `NORM_LANES` elements each. BLAS may add in any
-    order: n numbers from 0 up are off by at most n roundings of 2**-24 each, and by 2**-126 each
-    where they underflow. What is close to the limit, or not finite, is for `norm` to decide.
+    The estimate is a sum of float32 dot products of `NORM_LANES` elements each. BLAS may add in any order, so a sum of
+    n non-negative numbers has an error of at most n roundings of 2**-24, plus 2**-126 for each number that
+    underflows. If the estimate is close to the limit or not finite, `norm` decides.
     """
     total, elements = 0.0, 0
     with np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-"""Which of a round's revealed updates count. Each is judged once, and its verdict does not change."""
+"""Which of a round's revealed updates count. Each update is judged once, and its verdict does not change."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from fl_node.strategy.encode import encoded_schema
 from fl_node.strategy.train import TRAIN
 
 BEGINNING_BYTES = 4096
-"""Enough of an update's content to tell it from almost any other."""
+"""Number of bytes that distinguish an update's content from almost any other's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Valid:
-    """A valid update, as far as it is remembered: how its content begins, and the bytes of its blob."""
+    """What is remembered of a valid update: the first bytes of its content, and the size of its blob."""
 
     beginning: bytes
     blob_bytes: int
@@ -37,8 +37,8 @@ Verdict = Valid | BadData
 class Verdicts:
     """The verdict on each revealed update, given when its blob is first read.
 
-    Updates pass through memory one at a time. A blob that cannot be read a second time changes no verdict: that is the
-    store's fault and not the client's, and is raised as `StoreUnusable`.
+    Only one update is held in memory at a time. If a blob cannot be read a second time, its verdict stays: that is the
+    store's fault, not the client's, and raises `StoreUnusable`.
     """
 
     def __init__(self, store: Store, manifest: Manifest, parent: Model) -> None:
@@ -51,7 +51,7 @@ class Verdicts:
         self._given: dict[UpdateRevealed, Verdict] = {}
 
     def judge(self, reveals: Iterable[UpdateRevealed]) -> Iterator[Update]:
-        """Read and judge updates that were not judged before, and yield the valid ones.
+        """Read and judge the updates that have no verdict yet, and yield the valid ones.
 
         Raises:
             StoreUnusable: The store cannot be read; no client is blamed for that.
@@ -62,27 +62,27 @@ class Verdicts:
                 yield update
 
     def read_again(self, reveals: Iterable[UpdateRevealed]) -> Iterator[Update]:
-        """Yield updates that were judged to be valid once more.
+        """Read updates with the verdict valid again, and yield them.
 
         Raises:
-            StoreUnusable: One of them is gone from the store, or altered.
+            StoreUnusable: One of them has been removed from the store, or altered.
         """
         for revealed in reveals:
             blob = self._blob_again(revealed)
             yield self._verified(revealed, blob)
 
     def __getitem__(self, revealed: UpdateRevealed) -> Verdict:
-        """The verdict on an update that was judged."""
+        """The verdict on an update that has been judged."""
         return self._given[revealed]
 
     def repeats(self, reveals: Sequence[UpdateRevealed]) -> dict[UpdateRevealed, UpdateInvalid]:
-        """Valid updates with the content of one that another client revealed before.
+        """Valid updates with the same content as an earlier update of another client.
 
-        Equal content begins equally, so that hashing the content alone is seldom needed. A client that sends its own
-        update again, after an abort, repeats nobody.
+        Equal contents have the same first bytes, so the whole content rarely has to be hashed. A client may send its
+        own update again after an abort.
 
         Args:
-            reveals: All judged ones, in the order of the log.
+            reveals: All reveals that have been judged, in the order of the log.
 
         Raises:
             StoreUnusable: As `read_again`.
@@ -131,7 +131,7 @@ class Verdicts:
             ) from None
 
     def _verified(self, revealed: UpdateRevealed, blob: memoryview) -> Update:
-        """The update, if it keeps every rule that needs no other."""
+        """The decoded update, if it keeps every rule that needs no other update."""
         return verify_update(
             decode_update(blob),
             self._expected(revealed),

@@ -79,9 +79,9 @@ POISONS = {
     "other_name": Poison("tensors", renamed("generator.bios")),
     "name_that_is_markup": Poison("tensors", renamed("[/red]bold[/a]")),
     "tensor_missing": Poison("tensors", without_a_tensor),
-    "tensor_too_many": Poison("blob .* allowed are", with_one_more_tensor),
+    "tensor_too_many": Poison("blob .* are allowed", with_one_more_tensor),
     "other_shape": Poison("tensors", transposed),
-    "wider_dtype": Poison("blob .* allowed are", as_dtype("float64")),
+    "wider_dtype": Poison("blob .* are allowed", as_dtype("float64")),
     "narrower_dtype": Poison("tensors", as_dtype("float16")),
     "integers": Poison("tensors", as_dtype("int32")),
     # 11. num-examples = 1e9 takes the model over.

@@ -328,7 +328,7 @@ class TestNode:
         self, ganchor: Ganchor, live: Live, member: None, command: str
     ) -> None:
         outcome = ganchor(command, *live.chain_options, "--store", "nowhere")
-        assert_refused(outcome, "store nowhere: there is no such folder")
+        assert_refused(outcome, "store nowhere: no such folder")
         assert not Path("nowhere").exists()
 
     @pytest.mark.parametrize("store", ["ftp://host/x", "s3://", "file/store"])
