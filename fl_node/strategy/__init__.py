@@ -1,1 +1,1 @@
-"""The manifest's choices, each in a place named like its field: train/, encode/, send.py, combine/."""
+"""The choices of a manifest's `[strategy]`, each in a module named like its field: train, encode, send, combine."""

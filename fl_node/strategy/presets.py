@@ -8,10 +8,10 @@ from typing import Any
 from fl_node.fields import Loss
 
 BODY = "the learner's body"
-"""Stands in a preset for what FedPer shares of the manifest's learner."""
+"""Placeholder in a preset for the tensors of the manifest's learner that FedPer shares."""
 
 FALLING = "the loss that falls"
-"""Stands in a preset for the loss by which LoAdaBoost goes, which must say how good a model is."""
+"""Placeholder in a preset for the loss that LoAdaBoost uses, which must fall as the learner improves."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "fedavg": {},
@@ -46,16 +46,16 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         }
     },
 }
-"""Names for well-known combinations. A preset is a starting point: choices written beside it win."""
+"""Names for well-known combinations. A preset is a starting point: choices written beside it take precedence."""
 
 
 def expand_preset(strategy: object, body: Sequence[str], falling_loss: Loss) -> dict[str, Any]:
-    """Write a preset's choices out.
+    """Replace a preset's name by its choices.
 
     Args:
-        strategy: As a person wrote it: a preset's name, or choices, with `preset` among them or not.
-        body: Patterns over the names of the tensors that FedPer shares of the learner.
-        falling_loss: The loss that falls as the learner gets better.
+        strategy: As a person wrote it: a preset's name, or a table of choices with or without `preset`.
+        body: Patterns over tensor names; FedPer shares the tensors that match.
+        falling_loss: The loss that falls as the learner improves.
 
     Raises:
         ValueError: No such preset.
@@ -73,23 +73,23 @@ def expand_preset(strategy: object, body: Sequence[str], falling_loss: Loss) -> 
 
 
 def _over(preset: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
-    """What is chosen wins field by field, within a section too; another kind replaces a section whole."""
+    """Chosen fields override the preset's, within a section too; another kind replaces the whole section."""
     merged = {**preset, **chosen}
     for name in preset.keys() & chosen.keys():
-        one, other = preset[name], chosen[name]
-        if _same_kind(one, other):
-            merged[name] = {**_without_rival(one, other), **other}
+        default, choice = preset[name], chosen[name]
+        if _same_kind(default, choice):
+            merged[name] = {**_without_rival(default, choice), **choice}
     return merged
 
 
-def _same_kind(one: object, other: object) -> bool:
-    if not (isinstance(one, dict) and isinstance(other, dict)):
+def _same_kind(default: object, choice: object) -> bool:
+    if not (isinstance(default, dict) and isinstance(choice, dict)):
         return False
-    return "kind" not in other or other["kind"] == one.get("kind")
+    return "kind" not in choice or choice["kind"] == default.get("kind")
 
 
 def _without_rival(work: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
-    """Steps and epochs exclude each other, so that who writes one drops the preset's other."""
+    """Steps and epochs exclude each other: choosing either removes the preset's."""
     rivals = {"steps", "epochs"}
     return {
         key: value for key, value in work.items() if not (key in rivals and rivals & chosen.keys())

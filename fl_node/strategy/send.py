@@ -1,8 +1,8 @@
 """Whether an update is worth sending: the choices for `strategy.send`.
 
-CMFL sends an update only if it points where the model last went: its relevance is the share of coordinates whose sign
-is that of the last global update. A member whose update is not relevant declines the round, which costs one small
-transaction and no bytes.
+CMFL sends an update only if it points in the direction in which the model last moved. An update's relevance is the
+share of its coordinates that have the same sign as in the last global update. A member whose update is not relevant
+declines the round, which costs one small transaction and no upload.
 
 Source: Wang, Wang and Li 2019, "CMFL: Mitigating Communication Overhead for Federated Learning", ICDCS.
 """
@@ -28,48 +28,47 @@ class Always(Choice):
 
 
 class Relevance(Choice):
-    """Send what is relevant enough (CMFL)."""
+    """Send an update only if it is relevant enough (CMFL)."""
 
     kind: Literal["relevance"] = "relevance"
     threshold: Annotated[Number, Field(ge=0, le=1)] = Decimal("0.8")
-    """The least relevance that is sent, v0; 0 sends everything."""
+    """The least relevance at which an update is sent, v0 in the paper; 0 sends every update."""
     decay: Literal["none", "sqrt"] = "none"
-    """Whether the threshold stays, or falls with the round t as v0 / sqrt(t)."""
+    """Whether the threshold is constant, or falls with the round t as v0 / sqrt(t)."""
 
     def objection(self, beside: Beside) -> str | None:
-        """One relevant update must be enough for a round."""
+        """A single relevant update must be enough for a round."""
         least = beside.min_updates
         if least == 1:
             return None
         return (
-            f"a round in which fewer than rounds.min_updates = {least} members send is aborted and repeated, and "
-            "whoever declined declines again for ever; use rounds.min_updates = 1"
+            f"a round with fewer than rounds.min_updates = {least} updates is aborted and repeated, and the same "
+            "members would decline in every attempt; use rounds.min_updates = 1"
         )
 
 
 Gate = Callable[[Any, Arrays, Arrays | None, int], bool]
-"""Knobs, update, last global update, round from 1, to whether to send."""
+"""(knobs, update, last global update, round from 1) -> whether to send."""
 
 
 def worth_sending(choice: Choice, update: Arrays, previous: Arrays | None, round: int) -> bool:
     """Decide whether a member sends its update.
 
     Args:
-        choice: Of `strategy.send`.
+        choice: The manifest's `strategy.send`.
         update: The difference that the member has trained, before any codec.
-        previous: The change of the model by the last round that included an update, for the tensors of `update`; None
-            before there is one.
+        previous: How the last round with updates changed the tensors of `update`; None if there was no such round.
         round: From 1.
     """
     return SEND[type(choice)](choice, update, previous, round)
 
 
 def relevance(update: Arrays, previous: Arrays) -> float:
-    """The share of coordinates, 0 to 1, that have the same sign in both; two zeros count as the same.
+    """The share of coordinates, 0 to 1, that have the same sign in both; two zeros count as the same sign.
 
     Args:
-        update: One coordinate or more in all.
-        previous: Names and shapes of `update`.
+        update: At least one coordinate in total.
+        previous: Names and shapes as in `update`.
     """
     same = sum(
         int(np.count_nonzero(np.sign(array) == np.sign(previous[name])))
@@ -83,7 +82,7 @@ def _always(choice: Always, update: Arrays, previous: Arrays | None, round: int)
 
 
 def _if_relevant(choice: Relevance, update: Arrays, previous: Arrays | None, round: int) -> bool:
-    # A model that stood still points nowhere. Held against it nothing would ever be sent again.
+    # If the model did not move, there is no direction to compare with: nothing would ever be sent again.
     if previous is None or not any(np.any(array) for array in previous.values()):
         return True
     threshold = float(choice.threshold)
@@ -93,4 +92,4 @@ def _if_relevant(choice: Relevance, update: Arrays, previous: Arrays | None, rou
 
 
 SEND: Mapping[type[Choice], Gate] = {Always: _always, Relevance: _if_relevant}
-"""The choices for `strategy.send` in a manifest; the first is the default."""
+"""The choices for `strategy.send` in a manifest. The first is the default."""

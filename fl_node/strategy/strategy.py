@@ -1,4 +1,4 @@
-"""The strategy: independent choices that together are a federated algorithm, and names for well-known combinations."""
+"""The strategy: independent choices that together make up a federated algorithm."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def _as_list(value: object) -> object:
 
 
 class Encode(Section):
-    """How a difference travels: through no stage as float32, or through codecs one after the other."""
+    """How a difference is encoded: by codecs one after the other, or without any as float32."""
 
     stages: Annotated[tuple[Annotated[Choice, OneOf(STAGES)], ...], BeforeValidator(_as_list)] = ()
     feedback: Annotated[Number, Field(ge=0, le=1)] = Decimal(0)
-    """Share of what the codecs lost that the member adds to its next difference; 0 forgets it."""
+    """Error feedback: the share of the codecs' error that a member adds to its next difference; 0 turns it off."""
 
     @property
     def label(self) -> str:
-        """The codecs by name, as an update's header says them."""
+        """The codecs' names, as an update's header states them."""
         return "+".join(stage.kind for stage in self.stages) or "float32"
 
 
 class Strategy(Section):
-    """The choices."""
+    """The choices of a manifest's `[strategy]`."""
 
     share: Annotated[tuple[str, ...], Field(min_length=1)] = ("*",)
-    """Patterns over tensor names; what matches is exchanged, the rest stays with its member."""
+    """Patterns over tensor names. Tensors that match are exchanged; the others stay with their member."""
     train: Annotated[Choice, OneOf(TRAIN)] = Plain()
     work: Work = Work(epochs=1)
     encode: Annotated[Encode, BeforeValidator(_as_stages)] = Encode()
@@ -52,23 +52,23 @@ class Strategy(Section):
 
     @staticmethod
     def kinds() -> tuple[type[Choice], ...]:
-        """Every kind that one of the choices may be."""
+        """Every kind that any of the choices allows."""
         return (*TRAIN, *STAGES, *SEND, *COMBINE)
 
     @property
     def choices(self) -> Mapping[str, Choice]:
-        """Every choice, by the field in which it stands."""
+        """Every choice, by its field."""
         stages = {f"encode.{stage.kind}": stage for stage in self.encode.stages}
         return {"train": self.train, "send": self.send, "combine": self.combine} | stages
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """The server's state that is stored and hashed with the model: one array for each tensor and slot."""
+        """Slots of the server's state, stored and hashed with the model: one array for each tensor and slot."""
         return COMBINE[type(self.combine)].slots + TRAIN[type(self.train)].slots
 
     @property
     def needs_past(self) -> bool:
-        """Whether training asks for what earlier rounds recorded."""
+        """Whether a member needs what earlier rounds recorded."""
         return (
             TRAIN[type(self.train)].needs_past
             or self.work.until == "median_loss"
@@ -77,16 +77,16 @@ class Strategy(Section):
 
     @property
     def needs_previous(self) -> bool:
-        """Whether what is sent depends on how the last round moved the model."""
+        """Whether sending depends on how the last round changed the model."""
         return not isinstance(self.send, Always)
 
     def objection(self, falling_loss: Loss, members: int, min_updates: int) -> str | None:
-        """Why these choices make no sense together, beginning with the field; None where they do.
+        """Why these choices do not go together, beginning with the field; None if they do.
 
         Args:
-            falling_loss: The loss that falls as the manifest's learner gets better.
+            falling_loss: The loss that falls as the manifest's learner improves.
             members: Number of members.
-            min_updates: Updates that a round needs.
+            min_updates: Number of updates that a round needs.
         """
         beside = Beside(
             falling_loss=falling_loss,

@@ -12,20 +12,20 @@ Amount = Annotated[int, Field(ge=1, le=(1 << 31) - 1)]
 
 
 class Work(Section):
-    """How much a member trains in a round, and how."""
+    """How much a member trains in a round, on how many devices, and whether it may stop early."""
 
     steps: Amount | tuple[Amount, ...] | None = None
-    """Optimiser steps: one number, or one for each member."""
+    """Optimiser steps: one number for all members, or one for each."""
     epochs: Amount | tuple[Amount, ...] | None = None
-    """Passes over its data: one number, or one for each member."""
+    """Passes over the member's data: one number for all members, or one for each."""
     until: Literal["done", "median_loss"] = "done"
-    """Whether the work is fixed, or goes on in parts until the last round's median loss is reached (LoAdaBoost)."""
+    """Whether the work is fixed, or goes on in portions until the last round's median loss is reached (LoAdaBoost)."""
     loss: Loss = "training"
-    """Which loss is held against the median, and recorded as the training loss."""
+    """The loss that is compared with the median, and recorded as the training loss."""
     devices: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Devices behind an edge node, each with an equal part of its member's data."""
+    """Number of devices behind a member's edge node, each with an equal part of the member's data."""
     edge_rounds: Annotated[int, Field(ge=1, le=1000)] = 1
-    """How often an edge node averages its devices, each of which has then done the steps, before it sends."""
+    """How often an edge node averages its devices before it sends; each device takes all the steps before each."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -39,7 +39,7 @@ class Work(Section):
         return amount[index] if isinstance(amount, tuple) else amount or 0
 
     def objection(self, beside: Beside) -> str | None:
-        """Why it makes no sense with these members and this learner; None where it does."""
+        """Why the work does not suit the manifest's members and learner; None if it does."""
         if self.until == "median_loss" and self.loss == "training" != beside.falling_loss:
             return "this learner's training loss does not fall as it learns: use loss = held_out"
         for name in ("steps", "epochs"):

@@ -1,7 +1,7 @@
-"""How updates become the next model: pure rules over arrays, the same bytes on every machine.
+"""Aggregation rules: pure functions from updates to the next model, with the same bytes on every machine.
 
-One file for each rule, or for a few that share their code: its knobs, what a manifest must be like for it, and the
-function itself. A new rule is such a file and one line in the table.
+Each rule, or group of rules that share code, has a file with its knobs, the manifests that it refuses, and the function
+itself. To add a rule, write such a file and add one line to the table.
 """
 
 from __future__ import annotations
@@ -54,4 +54,4 @@ COMBINE: Mapping[type[Choice], Rule] = {
     TrimmedMean: Rule(trimmed_mean),
     Krum: Rule(krum),
 }
-"""The choices for `strategy.combine` in a manifest."""
+"""The choices for `strategy.combine` in a manifest. The first is the default."""

@@ -1,4 +1,4 @@
-"""FedNova: members that took more steps do not pull the model towards their own optimum."""
+"""FedNova: averaging in which members that take more steps do not pull the model towards their own optimum."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fl_node.strategy.combine.sums import add_scaled
 class FedNova(Choice):
     """Normalised averaging, for members that take different numbers of steps.
 
-    An update is divided by the steps it took, as plain SGD asks for; with local momentum or Adam that is an
-    approximation. The steps are what each member says: who claims too many makes its own update count less and
-    everybody's longer.
+    Each update is divided by its number of steps. This is exact for plain SGD, and an approximation for local momentum
+    or Adam. Members report their own steps: a member that claims too many makes its own update count less, and scales
+    up everybody's.
     """
 
     kind: Literal["fednova"] = "fednova"
@@ -27,9 +27,9 @@ class FedNova(Choice):
 def fednova(knobs: FedNova, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
     """Move the parent by the mean update per step, times the mean number of steps (`Rule.combine`).
 
-    With p_k = n_k / n and a_k steps: w = parent + (sum p_k a_k) * sum p_k u_k / a_k. Every number that multiplies or
-    divides a tensor is computed exactly and rounded once, so that with equal steps the result is the weighted mean's,
-    byte for byte. One update and a float64 copy of the model are in memory at once.
+    w = parent + (sum p_k a_k) * sum p_k u_k / a_k, where member k has the share p_k = n_k / n of the examples and took
+    a_k steps. Every factor of a tensor is computed exactly and rounded once. With equal steps the result is therefore
+    the weighted mean's, byte for byte. Holds one update and a float64 copy of the model in memory.
 
     Source: Wang et al. 2020 (arXiv:2007.07481), with a_k = tau_k.
     """
@@ -37,7 +37,7 @@ def fednova(knobs: FedNova, parent: Arrays, updates: Iterable[Update]) -> dict[s
     examples = work = unit = 0
     for update in ascending(updates):
         count, steps = update.header.num_examples, update.header.steps
-        unit = unit or steps  # Counting in the first member's steps cancels out, exactly.
+        unit = unit or steps  # Counting in units of the first member's steps cancels out exactly.
         examples += count
         work += count * steps
         add_scaled(sums, parent, update, count * unit / steps)

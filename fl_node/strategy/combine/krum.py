@@ -1,4 +1,4 @@
-"""Krum: follow the update that has the most others close by."""
+"""Krum: follow the update that is closest to its nearest neighbours."""
 
 from __future__ import annotations
 
@@ -19,56 +19,57 @@ from fl_node.strategy.combine.rule import ascending
 from fl_node.strategy.combine.sums import add_scaled
 
 DISTANCE_LANES = 1_024
-"""Running sums of squares for each pair. Part of the protocol: another number of them rounds differently."""
+"""Number of running sums of squares for each pair. Part of the protocol: another number would round differently."""
 
 
 class Krum(Choice):
-    """The one update whose nearest neighbours are nearest; with `keep` > 1, multi-Krum, the plain mean of the best.
+    """Krum: the update that is closest to its nearest neighbours. With `keep` > 1, multi-Krum: the mean of the best.
 
-    Bears up to `byzantine` bad members among n updates where n > 2 * byzantine + 2, if honest updates lie closer to
-    each other than to bad ones. The members' numbers of examples are ignored, because a bad member could claim any.
-    All updates are held at once, and each is compared with each: time grows with the square of n.
+    Tolerates up to `byzantine` Byzantine members among n > 2 * byzantine + 2 updates, if honest updates are closer to
+    each other than to Byzantine ones. Numbers of examples are ignored, because a Byzantine member could claim any. All
+    updates are held in memory and compared pairwise, so the time grows with the square of n.
     """
 
     kind: Literal["krum"] = "krum"
     robust: ClassVar[bool] = True
     byzantine: Annotated[int, Field(ge=0, le=(MAX_MEMBERS - 3) // 2)] = 1
-    """Bad members at most. (Written f in the paper.)"""
+    """The most Byzantine members that are tolerated; f in the paper."""
     keep: Annotated[int, Field(ge=1, le=MAX_MEMBERS)] = 1
-    """Updates to average. (Written m in the paper.)"""
+    """Number of updates to average; m in the paper."""
 
     def objection(self, beside: Beside) -> str | None:
-        """Rounds may be too small for so many bad members, or too many kept; see also `robust_objection`."""
+        """A round may have too few updates for `byzantine` or `keep`; see also `robust_objection`."""
         updates, least = beside.min_updates, 2 * self.byzantine + 3
         if updates < least:
             return (
-                f"with byzantine = {self.byzantine} a round needs at least {least} updates: rounds.min_updates must "
-                f"be so many, not {updates}, or byzantine smaller"
+                f"with byzantine = {self.byzantine}, rounds.min_updates must be at least {least}, not {updates}; "
+                "or lower byzantine"
             )
         if self.keep > updates - self.byzantine:
             return (
-                f"keep is {self.keep}, but of {updates} updates only {updates - self.byzantine} are surely honest: "
-                f"keep at most so many"
+                f"keep is {self.keep}, but only {updates - self.byzantine} of {updates} updates are sure to be honest: "
+                f"keep at most {updates - self.byzantine}"
             )
         return robust_objection(beside)
 
 
 def krum(knobs: Krum, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
-    """Move the parent by the update with the least score, or by the mean of the best (`Rule.combine`).
+    """Move the parent by the update with the lowest score, or by the mean of the best ones (`Rule.combine`).
 
-    An update's score is the sum of its squared distances to its n - byzantine - 2 nearest others; of equal scores the
-    lower address counts as less. Whoever sends an invalid update counts as bad, so that where fewer than
-    2 * byzantine + 3 updates are left, at most floor((n - 3) / 2) of them are bad, and so many are reckoned with.
-    Fewer than three leave nothing to compare: the parent stays.
+    An update's score is the sum of its squared distances to its n - byzantine - 2 nearest neighbours. Of equal scores,
+    the lower address comes first. Members with invalid updates count as Byzantine. If fewer than 2 * byzantine + 3
+    valid updates are left, at most floor((n - 3) / 2) of them are Byzantine, and that number replaces `byzantine`. With
+    fewer than three updates there is nothing to compare, and the result is the parent.
 
     Source: Blanchard et al. 2017 (arXiv:1703.02757).
     """
     held = list(ascending(updates))
-    bad = min(knobs.byzantine, (len(held) - 3) // 2)
-    if bad < 0:
+    byzantine = min(knobs.byzantine, (len(held) - 3) // 2)
+    if byzantine < 0:
         return dict(parent)
-    scores = _scores(squared_distances(parent, held), len(held) - bad - 2)
-    best = sorted(range(len(held)), key=scores.__getitem__)[: min(knobs.keep, len(held) - bad)]
+    scores = _scores(squared_distances(parent, held), len(held) - byzantine - 2)
+    kept = min(knobs.keep, len(held) - byzantine)
+    best = sorted(range(len(held)), key=scores.__getitem__)[:kept]
     sums: dict[str, Float64] = {}
     for index in sorted(best):
         add_scaled(sums, parent, held[index], 1.0)
@@ -76,11 +77,11 @@ def krum(knobs: Krum, parent: Arrays, updates: Iterable[Update]) -> dict[str, Ar
 
 
 def squared_distances(names: Iterable[str], updates: Sequence[Update]) -> Float64:
-    """The squared Euclidean distance of each update to each other, over all tensors together, n x n.
+    """The pairwise squared Euclidean distances of the updates, over all tensors together; (n, n).
 
-    For each pair there are `DISTANCE_LANES` running sums in float64. Tensors are taken by name; the squared difference
-    of their elements i, in C order, is added to sum i modulo `DISTANCE_LANES`. The sums are added exactly and rounded
-    once.
+    Each pair has `DISTANCE_LANES` running sums in float64. The tensors are taken in order of name; the squared
+    difference of elements i, in C order, is added to sum i modulo `DISTANCE_LANES`. The sums are then added exactly and
+    rounded once.
     """
     count = len(updates)
     lanes = [np.zeros((count - 1 - first, DISTANCE_LANES)) for first in range(count - 1)]
@@ -98,14 +99,14 @@ def squared_distances(names: Iterable[str], updates: Sequence[Update]) -> Float6
 
 
 def _rows(arrays: Sequence[Array]) -> Iterator[Float64]:
-    """The arrays side by side, flat, `DISTANCE_LANES` elements at a time, in float64."""
+    """The flattened arrays as rows of float64 matrices, `DISTANCE_LANES` elements at a time."""
     flat = [array.reshape(-1) for array in arrays]
     for start in range(0, flat[0].size, DISTANCE_LANES):
         yield np.stack([array[start : start + DISTANCE_LANES] for array in flat], dtype=np.float64)
 
 
 def _scores(distances: Float64, neighbours: int) -> list[float]:
-    """Of each update, the sum of the squared distances to its nearest others, added exactly and rounded once."""
+    """Each update's sum of squared distances to its nearest neighbours, added exactly and rounded once."""
     scores = []
     for index, row in enumerate(distances.tolist()):
         others = sorted(row[:index] + row[index + 1 :])

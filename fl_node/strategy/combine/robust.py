@@ -1,7 +1,7 @@
-"""Coordinate-wise rules that some bad members cannot bend: the median and the trimmed mean.
+"""Coordinate-wise rules that tolerate Byzantine members: the median and the trimmed mean.
 
-Both ignore the numbers of examples, because a bad member could claim any. Both need all updates at once, and work on
-them piece by piece.
+Both ignore the numbers of examples, because a Byzantine member could claim any. Both need all updates at once, and
+process them piece by piece.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from fl_node.strategy.combine.rule import ascending
 class Median(Choice):
     """The median of each coordinate.
 
-    Bears up to any number of bad members below half of those whose updates count: each coordinate then stays within
-    what the honest ones sent. Whoever sends an invalid update counts as bad: leaving it out keeps the others' majority.
+    Tolerates fewer than half Byzantine members among those whose updates count: each coordinate then stays within the
+    range of the honest updates. A member with an invalid update counts as Byzantine, so leaving it out preserves the
+    honest majority.
     """
 
     kind: Literal["median"] = "median"
     robust: ClassVar[bool] = True
 
     def objection(self, beside: Beside) -> str | None:
-        """Rounds may be too small for a median to mean anything; see also `robust_objection`."""
+        """A round may have too few updates for a meaningful median; see also `robust_objection`."""
         if beside.min_updates < 3:
             return (
                 f"the median of one or two updates is their mean: rounds.min_updates must be at least 3, "
@@ -42,11 +43,11 @@ class Median(Choice):
 
 
 class TrimmedMean(Choice):
-    """The plain mean of each coordinate, without the largest and the smallest values.
+    """The unweighted mean of each coordinate, without its largest and smallest values.
 
-    Of K updates, floor(share * K) are cut off at each end. Bears as many bad members: each coordinate then stays
-    within what the honest ones sent. Whoever sends an invalid update counts as bad: for each one left out, at most one
-    value fewer is cut off.
+    Of K values, floor(share * K) are cut off at each end. The rule tolerates the same number of Byzantine members: each
+    coordinate then stays within the range of the honest updates. A member with an invalid update counts as Byzantine:
+    for each update left out, at most one value fewer is cut off.
     """
 
     kind: Literal["trimmed_mean"] = "trimmed_mean"
@@ -54,29 +55,29 @@ class TrimmedMean(Choice):
     share: Annotated[Number, Field(gt=0, lt=0.5)] = Decimal("0.2")
 
     def objection(self, beside: Beside) -> str | None:
-        """Rounds may be so small that nothing is cut off; see also `robust_objection`."""
+        """A round may have too few updates for anything to be cut off; see also `robust_objection`."""
         least = ceil(1 / self.share)
         if beside.min_updates < least:
             return (
-                f"a share of {self.share} cuts nothing off fewer than {least} updates: rounds.min_updates must be at "
-                f"least {least}, not {beside.min_updates}, or the share larger"
+                f"share = {self.share} cuts off nothing with fewer than {least} updates: rounds.min_updates must be at "
+                f"least {least}, not {beside.min_updates}; or raise the share"
             )
         return robust_objection(beside)
 
 
 def robust_objection(beside: Beside) -> str | None:
-    """Why a robust rule does not go with the manifest's codecs; None where it does."""
+    """Why a robust rule does not go with the manifest's codecs; None if it does."""
     for stage in beside.stages:
         if stage.sparse:
             return (
-                f"after codec {stage.kind} most coordinates are zero, and others in each update, so that a majority "
-                f"of zeros outvotes what was learnt: use another codec, or combine by weighted_mean"
+                f"codec {stage.kind} sets most coordinates to zero, different ones in each update, and the zeros would "
+                f"outvote what was learnt: use another codec, or combine by weighted_mean"
             )
     return None
 
 
 def median(knobs: Median, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
-    """Move each coordinate by the median of the updates; of two in the middle, by their mean (`Rule.combine`).
+    """Move each coordinate by the median of the updates, or by the mean of the two middle values (`Rule.combine`).
 
     Source: Yin et al. 2018, Definition 1 (arXiv:1803.01498).
     """
@@ -84,7 +85,7 @@ def median(knobs: Median, parent: Arrays, updates: Iterable[Update]) -> dict[str
 
 
 def trimmed_mean(knobs: TrimmedMean, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
-    """Move each coordinate by the mean of the updates' values that are not cut off (`Rule.combine`).
+    """Move each coordinate by the mean of the values that are not cut off (`Rule.combine`).
 
     The values are added in ascending order.
 
@@ -112,7 +113,7 @@ def _moved(parent: Array, arrays: list[Array], estimate: Callable[[Array], Float
     result = np.empty(parent.shape, parent.dtype)
     for start, out, *values in pieces(parent, result, *arrays):
         ranked = np.stack(values)
-        # Turns -0 into +0. The two are equal, so that a sort may put either first.
+        # Turns -0 into +0: the two compare equal, so a sort may put either first.
         np.add(ranked, np.float32(0), out=ranked)
         ranked.sort(axis=0)
         settle(start + estimate(ranked), out)

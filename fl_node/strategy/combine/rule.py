@@ -1,4 +1,4 @@
-"""What a rule of combination is, and the one thing that all of them insist on."""
+"""What an aggregation rule is, and the order of updates that all rules require."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Rule:
     """How updates become the next global state.
 
     Attributes:
-        combine: (knobs, parent, updates) to the next state. The knobs are the `Choice` that the table lists the rule
-            under. The parent holds the model and, as `server.SLOT.NAME`, the rule's own slots. The updates are
-            valid (`fl_node.round.validity`) and ascend strictly by client address; what travels beside the difference
-            is passed over. The result has the parent's names, shapes and dtypes; without any update it is the
-            parent, byte for byte. However few updates are left, and whatever finite numbers are in them, a rule
-            gives a finite result: it never stops a round. Raises `Misuse` where the updates do not ascend.
-        slots: The server state it keeps: for each slot one float32 array for each tensor, zeros at genesis.
+        combine: (knobs, parent, updates) -> next state. The knobs are an instance of the rule's `Choice` in the table.
+            The parent holds the model and, as `server.SLOT.NAME`, the rule's own slots. The updates are valid
+            (`fl_node.round.validity`) and strictly ascending by client address; a rule uses only their differences.
+            The result has the parent's names, shapes and dtypes. Without updates it is the parent, byte for byte. A
+            rule gives a finite result for any number of updates with any finite values, so that it never stops a
+            round. Raises `Misuse` if the updates do not ascend.
+        slots: The server's state that the rule keeps: in each slot one float32 array for each tensor, zero at genesis.
     """
 
     combine: Callable[[Any, Arrays, Iterable[Update]], dict[str, Array]]
@@ -31,10 +31,10 @@ class Rule:
 
 
 def ascending(updates: Iterable[Update]) -> Iterator[Update]:
-    """Yield the updates, and refuse them where they do not ascend by client.
+    """Yield the updates, and refuse them if they do not ascend by client.
 
     Raises:
-        Misuse: An update's client is not above the one before.
+        Misuse: An update's client is not above the previous one.
     """
     last = -1
     for update in updates:

@@ -1,6 +1,6 @@
-"""The mean update as a gradient: momentum, Adagrad, Adam and Yogi over rounds.
+"""Server optimisers: momentum, Adagrad, Adam and Yogi, which treat a round's mean update as a gradient.
 
-What such an optimiser remembers is part of the global state: float32 arrays named `server.momentum.NAME` and
+An optimiser's state is part of the global state: float32 arrays named `server.momentum.NAME` and
 `server.second_moment.NAME`, stored, hashed and audited with the model.
 """
 
@@ -28,13 +28,13 @@ Beta = Annotated[Number, Field(ge=0, lt=1)]
 Tau = Annotated[Number, Field(gt=0, le=1)]
 
 Step = Callable[..., tuple[Float64, ...]]
-"""(mean difference, state...) to (how far to move, next state...), element by element in float64."""
+"""(mean difference, state...) -> (how far to move, next state...), element by element in float64."""
 
 
 class FedAvgM(Choice):
     """Momentum: m = beta m + D, w += rate m, where D is the weighted mean of the updates.
 
-    A constant D moves the model by rate / (1 - beta) times D in the end.
+    Under a constant D, each round eventually moves the model by rate / (1 - beta) times D.
     """
 
     kind: Literal["momentum"] = "momentum"
@@ -54,8 +54,8 @@ class FedAdagrad(Choice):
 class FedAdam(Choice):
     """m = beta1 m + (1 - beta1) D; v = beta2 v + (1 - beta2) D^2; w += rate m / (sqrt(v) + tau).
 
-    No rate suits every task: it is about how far a weight moves in a round, and has to be tuned. Differences much
-    smaller than tau move a weight in proportion to their size; much larger ones all move it about as far.
+    The rate must be tuned for each task: it is about how far a weight moves in a round. Differences much smaller than
+    tau move a weight in proportion to their size; much larger ones all move it by about the rate.
     """
 
     kind: Literal["adam"] = "adam"
@@ -114,10 +114,10 @@ def _adaptive(
     updates: Iterable[Update],
     next_second: Callable[[Float64, Float64], Float64],
 ) -> dict[str, Array]:
-    """What the three have in common.
+    """The step that Adagrad, Adam and Yogi share.
 
-    There is no bias correction, as in the paper. The paper starts v at tau^2 or more; here it starts at 0, like all
-    server state, and the tau in the denominator alone bounds the first steps.
+    There is no bias correction, as in the paper. The paper starts v at tau^2 or more. Here it starts at 0, like all the
+    server's state, so only the tau in the denominator bounds the first steps.
 
     Source: Reddi et al. 2020, Algorithm 2 (arXiv:2003.00295).
     """
@@ -135,10 +135,10 @@ def _adaptive(
 def _optimised(
     parent: Arrays, updates: Iterable[Update], slots: Sequence[str], step: Step
 ) -> dict[str, Array]:
-    """Move every floating-point tensor by a step, and keep the optimiser's state.
+    """Move every floating-point tensor by a step, and update the optimiser's state.
 
     An integer tensor, such as a count of batches, has no gradient: it moves by the mean, and its state stays zero.
-    One update, a float64 copy of the model and the state are in memory at once.
+    Holds one update, a float64 copy of the model, and the state in memory.
     """
     sums, examples = weighted_sums(model_of(parent), updates)
     result = dict(parent)
@@ -146,7 +146,7 @@ def _optimised(
         total = sums.pop(name)
         if parent[name].dtype.kind == "f":
             names = [name, *(f"{SERVER}{slot}.{name}" for slot in slots)]
-            before = [parent[each] for each in names]
+            before = [parent[tensor] for tensor in names]
             result.update(zip(names, _stepped(before, total, examples, step), strict=True))
         else:
             result[name] = plus_mean(parent[name], total, float(examples))
@@ -154,7 +154,7 @@ def _optimised(
 
 
 def _stepped(before: Sequence[Array], total: Float64, examples: int, step: Step) -> list[Array]:
-    """One tensor and its state, after a step. The step is computed from the state before it is rounded to float32."""
+    """One tensor and its state after a step. The step uses the new state before it is rounded to float32."""
     after = [np.empty(array.shape, array.dtype) for array in before]
     for difference, *views in pieces(total, *before, *after):
         np.divide(difference, float(examples), out=difference)

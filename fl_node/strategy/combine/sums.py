@@ -1,4 +1,4 @@
-"""Weighted sums of updates, which most rules of combination begin with (`fl_node.arithmetic` has the rounding)."""
+"""Weighted sums of updates, with which most aggregation rules begin (for the rounding see `fl_node.arithmetic`)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fl_node.strategy.combine.rule import ascending
 
 
 def weighted_sums(model: Arrays, updates: Iterable[Update]) -> tuple[dict[str, Float64], int]:
-    """The sum of the updates, each times its number of examples, and the number of all examples.
+    """The sum of the updates, each multiplied by its number of examples, and the total number of examples.
 
-    Updates are taken one at a time: one of them and a float64 copy of the model are in memory at once.
+    Holds one update and a float64 copy of the model in memory.
 
     Returns:
-        Flat sums for each tensor of the model, and the number they are to be divided by. No update: no sums, and 0.
+        A flat sum for each tensor of the model, and the total to divide by; without updates, no sums and 0.
 
     Raises:
         Misuse: The updates are not in ascending order of client.
@@ -33,7 +33,7 @@ def weighted_sums(model: Arrays, updates: Iterable[Update]) -> tuple[dict[str, F
 
 
 def add_scaled(sums: dict[str, Float64], model: Arrays, update: Update, factor: float) -> None:
-    """Add factor * update to the flat sums, in place; the first update begins them."""
+    """Add factor * update to the flat sums, in place; the first update creates them."""
     for name in model:
         values = update.arrays[name]
         if name not in sums:

@@ -1,4 +1,4 @@
-"""Federated averaging's rule: the mean of the updates, each weighted by its number of examples."""
+"""The rule of federated averaging: the mean of the updates, each weighted by its number of examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fl_node.strategy.combine.sums import weighted_sums
 
 
 class WeightedMean(Choice):
-    """FedAvg. One member alone can move the mean as far as the manifest's limits let it."""
+    """FedAvg. A single member can move the mean as far as the manifest's limits allow."""
 
     kind: Literal["weighted_mean"] = "weighted_mean"
 
@@ -23,8 +23,8 @@ def weighted_mean(
 ) -> dict[str, Array]:
     """Move the parent by the mean of the updates (`Rule.combine`).
 
-    w = round(parent + (n_1 u_1 + n_2 u_2 + ...) / (n_1 + n_2 + ...)). One update and a float64 copy of the model are
-    in memory at once.
+    w = round(parent + (n_1 u_1 + n_2 u_2 + ...) / (n_1 + n_2 + ...)). Holds one update and a float64 copy of the model
+    in memory.
 
     Source: McMahan et al. 2017, Algorithm 1 (arXiv:1602.05629).
     """

@@ -113,6 +113,6 @@ def test_a_manifest_in_which_it_protects_is_accepted():
 def test_what_it_cannot_bear_is_refused():
     assert "at least 5" in refusal({"combine": "krum"}, updates=4)
     too_many = {"combine": {"kind": "krum", "keep": 9}}
-    assert "only 8 are surely honest" in refusal(too_many, updates=9)
+    assert "only 8 of 9 updates are sure to be honest" in refusal(too_many, updates=9)
     assert "top_k" in refusal({"combine": "krum", "encode": ["top_k"]}, updates=9)
     assert "scaffold" in refusal({"combine": "krum", "train": "scaffold"}, updates=9)
