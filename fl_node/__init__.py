@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from fl_node.blobs.store import Store, open_store
     from fl_node.errors import BadData, GanchorError, Misuse
     from fl_node.learner import Assignment, Learner, Trained
+    from fl_node.learning.export import build_networks
     from fl_node.learning.task import (
-        build_networks,
         derive_genesis,
         load_data,
         make_learner,
@@ -43,7 +43,7 @@ _ROOM_OF = {
     "Store": "blobs.store",
     "Trained": "learner",
     "build_manifest": "manifest.manifest",
-    "build_networks": "learning.task",
+    "build_networks": "learning.export",
     "decode_model": "blobs.model",
     "derive_genesis": "learning.task",
     "encode_model": "blobs.model",

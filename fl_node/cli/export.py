@@ -73,22 +73,22 @@ def loading_lines(manifest: Manifest, subject: Subject, path: Path) -> list[str]
 
     options = learning_options(manifest)
     reading = (
-        ["import torch", f"weights = torch.load({str(path)!r}, weights_only=True)"]
-        if path.suffix in PYTORCH
-        else [
-            "import torch",
-            "from safetensors.torch import load_file",
-            f"weights = load_file({str(path)!r})",
+        [
+            f"state = torch.load({str(path)!r}, weights_only=True)",
+            "weights = {name: tensor.numpy() for name, tensor in state.items()}",
         ]
+        if path.suffix in PYTORCH
+        else ["from safetensors.numpy import load_file", f"weights = load_file({str(path)!r})"]
     )
     return [
+        "import torch",
         *reading,
         "",
-        "from fl_node.learning.export import network",
-        "from fl_node.manifest.manifest import DataSchema",
+        "from fl_node import build_networks",
         f"from fl_node.manifest.learners import {type(manifest.learner).__name__}",
-        f"model = network({_as_python(manifest.data)}, {_as_python(manifest.learner)})",
-        "model.load_state_dict(weights, strict=False)  # without the tensors that members keep to themselves",
+        "from fl_node.manifest.manifest import DataSchema",
+        f"data, learner = {_as_python(manifest.data)}, {_as_python(manifest.learner)}",
+        "model = build_networks(data, learner, weights)",
         *kind_of(options).usage(options, {name.partition(".")[0] for name in subject.load()}),
     ]
 

@@ -7,25 +7,40 @@ import io
 import torch
 from torch import nn
 
-from fl_node.arrays import Arrays
+from fl_node.arrays import Arrays, unprefixed
+from fl_node.blobs.global_state import model_of
 from fl_node.learning.kinds import kind_of, learning_options
+from fl_node.learning.tensors import fill_module
 from fl_node.manifest.learners import LearnerChoice
 from fl_node.manifest.manifest import DataSchema, Manifest
 from fl_node.strategy.strategy import Strategy
 
 
-def network(data: DataSchema, learner: LearnerChoice) -> nn.ModuleDict:
-    """The modules of a model, whose weights `load_state_dict` fills; names as in a model blob.
-
-    A GAN has `generator`, `discriminator` and, if an average is kept, `generator_ema`; a classifier `base` and `head`.
+def build_networks(data: DataSchema, learner: LearnerChoice, state: Arrays) -> nn.ModuleDict:
+    """The networks of a model with its weights, on the CPU.
 
     Args:
         data, learner: The sections of the manifest.
+        state: As a model blob holds it; what it has of the server's state is left out.
+
+    Returns:
+        A GAN's `generator`, `discriminator` and, if it keeps one, `generator_ema`; a classifier's `base` and `head`.
+        A network that the members do not share is not among them.
+
+    Raises:
+        Misuse: The tensors are not those of the manifest's networks.
     """
-    options = learning_options(
-        Manifest.model_construct(data=data, learner=learner, strategy=Strategy())
-    )
-    return kind_of(options).build(options)
+    sections = Manifest.model_construct(data=data, learner=learner, strategy=Strategy())
+    options = learning_options(sections)
+    networks = kind_of(options).build(options)
+    model = model_of(state)
+    for name in tuple(networks):
+        own = unprefixed(f"{name}.", model)
+        if own:
+            fill_module(networks[name], own)
+        else:
+            del networks[name]
+    return networks
 
 
 def state_dict_file(arrays: Arrays) -> bytes:

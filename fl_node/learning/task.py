@@ -7,10 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from torch import nn
 
-from fl_node.arrays import Arrays, unprefixed
-from fl_node.blobs.global_state import first_state, model_of
+from fl_node.arrays import Arrays
+from fl_node.blobs.global_state import first_state
 from fl_node.blobs.model import load_model
 from fl_node.blobs.store import Store
 from fl_node.errors import BadData, Misuse
@@ -20,7 +19,7 @@ from fl_node.learning.data import Images, load_images
 from fl_node.learning.genesis import genesis
 from fl_node.learning.kinds import kind_of, learning_options
 from fl_node.learning.partition import parse_partition, partition
-from fl_node.learning.tensors import fill_module, shared_part
+from fl_node.learning.tensors import shared_part
 from fl_node.manifest.manifest import Manifest
 from fl_node.seeds import derive_seed
 from fl_node.strategy.train import EdgeLearner
@@ -156,29 +155,3 @@ def make_learner(
         return on(images)
     parts = partitioned(images, "iid", work.devices, derive_seed(manifest.seed, "devices"))
     return EdgeLearner([on(part) for part in parts], work.edge_rounds)
-
-
-def build_networks(manifest: Manifest, state: Arrays) -> nn.ModuleDict:
-    """The task's networks with the weights of a global state, on the CPU.
-
-    Args:
-        manifest: The task.
-        state: As a model blob holds it; what it has of the server's state is left out.
-
-    Returns:
-        A GAN's `generator`, `discriminator` and, if it keeps one, `generator_ema`; a classifier's `base` and `head`.
-        A network that the members do not share is not among them.
-
-    Raises:
-        Misuse: The tensors are not those of the manifest's networks.
-    """
-    options = learning_options(manifest)
-    networks = kind_of(options).build(options)
-    model = model_of(state)
-    for name in tuple(networks):
-        own = unprefixed(f"{name}.", model)
-        if own:
-            fill_module(networks[name], own)
-        else:
-            del networks[name]
-    return networks

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 from pages import DOCS, ROOT
@@ -63,12 +62,3 @@ def test_importing_it_imports_nothing_else() -> None:
         [sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]"
-
-
-def test_the_readmes_example_is_the_pages() -> None:
-    """One example to keep right, not two."""
-    readme = re.findall(
-        r"^```python\n(.*?)^```$", Path(ROOT / "README.md").read_text(), re.S | re.M
-    )
-    page = re.findall(r"^```python\n(.*?)^```$", (DOCS / "library.md").read_text(), re.S | re.M)
-    assert readme in ([], page[:1])
