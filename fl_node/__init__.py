@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     )
     from fl_node.manifest.manifest import Manifest, build_manifest, read_manifest
     from fl_node.member.joining import load_manifest, verify_genesis
+    from fl_node.member.next_action import Action
     from fl_node.member.opening import open_task
-    from fl_node.member.participant import Action, Participant, take_part
+    from fl_node.member.participant import Participant, take_part
     from fl_node.member.simulation import simulate
     from fl_node.member.state import Membership, NodeState
 
 _ROOM_OF = {
-    "Action": "member.participant",
+    "Action": "member.next_action",
     "Assignment": "learner",
     "BadData": "errors",
     "GanchorError": "errors",

@@ -15,7 +15,8 @@ from fl_node.blobs.store import Store
 from fl_node.errors import ManifestInvalid
 from fl_node.learner import Assignment, StepProgress, Trained, no_progress
 from fl_node.manifest.manifest import Manifest, build_manifest
-from fl_node.member.participant import Action, Participant
+from fl_node.member.next_action import Action
+from fl_node.member.participant import Participant
 from fl_node.member.state import Membership, NodeState
 
 MEMBERS = tuple(Address(f"0x{number:040x}") for number in (0x11, 0x22, 0x33))

@@ -23,7 +23,8 @@ from fl_node.cli.parts import own_part
 from fl_node.cli.tables import print_head, short
 from fl_node.errors import Misuse
 from fl_node.member.joining import load_manifest, verify_genesis
-from fl_node.member.participant import Action, Participant, Step, take_part
+from fl_node.member.next_action import Action
+from fl_node.member.participant import Participant, Step, take_part
 from fl_node.member.state import Membership, NodeState
 from fl_node.member.waiting import patiently
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from enum import Enum, auto
 
 from chain.errors import (
     AlreadyActed,
@@ -23,7 +22,7 @@ from chain.errors import (
 )
 from chain.history import commitment_of
 from chain.ledger import Ledger
-from chain.types import Address, Phase, Receipt, Reveal, TaskState
+from chain.types import Address, Receipt, Reveal, TaskState
 from fl_node.blobs.global_state import model_of
 from fl_node.blobs.model import Model, decode_model, load_model
 from fl_node.blobs.store import Store
@@ -32,6 +31,7 @@ from fl_node.history.past import last_with_updates
 from fl_node.history.record import Attempts, attempts_of_current_round, members_in, past_of
 from fl_node.learner import Learner, StepProgress, no_progress
 from fl_node.manifest.manifest import Manifest
+from fl_node.member.next_action import Action, next_action
 from fl_node.member.state import NodeState, Plan
 from fl_node.member.waiting import patiently
 from fl_node.round.aggregate import Aggregated, aggregate_round
@@ -47,42 +47,6 @@ OVERTAKEN = (
     RoundMismatch,
 )
 """Rejections that only say that somebody else was faster: look again."""
-
-
-class Action(Enum):
-    """The one thing that is next for a member."""
-
-    COMMIT = auto()
-    SKIP = auto()
-    REVEAL = auto()
-    ATTEST = auto()
-    ADVANCE = auto()
-    REJOIN = auto()
-    WAIT = auto()
-    FINISHED = auto()
-
-
-_ACTS = {Phase.COMMIT: Action.COMMIT, Phase.REVEAL: Action.REVEAL, Phase.ATTEST: Action.ATTEST}
-
-
-def next_action(state: TaskState, index: int, now: int) -> Action:
-    """Decide what the member at `index` does next.
-
-    Args:
-        state: The task as the contract shows it.
-        index: The member's index, 0 to 95.
-        now: The chain's time in seconds.
-    """
-    bit = 1 << index
-    if state.phase is Phase.FINISHED:
-        return Action.FINISHED
-    if now > state.deadline:
-        return Action.ADVANCE
-    if state.eligible & bit and not state.acted & bit:
-        return _ACTS[state.phase]
-    if state.absent & bit:
-        return Action.REJOIN
-    return Action.WAIT
 
 
 @dataclass(frozen=True, slots=True)

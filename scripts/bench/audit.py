@@ -26,8 +26,9 @@ from chain.memory_ledger import MemoryLedger
 from fl_node.audit import AuditReport, audit
 from fl_node.blobs.store import Store, open_store
 from fl_node.manifest.manifest import build_manifest
+from fl_node.member.next_action import Action
 from fl_node.member.opening import open_task
-from fl_node.member.participant import Action, Participant
+from fl_node.member.participant import Participant
 from fl_node.member.state import Membership, NodeState
 
 

@@ -25,8 +25,9 @@ from chain.memory_ledger import MemoryLedger
 from fl_node.blobs.global_state import first_state
 from fl_node.blobs.store import open_store
 from fl_node.manifest.manifest import Manifest, build_manifest
+from fl_node.member.next_action import Action
 from fl_node.member.opening import open_task
-from fl_node.member.participant import Action, Participant
+from fl_node.member.participant import Participant
 from fl_node.member.state import Membership, NodeState
 
 MEMBERS = [to_address(f"0x{number:040x}") for number in (1, 2, 3)]

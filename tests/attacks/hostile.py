@@ -19,7 +19,7 @@ from fl_node.audit.report import AuditedUpdate
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import UpdateHeader, encoding_seed
 from fl_node.blobs.model import decode_model
-from fl_node.member.participant import Action
+from fl_node.member.next_action import Action
 
 # ------------------------------------------------------------------------------------ on the contract
 

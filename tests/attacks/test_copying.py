@@ -25,7 +25,7 @@ from chain.errors import CommitmentMismatch, NotEligible, PhaseMismatch
 from chain.types import Phase
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import decode_update, encode_update
-from fl_node.member.participant import Action
+from fl_node.member.next_action import Action
 
 
 def stolen(federation: Federation) -> bytes:

@@ -37,7 +37,7 @@ from fl_node.blobs.model import load_model
 from fl_node.blobs.store import key_of, open_store
 from fl_node.errors import BlobMissing
 from fl_node.history.record import attempts_of_current_round
-from fl_node.member.participant import Action
+from fl_node.member.next_action import Action
 from fl_node.round.aggregate import aggregate_round
 
 

@@ -31,7 +31,7 @@ from fl_node.blobs.model import encode_model
 from fl_node.blobs.store import key_of
 from fl_node.errors import BadData, Misuse
 from fl_node.member.joining import load_manifest
-from fl_node.member.participant import Action
+from fl_node.member.next_action import Action
 
 
 class LyingNode:

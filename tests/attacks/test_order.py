@@ -8,7 +8,7 @@ import pytest
 from doubles import MEMBERS, Federation
 
 from chain.types import Address
-from fl_node.member.participant import Action
+from fl_node.member.next_action import Action
 
 
 def final_digest(federation: Federation, order: tuple[Address, ...]) -> bytes:

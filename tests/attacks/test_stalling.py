@@ -24,7 +24,7 @@ from hostile import (
 from chain.errors import AlreadyActed, DeadlineAhead, IncludedInvalid
 from chain.history import draw
 from chain.types import MembersMissed, Phase, RoundAborted, RoundFinalised, RoundOpened
-from fl_node.member.participant import Action
+from fl_node.member.next_action import Action
 
 
 def play_until(stage: Stage, phase: Phase) -> None:

@@ -21,8 +21,9 @@ from fl_node.blobs.store import open_store
 from fl_node.cli import wiring
 from fl_node.cli.app import app, run
 from fl_node.cli.workspace import Workspace
+from fl_node.member.next_action import Action
 from fl_node.member.opening import open_task
-from fl_node.member.participant import Action, Participant
+from fl_node.member.participant import Participant
 from fl_node.member.state import Membership, NodeState
 from fl_node.member.waiting import patiently
 

@@ -17,7 +17,8 @@ from fl_node.learner import Learner
 from fl_node.learning import Images
 from fl_node.learning.task import load_data, make_learner, part_of
 from fl_node.manifest.manifest import Manifest, build_manifest
-from fl_node.member.participant import Action, Participant
+from fl_node.member.next_action import Action
+from fl_node.member.participant import Participant
 from fl_node.member.state import Membership, NodeState
 
 PARTITION = "dirichlet:0.5"

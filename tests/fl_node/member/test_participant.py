@@ -13,7 +13,8 @@ from chain.errors import ChainRefused, ChainUnreachable, HistoryInvalid, Transac
 from chain.types import Address, Entry, Phase, RoundAborted, RoundFinalised, TaskState, Terms
 from fl_node.errors import Misuse, StoreUnusable, TrainingDiverged
 from fl_node.learner import Trained
-from fl_node.member.participant import Action, Participant, next_action, take_part
+from fl_node.member.next_action import Action, next_action
+from fl_node.member.participant import Participant, take_part
 
 NOBODY = Address("0x" + "00" * 19 + "99")
 
