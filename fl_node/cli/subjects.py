@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from chain.errors import FileUnusable
+from chain.files import map_file
 from chain.types import Entry
 from fl_node.arrays import Arrays
 from fl_node.blobs.digest import digest_of
@@ -149,12 +151,11 @@ def _from_store(store: Store, digest: bytes, manifest: Manifest) -> Callable[[],
 
 
 def _in_file(path: Path, manifest: Manifest) -> Subject:
-    limit = manifest.limits.model_bytes
-    if path.stat().st_size > limit:
-        raise Misuse(f"{path}: {path.stat().st_size} bytes; the manifest allows {limit}")
-    blob = path.read_bytes()
     try:
+        blob = map_file(path, manifest.limits.model_bytes)
         arrays = model_of(decode_model(blob))
+    except FileUnusable as trouble:
+        raise Misuse(str(trouble)) from None
     except BadData as trouble:
         raise Misuse(f"{path}: {trouble}") from None
     digest = digest_of(blob).hex()

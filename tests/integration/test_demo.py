@@ -39,9 +39,17 @@ def test_the_demo_ends_with_a_clean_audit_that_a_changed_byte_spoils(tmp_path: P
     assert reported["aggregate_digest"] == summary["final_digest"]
     assert reported["gas"] > 100_000
 
-    again = ganchor("audit", "--workspace", place, "--json")
+    head = summary["history_head"]
+    assert run.stderr.splitlines()[-1] == f"history head {head}"
+    for log in (place / "nodes").glob("*/log.jsonl"):
+        finished = json.loads(log.read_text().splitlines()[-1])
+        assert (finished["event"], finished["history_head"]) == ("finished", head)
+
+    again = ganchor("audit", "--workspace", place, "--expect-head", head, "--json")
     assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["history_head"] == summary["history_head"]
+    said = json.loads(again.stdout)
+    assert said["history_head"] == head
+    assert {step["status"] for step in said["steps"].values()} == {"clean"}
 
     client, digest = next(iter(reported["updates"].items()))
     tamper(place / "store" / digest[:2] / digest)

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from chain.accounts import Signer, address_of, dev_accounts
 from chain.deploy import deploy, read_deployment, write_deployment
+from chain.files import write_whole
 from chain.web3_ledger import Web3Ledger
 from fl_node.audit import AuditReport
 from fl_node.audit.reported import gas_by_round, report_of
@@ -109,8 +110,8 @@ def write_reports(
 ) -> dict[str, Any]:
     """Leave audit.json and report.json; give what `--json` prints."""
     reported = report_of(report, gas, seconds, str(place.folder.resolve()))
-    place.audit.write_text(json.dumps(report.to_json(), indent=1) + "\n")
-    place.report.write_text(reported.model_dump_json(indent=1) + "\n")
+    write_whole(place.audit, json.dumps(report.to_json(), indent=1).encode(), b"\n")
+    write_whole(place.report, reported.model_dump_json(indent=1).encode(), b"\n")
     return {**reported.model_dump(), "rounds": len(reported.rounds)}
 
 
@@ -144,7 +145,6 @@ def describe(place: Workspace, summary: dict[str, Any], console: Console) -> Non
         ("audit", place.audit),
     ):
         console.print(f"  {what:18} {path}", soft_wrap=True, markup=False)
-    console.print(
-        f"audit it again: ganchor audit --workspace {place.folder}", soft_wrap=True, markup=False
-    )
+    again = f"ganchor audit --workspace {place.folder} --expect-head {summary['history_head']}"
+    console.print(f"audit it again: {again}", soft_wrap=True, markup=False, highlight=False)
     print_head(console, summary["history_head"])

@@ -14,7 +14,8 @@ from platformdirs import user_cache_path
 from rich.console import Console
 from rich.progress import Progress
 
-from chain.files import write_whole
+from chain.errors import FileUnusable
+from chain.files import map_file, write_whole
 from fl_node.arrays import Arrays
 from fl_node.blobs.model import decode_model, encode_model
 from fl_node.blobs.store import open_store
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from fl_node.learning import FeatureExtractor, Images
     from fl_node.learning.classifier.options import ClassifierOptions
 
+MAX_EXTRACTOR_BYTES = 1 << 30
 
 Cache = Annotated[
     Path | None,
@@ -156,8 +158,8 @@ def _key(chosen: ClassifierOptions, train: Images, seed: int) -> str:
 
 def _kept(path: Path) -> Arrays | None:
     try:
-        return decode_model(path.read_bytes())
-    except (FileNotFoundError, BlobMalformed):  # A file that was cut short is made anew.
+        return decode_model(map_file(path, MAX_EXTRACTOR_BYTES))
+    except (FileUnusable, BlobMalformed):  # What is no file, or was cut short, is made anew.
         return None
 
 
