@@ -55,7 +55,7 @@ def quantity(value: object, below: int = NUMBERS) -> int:
     if isinstance(value, str) and _QUANTITY.fullmatch(value):
         number = int(value, 16)
     if type(number) is not int or not 0 <= number < below:
-        raise ValueError(f"expected a number from 0 and below {below}, got {value!r}")
+        raise ValueError(f"expected a number from 0 and below {below}, got {_brief(value)}")
     return number
 
 
@@ -72,7 +72,7 @@ def wei(value: object) -> int:
 def data(value: object) -> bytes:
     """Bytes, any number of them."""
     if not isinstance(value, str) or not _DATA.fullmatch(value):
-        raise ValueError(f"expected bytes in hex, got {value!r}")
+        raise ValueError(f"expected bytes in hex, got {_brief(value)}")
     return bytes.fromhex(value[2:])
 
 
@@ -179,16 +179,22 @@ def anything(value: object) -> object:
     return value
 
 
+def _brief(value: object) -> str:
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return repr(value[:100] if isinstance(value, str) else value)
+
+
 def _object(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise ValueError(f"expected an object, got {value!r}")
+        raise ValueError(f"expected an object, got {_brief(value)}")
     return value
 
 
 def _list(decode: Callable[[object], T]) -> Callable[[object], list[T]]:
     def decode_all(value: object) -> list[T]:
         if not isinstance(value, list):
-            raise ValueError(f"expected a list, got {value!r}")
+            raise ValueError(f"expected a list, got {_brief(value)}")
         return [decode(item) for item in value]
 
     return decode_all

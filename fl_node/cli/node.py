@@ -15,13 +15,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from chain.deploy import read_deployment
+from chain.ledger import Ledger
 from chain.text import shown
 from chain.types import Receipt
-from fl_node.blobs.store import open_store
+from fl_node.blobs.store import Store, open_store
 from fl_node.cli import accounts, options, wiring
-from fl_node.cli.parts import own_part
+from fl_node.cli.parts import Part, own_part
 from fl_node.cli.tables import print_head, short
 from fl_node.errors import Misuse
+from fl_node.learner import Learner
+from fl_node.manifest.manifest import Manifest
 from fl_node.member.joining import load_manifest, verify_genesis
 from fl_node.member.next_action import Action
 from fl_node.member.participant import Participant, Step, take_part
@@ -65,8 +68,6 @@ def node(
     as_json: options.Json = False,
 ) -> None:
     """Join a task and take part until it is over. Stop it whenever you like: started again, it goes on."""
-    from fl_node.learning import task as learning  # torch, which --help can do without
-
     deployed = read_deployment(deployment)
     signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
     blobs = open_store(store, must_exist=True)
@@ -83,17 +84,33 @@ def node(
         membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
         with NodeState(state, membership) as folder:
             display.started(ledger.account, task)
-            genesis = waiting(lambda: ledger.task_state(task).genesis_digest)
-            verify_genesis(learning.derive_genesis(manifest), genesis)
-            whole = learning.load_data(manifest, data)
-            images = learning.part_of(manifest, whole, own.rule, own.index, own.count)
             learner = waiting(
-                lambda: learning.make_learner(manifest, images, device, threads, blobs)
+                lambda: _learner(ledger, blobs, task, manifest, own, data, device, threads)
             )
             participant = Participant(
                 ledger, blobs, learner, task, manifest, folder, progress=display.progress
             )
             take_part(participant, display.notice, poll=poll, patience=patience)
+
+
+def _learner(
+    ledger: Ledger,
+    store: Store,
+    task: int,
+    manifest: Manifest,
+    own: Part,
+    data: str,
+    device: str | None,
+    threads: int,
+) -> Learner:
+    """The member's learner on its own pictures, once the task's genesis is what the manifest's seed gives."""
+    from fl_node.learning import task as learning  # torch, which nothing before this needs
+
+    recorded = ledger.task_state(task).genesis_digest
+    verify_genesis(learning.derive_genesis(manifest), recorded)
+    whole = learning.load_data(manifest, data)
+    images = learning.part_of(manifest, whole, own.rule, own.index, own.count)
+    return learning.make_learner(manifest, images, device, threads, store)
 
 
 _DONE = {
