@@ -17,38 +17,33 @@ BLOCKED = {
 PROGRAM = f"""
 import runpy, sys
 sys.modules.update(dict.fromkeys({sorted(BLOCKED)}))
-del sys.argv[0]
-runpy.run_path(sys.argv[0], run_name="__main__")
+for line in sys.stdin:
+    sys.argv = [{str(ROOT / "scripts" / "bench" / "training.py")!r}, *line.split()]
+    runpy.run_path(sys.argv[0], run_name="__main__")
 """
+COMMON = "--size 32 --batch 2 --steps 1 --threads 1 --device cpu --json"
+RATES = {
+    "--learner gan": ("images", "listing_images"),
+    "--learner classifier": ("images", "listing_images"),
+    "--learner classifier --algorithms": tuple(
+        f"{name}_images" for name in ("plain", "mu", "correction", "discrepancy")
+    ),
+}
 
 
-def bench(*options: str) -> dict:
-    script = str(ROOT / "scripts" / "bench" / "training.py")
-    common = ["--batch", "2", "--steps", "1", "--threads", "1", "--device", "cpu", "--json"]
+@pytest.mark.slow
+def test_the_bench_runs_without_chain_manifest_or_data_sets():
+    """A GAN, a classifier, and the terms against drift, one after the other in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, script, *common, *options],
+        [sys.executable, "-c", PROGRAM],
+        input="".join(f"{options} {COMMON}\n" for options in RATES),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout.splitlines()[-1])
-    assert figures.pop("device").startswith("cpu")
-    return figures
-
-
-@pytest.mark.slow
-def test_the_bench_runs_without_chain_manifest_or_data_sets():
-    figures = bench("--size", "32")
-    assert figures.keys() == {"images_per_second", "listing_images_per_second"}
-    assert all(rate > 0 for rate in figures.values())
-
-
-@pytest.mark.slow
-def test_the_bench_compares_a_classifier_with_terms_against_drift():
-    assert bench("--learner", "classifier").keys() == {
-        *("images_per_second", "listing_images_per_second")
-    }
-    assert bench("--learner", "classifier", "--algorithms").keys() == {
-        f"{name}_images_per_second" for name in ("plain", "mu", "correction", "discrepancy")
-    }
+    printed = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    for figures, rates in zip(printed, RATES.values(), strict=True):
+        assert figures.pop("device").startswith("cpu")
+        assert figures.keys() == {f"{rate}_per_second" for rate in rates}
+        assert all(rate > 0 for rate in figures.values())
