@@ -10,6 +10,7 @@ import pytest
 from doubles import small_manifest
 
 from chain.types import Address, Reveal, UpdateRevealed
+from fl_node.arrays import Array, Arrays, prefixed
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import Update, UpdateHeader, encode_update, encoding_seed
 from fl_node.blobs.global_state import first_state
@@ -23,10 +24,12 @@ from fl_node.errors import (
     StoreUnusable,
     UpdateInvalid,
 )
+from fl_node.manifest.manifest import Manifest
 from fl_node.round.aggregate import Aggregated, aggregate_round
 from fl_node.strategy.combine import WeightedMean, weighted_mean
 
 MANIFEST = small_manifest()
+SCAFFOLD = small_manifest(strategy={"preset": "scaffold"})
 A, B, C = MANIFEST.addresses
 PARENT = {"w": np.arange(4, dtype=np.float32), "b": np.ones(2, np.float32)}
 
@@ -36,12 +39,14 @@ class Scene:
     """A folder with a parent in it, and what is revealed in the round that starts from it."""
 
     folder: Path
+    manifest: Manifest = MANIFEST
+    state: Arrays = field(default_factory=lambda: PARENT)
     reveals: list[UpdateRevealed] = field(default_factory=list)
     abandoned: list[UpdateRevealed] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store: Store = open_store(self.folder)
-        self.parent_digest = self.store.put(encode_model(PARENT))
+        self.parent_digest = self.store.put(encode_model(self.state))
 
     def update(self, client: Address, seed: int = 1, examples: int = 10) -> Update:
         random = np.random.default_rng(seed)
@@ -61,7 +66,7 @@ class Scene:
 
     def aggregate(self) -> Aggregated:
         parent = load_model(self.store, self.parent_digest, 1 << 20)
-        return aggregate_round(self.store, MANIFEST, parent, self.reveals, self.abandoned)
+        return aggregate_round(self.store, self.manifest, parent, self.reveals, self.abandoned)
 
 
 @pytest.fixture
@@ -289,3 +294,91 @@ def test_a_verdict_does_not_change_when_a_blob_vanishes_after_it(tmp_path, damag
 
     with pytest.raises(StoreUnusable, match=f"{A} was valid when it was first read"):
         aggregate_round(store, manifest, parent, scene.reveals)
+
+
+def test_a_copy_of_what_was_copied_in_an_aborted_attempt_is_left_out_without_its_author(scene):
+    original = scene.update(A)
+    scene.reveal(original)
+    scene.reveal(sent_by(B, original))
+    abort(scene)
+    scene.reveal(sent_by(B, original))
+    assert blame_of(scene, B) == "repeat"
+
+
+def test_a_copy_of_an_aborted_attempt_is_one_though_its_author_now_sends_something_else(scene):
+    original = scene.update(A, seed=1)
+    scene.reveal(original)
+    abort(scene)
+    scene.reveal(scene.update(A, seed=2))
+    scene.reveal(sent_by(B, original))
+    assert blame_of(scene, B) == "repeat"
+
+
+def test_the_first_of_several_aborted_attempts_counts(scene):
+    original = scene.update(A)
+    scene.reveal(original)
+    abort(scene)
+    first = scene.abandoned
+    scene.reveal(sent_by(B, original))
+    abort(scene)
+    scene.abandoned = first + scene.abandoned
+    scene.reveal(sent_by(B, original))
+    scene.reveal(original)
+    assert blame_of(scene, B) == "repeat"
+    scene.abandoned.reverse()
+    assert blame_of(scene, A) == "repeat", "who was first is read from the log"
+
+
+def test_a_copier_that_sends_its_own_after_the_abort_counts(scene):
+    original = scene.update(A, seed=1)
+    scene.reveal(original)
+    scene.reveal(sent_by(B, original))
+    abort(scene)
+    scene.reveal(original)
+    scene.reveal(scene.update(B, seed=2))
+    assert scene.aggregate().included == 0b11
+
+
+def test_what_was_invalid_in_an_aborted_attempt_is_nobodys_to_repeat(scene):
+    original = scene.update(A)
+    too_many = Update(replace(original.header, num_examples=10**9), original.arrays)
+    scene.reveal(too_many)
+    abort(scene)
+    scene.reveal(sent_by(B, original))
+    assert scene.aggregate().included == 0b10
+
+
+def blame_of(scene: Scene, client: Address) -> str:
+    """The rule that one client's update breaks, where no other's breaks any."""
+    left_out = scene.aggregate().left_out
+    assert list(left_out) == [client]
+    fault = left_out[client]
+    assert isinstance(fault, UpdateInvalid)
+    return fault.rule
+
+
+def controlled(scene: Scene, client: Address, change: float) -> Update:
+    """An update of SCAFFOLD whose every control variate has changed by so much."""
+    update = scene.update(client)
+    changes = {name: np.full(array.shape, change, np.float32) for name, array in PARENT.items()}
+    return Update(update.header, {**update.arrays, **prefixed("control.", changes)})
+
+
+def control_of(value: float) -> dict[str, Array]:
+    variates = {name: np.full(array.shape, value, np.float32) for name, array in PARENT.items()}
+    return prefixed("server.control.", variates)
+
+
+def test_the_control_variate_moves_by_the_included_changes_over_all_members(tmp_path):
+    """c = 1, and members 1 and 2 of three send 3 and 6: 1 + (3 + 6) / 3 = 4. What is left out moves nothing."""
+    scene = Scene(tmp_path / "store", SCAFFOLD, {**PARENT, **control_of(1.0)})
+    sent = [controlled(scene, A, 3.0), controlled(scene, B, 6.0)]
+    bad = controlled(scene, C, 9.0)
+    scene.reveal(Update(replace(bad.header, steps=0), bad.arrays))
+    for update in sent:
+        scene.reveal(update)
+    result = scene.aggregate()
+    assert (result.included, list(result.left_out)) == (0b011, [C])
+    plain = [Update(one.header, {name: one.arrays[name] for name in PARENT}) for one in sent]
+    model = weighted_mean(WeightedMean(), PARENT, plain)
+    assert result.blob == encode_model({**model, **control_of(4.0)})
