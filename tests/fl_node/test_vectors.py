@@ -7,14 +7,16 @@ vector, run this file with `python tests/fl_node/test_vectors.py`; it never chan
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from chain.types import Address
-from fl_node.arrays import Arrays
+from fl_node.arrays import Array, Arrays
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import (
     Update,
@@ -29,7 +31,9 @@ from fl_node.blobs.model import decode_model, encode_model
 from fl_node.blobs.tensors import schema_of
 from fl_node.fields import Choice
 from fl_node.manifest.manifest import build_manifest, parse_manifest
+from fl_node.round.validity import norm
 from fl_node.strategy.combine import COMBINE
+from fl_node.strategy.combine.krum import squared_distances
 from fl_node.strategy.encode import STAGES, decode_arrays, encode_arrays
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -114,6 +118,43 @@ def test_what_a_codec_wrote_decodes_to_the_golden_bytes(kind: type[Choice]):
     decoded = decode_arrays([kind()], stored, schema, seed=7)
     recorded = json.loads(DIGESTS.read_text())[f"decoded by {kind.name()}"]
     assert digest_of(encode_model(decoded)).hex() == recorded
+
+
+LANES = json.loads(read("lanes.json"))
+"""Arrays of one large number, and small ones of which those in its running sum are lost, and the others counted."""
+
+
+def array_of(vector: dict[str, Any]) -> Array:
+    array = np.zeros(vector["size"], np.float32)
+    for index, value in vector["elements"].items():
+        array[int(index)] = value
+    return array
+
+
+def test_the_norm_has_its_number_of_running_sums():
+    vector = LANES["norm"]
+    assert float(norm({"w": array_of(vector)})).hex() == vector["value"]
+
+
+def test_krums_distances_have_their_number_of_running_sums():
+    vector = LANES["squared distance"]
+    array = array_of(vector)
+    header = update(0, bytes(32)).header
+    pair = [Update(header, {"w": values}) for values in (np.zeros_like(array), array)]
+    assert float(squared_distances(["w"], pair)[0, 1]).hex() == vector["value"]
+
+
+@pytest.mark.parametrize("name", LANES)
+@pytest.mark.parametrize("factor", [1 / 2, 1, 2])
+def test_another_number_of_running_sums_gives_another_number(name: str, factor: float):
+    """By the definition, element by element: only the number that the protocol gives leads to the vector."""
+    vector = LANES[name]
+    sums = [0.0] * int(vector["lanes"] * factor)
+    for index, value in vector["elements"].items():
+        sums[int(index) % len(sums)] += value * value
+    total = math.fsum(sums)
+    result = math.sqrt(total) if name == "norm" else total
+    assert (result.hex() == vector["value"]) == (factor == 1)
 
 
 def write_missing() -> None:
