@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -156,14 +157,20 @@ class Live:
 
 @contextmanager
 def no_larger_files(limit: int) -> Iterator[None]:
-    """As on a full disk: no file of this process may grow beyond `limit` bytes."""
+    """As on a full disk: no file of this process may grow beyond `limit` bytes.
+
+    Imports write no bytecode meanwhile: it would be cut off, and break every later process that reads it.
+    """
     resource: Any = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writes_bytecode = not sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode = not writes_bytecode
 
 
 def clean_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

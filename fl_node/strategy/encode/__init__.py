@@ -1,6 +1,6 @@
-"""How an update travels: chains of stages that make it smaller, decoded to the same bytes on every machine.
+"""Codecs: chains of stages that make an update smaller, and decode to the same bytes on every machine.
 
-A stage is one file with its knobs and its functions; `STAGES` lists them all.
+Each stage has a file with its knobs and functions; `STAGES` lists them.
 """
 
 from fl_node.strategy.encode.chain import (

@@ -1,8 +1,8 @@
-"""Chains of stages over whole updates: what a difference looks like on its way, and back.
+"""Chains of stages over whole updates: encoding and decoding.
 
-A tensor's last values travel under its own name; what a stage sends beside them under "NAME/kind.part". Every stage
-has a seed of its own for each tensor. What anyone sends is compared with the schema first, so that nothing is allocated
-for it that the model does not account for.
+A tensor's final values keep its name; a stage's additional arrays are named "NAME/kind.part". Each stage has its own
+seed for each tensor. Received arrays are first compared with the schema, so that decoding never allocates more than the
+model requires.
 """
 
 from __future__ import annotations
@@ -33,34 +33,36 @@ STAGES: Mapping[type[Choice], Stage] = {
     Rotate: ROTATE,
     Quantise: QUANTISE,
 }
-"""The choices for a manifest's `strategy.encode.stages`."""
+"""The choices for `strategy.encode.stages` in a manifest."""
 
 
 def encode_arrays(
     stages: Sequence[Choice], arrays: Arrays, seed: int, credit: Arrays | None = None
 ) -> dict[str, Array]:
-    """Make an update's arrays smaller. Without stages they travel as they are.
+    """Make an update's arrays smaller. Without stages they stay as they are.
 
     Args:
-        stages: A chain without `chain_objection`.
-        arrays: The difference: float32, finite, of at least one element each.
-        seed: 0 to 2**63 - 1, the update's own; the reader needs it too.
-        credit: For `Esgd`: how much each element of a tensor has earned, under its name and of its shape. Of a tensor
-            without it the largest elements are taken.
+        stages: A chain to which `chain_objection` has no objection.
+        arrays: The difference: float32, finite, each with at least one element.
+        seed: The update's seed, 0 to 2**63 - 1; decoding needs the same.
+        credit: For `Esgd`: each element's credit, by tensor name and with the tensor's shape. For a tensor without
+            credit, the largest elements are sent.
 
     Returns:
-        The arrays that travel; their schema is `encoded_schema`.
+        The encoded arrays; their schema is `encoded_schema`.
 
     Raises:
-        Misuse: The credit of a tensor has another shape.
+        Misuse: The shape of a tensor's credit does not match the tensor's.
     """
     sent: dict[str, Array] = {}
-    with np.errstate(all="ignore"):  # what overflows is no longer finite, and that is looked for
+    with np.errstate(
+        all="ignore"
+    ):  # an overflow gives a value that is not finite, which is checked for later
         for name, values in arrays.items():
-            earned = None if credit is None else credit.get(name)
+            tensor_credit = None if credit is None else credit.get(name)
             for stage in stages:
-                values, side = _encode_stage(stage, name, values, seed, earned)
-                sent |= {_beside(name, stage, part): array for part, array in side.items()}
+                values, side = _encode_stage(stage, name, values, seed, tensor_credit)
+                sent |= {_side_name(name, stage, part): array for part, array in side.items()}
             sent[name] = values
     return sent
 
@@ -68,38 +70,38 @@ def encode_arrays(
 def decode_arrays(
     stages: Sequence[Choice], arrays: Arrays, schema: Schema, seed: int
 ) -> dict[str, Array]:
-    """Read an update's arrays back: the same bytes on every machine.
+    """Decode an update's arrays, to the same bytes on every machine.
 
     Args:
-        stages: The chain they were encoded with.
-        arrays: From anyone.
-        schema: Of the difference: every tensor in float32.
-        seed: The one they were encoded with; another gives another update, of the same schema.
+        stages: The chain that encoded them.
+        arrays: Untrusted arrays.
+        schema: The schema of the difference: every tensor in float32.
+        seed: The seed that they were encoded with. Another seed gives another update of the same schema.
 
     Returns:
-        Arrays of this schema. Whether they are finite is for `fl_node.round.validity` to say.
+        Arrays of this schema. They may not be finite: `fl_node.round.validity` checks that.
 
     Raises:
-        UpdateInvalid: Rule "tensors": other names, shapes or dtypes than `encoded_schema` has.
-        BlobMalformed: Contents that no encoder writes.
+        UpdateInvalid: Rule "tensors": names, shapes or dtypes differ from `encoded_schema`.
+        BlobMalformed: No encoder writes these contents.
     """
     _verify_schema(schema_of(arrays), encoded_schema(stages, schema))
     with np.errstate(all="ignore"):
         return {
-            name: _decode_one(stages, name, arrays, spec.shape, seed)
+            name: _decode_tensor(stages, name, arrays, spec.shape, seed)
             for name, spec in schema.items()
         }
 
 
 def encoded_schema(stages: Sequence[Choice], schema: Schema) -> dict[str, Spec]:
-    """Names, shapes and dtypes of what travels: known before any of it is read.
+    """Names, shapes and dtypes of the encoded arrays, which are known before any of them is read.
 
     Raises:
-        Misuse: A tensor of the model has the name under which another's side part would travel.
+        Misuse: A tensor's name is that of another tensor's side part.
     """
     encoded: dict[str, Spec] = {}
     for name, spec in schema.items():
-        parts = _encoded_one(stages, name, spec)
+        parts = _encoded_tensor(stages, name, spec)
         for taken in encoded.keys() & parts.keys():
             raise Misuse(
                 f"two arrays of an update would have the name {taken!r}: rename the tensor"
@@ -109,7 +111,7 @@ def encoded_schema(stages: Sequence[Choice], schema: Schema) -> dict[str, Spec]:
 
 
 def chain_objection(stages: Sequence[Choice]) -> str | None:
-    """Why the stages make no sense one after the other, in one line; None where they do."""
+    """Why the stages cannot follow one another in this order, in one line; None if they can."""
     for before, after in pairwise(stages):
         if STAGES[type(before)].order >= STAGES[type(after)].order:
             return (
@@ -117,7 +119,7 @@ def chain_objection(stages: Sequence[Choice]) -> str | None:
                 "esgd, then rotate, then quantise, each at most once"
             )
     if {LowRank, Esgd} <= {type(stage) for stage in stages}:
-        return "esgd cannot follow low_rank, after which no element is left that could have earned credit: use top_k"
+        return "esgd cannot follow low_rank, which mixes the elements that earn credit: use top_k"
     return None
 
 
@@ -130,15 +132,15 @@ def _encode_stage(
     return functions.encode(stage, values, derive_seed(seed, stage.kind, name))
 
 
-def _encoded_one(stages: Sequence[Choice], name: str, spec: Spec) -> dict[str, Spec]:
+def _encoded_tensor(stages: Sequence[Choice], name: str, spec: Spec) -> dict[str, Spec]:
     parts: dict[str, Spec] = {}
     for stage in stages:
         spec, side = _lay_out(stage, spec.shape)
-        parts |= {_beside(name, stage, part): beside for part, beside in side.items()}
+        parts |= {_side_name(name, stage, part): side_spec for part, side_spec in side.items()}
     return parts | {name: spec}
 
 
-def _decode_one(
+def _decode_tensor(
     stages: Sequence[Choice], name: str, arrays: Arrays, shape: tuple[int, ...], seed: int
 ) -> Array:
     shapes = [shape]
@@ -147,9 +149,9 @@ def _decode_one(
     values = arrays[name]
     for stage, before in zip(reversed(stages), shapes[-2::-1], strict=True):
         parts = _lay_out(stage, before)[1]
-        side = {part: arrays[_beside(name, stage, part)] for part in parts}
-        own = derive_seed(seed, stage.kind, name)
-        values = STAGES[type(stage)].decode(stage, values, side, before, own)
+        side = {part: arrays[_side_name(name, stage, part)] for part in parts}
+        stage_seed = derive_seed(seed, stage.kind, name)
+        values = STAGES[type(stage)].decode(stage, values, side, before, stage_seed)
     return values
 
 
@@ -158,7 +160,7 @@ def _lay_out(stage: Choice, shape: tuple[int, ...]) -> tuple[Spec, Mapping[str, 
     return layout.values, layout.side
 
 
-def _beside(name: str, stage: Choice, part: str) -> str:
+def _side_name(name: str, stage: Choice, part: str) -> str:
     return f"{name}/{stage.kind}.{part}"
 
 

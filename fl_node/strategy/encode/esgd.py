@@ -1,7 +1,9 @@
-"""eSGD: the elements that have earned most credit are sent, with their positions, as after `TopK`.
+"""eSGD: send the elements with the most credit, with their positions, in the format of `TopK`.
 
-Source: Tao and Li 2018, "eSGD: communication efficient distributed deep learning on the edge" (USENIX HotEdge). How
-credit is earned is the sender's business, and nobody else's: the reader needs the positions only.
+How elements earn credit concerns only the sender (`fl_node.strategy.encode.feedback`): decoding needs the positions
+alone.
+
+Source: Tao and Li 2018, "eSGD: communication efficient distributed deep learning on the edge" (USENIX HotEdge).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from fl_node.strategy.encode.top_k import TOP_K
 
 
 class Esgd(Choice):
-    """Send this fraction of each tensor's elements, rounded up: those with most credit, else the largest."""
+    """Send a fraction of each tensor's elements, rounded up: those with the most credit, or else the largest."""
 
     kind: Literal["esgd"] = "esgd"
     sparse: ClassVar[bool] = True
@@ -30,7 +32,7 @@ class Esgd(Choice):
 def _encode_credited(knobs: Esgd, values: Array, credit: Array) -> tuple[Array, dict[str, Array]]:
     count = count_of(knobs.fraction, values.size)
     if credit.shape != values.shape:
-        raise Misuse(f"credit of shape {credit.shape} for a tensor of shape {values.shape}")
+        raise Misuse(f"the credit has shape {credit.shape}, but the tensor has {values.shape}")
     return gather(values, largest(credit.reshape(-1), count, magnitudes(values)))
 
 

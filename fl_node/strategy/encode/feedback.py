@@ -1,7 +1,6 @@
-"""What of a difference goes into an update, and what the member keeps for the next one.
+"""Error feedback: a member adds the error of the codecs to its next difference, so that small values are not lost.
 
-Error feedback: what the codecs lost is added to the next difference, so that nothing small is lost for ever (Lin et al.
-2017, arXiv:1712.01887, "local gradient accumulation"; the discount is eSGD's, Tao and Li 2018).
+Source: Lin et al. 2017, arXiv:1712.01887, "local gradient accumulation"; the discount is from eSGD, Tao and Li 2018.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ LAST_LOSS = "last_loss"
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An encoded difference, and the arrays that the member keeps."""
+    """An encoded difference, and the arrays that the member keeps for the next one."""
 
     arrays: Arrays
     kept: dict[str, Array]
@@ -33,14 +32,14 @@ class Encoded:
 def encode_with_feedback(
     encode: Encode, difference: Arrays, kept: Arrays, seed: int, training_loss: int
 ) -> Encoded:
-    """Encode a difference together with what earlier ones lost.
+    """Encode a difference plus the accumulated error of earlier ones.
 
     Args:
-        encode: The manifest's.
+        encode: The manifest's `strategy.encode`.
         difference: float32; not changed.
-        kept: What this function kept when this member last sent; empty before.
-        seed: Of the codecs.
-        training_loss: Of this round; eSGD's choice depends on whether it fell.
+        kept: `Encoded.kept` from the last time that this member sent an update; empty before the first.
+        seed: Seed of the codecs.
+        training_loss: This round's training loss, in millionths; eSGD's choice depends on whether it fell.
     """
     accumulated = _accumulated(difference, unprefixed(RESIDUAL, kept))
     credits = any(isinstance(stage, Esgd) for stage in encode.stages)
@@ -73,7 +72,7 @@ def _residual(accumulated: Arrays, decoded: Arrays, share: float) -> dict[str, A
 
 
 def _credited(credit: Mapping[str, Array], decoded: Arrays, fell: bool) -> dict[str, Array]:
-    """eSGD's hidden weights: one more for each coordinate that was sent when the loss fell."""
+    """eSGD's hidden weights: if the loss fell, each coordinate that was sent earns 1."""
     none = {name: np.zeros(array.shape, np.float32) for name, array in decoded.items()}
     before = credit or none
     if not fell:

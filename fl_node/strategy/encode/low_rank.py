@@ -1,8 +1,7 @@
-"""Low rank: a matrix U travels as B, where U is about A B and A comes from the seed.
+"""Low rank: a matrix U is sent as B, where U is about A B and A follows from the seed.
 
-Source: Konecny et al. 2016, "Structured updates: low rank" (arXiv:1610.05492). There B is what is trained; here it is
-the least-squares fit to an update that was trained without the constraint, so that every way of training can be
-combined with it.
+Source: Konecny et al. 2016, "Structured updates: low rank" (arXiv:1610.05492). The paper trains B itself. Here B is the
+least-squares fit to an update that was trained without the constraint, so that it goes with every training algorithm.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from fl_node.strategy.encode.raw_bits import raw_signs
 from fl_node.strategy.encode.stage import CHUNK, FLOAT32, Layout, Order, Stage
 
 _SINGULAR = 1e-6
-"""Below this share of the largest, a singular value of A is 0: random signs can repeat a column."""
+"""Singular values of A below this share of the largest count as 0: random signs can repeat a column."""
 
 
 class LowRank(Choice):
-    """Send `rank` rows for a tensor, taken as a matrix of shape[0] rows; it gets shape[0]/rank times smaller.
+    """Send `rank` rows for each tensor, seen as a matrix of shape[0] rows; this makes it shape[0]/rank times smaller.
 
-    What has no more than `rank` rows, or only one dimension, travels as it is. Biased: what arrives is on average
-    rank/shape[0] of what was sent, so it is for use with feedback.
+    A tensor with at most `rank` rows, or with only one dimension, is sent unchanged. Biased: on average the decoded
+    update is rank/shape[0] of the original, so use it with error feedback.
     """
 
     kind: Literal["low_rank"] = "low_rank"
@@ -53,7 +52,7 @@ def _encode(knobs: LowRank, values: Array, seed: int) -> tuple[Array, dict[str, 
 def _decode(
     knobs: LowRank, values: Array, side: Mapping[str, Array], shape: tuple[int, ...], seed: int
 ) -> Array:
-    """Add the outer products in order of rank, element by element: BLAS would round differently elsewhere."""
+    """Add the outer products in order of rank, element by element: BLAS would round differently on other machines."""
     if not _shrinks(knobs, shape):
         return values
     rows, columns = shape[0], values.shape[1]

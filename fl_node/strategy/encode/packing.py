@@ -1,4 +1,4 @@
-"""Small numbers side by side in bytes, the first in the lowest bits."""
+"""Small numbers packed into bytes, the first in the lowest bits."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ Bytes = NDArray[np.uint8]
 
 
 def packed_size(count: int, bits: int) -> int:
-    """Bytes that hold so many numbers of so many bits."""
+    """Number of bytes that hold `count` numbers of `bits` bits each."""
     return -(-count * bits // 8)
 
 
 def pack(numbers: Bytes, bits: int) -> Bytes:
-    """Pack numbers below 2**bits; bits is 1, 2, 4 or 8. What is unused of the last byte is 0."""
+    """Pack numbers below 2**bits, where bits is 1, 2, 4 or 8. Unused bits of the last byte are 0."""
     together = 8 // bits
     whole = numbers.size // together * together
     if whole < numbers.size:
         padding = np.zeros(whole + together - numbers.size, np.uint8)
         numbers = np.concatenate([numbers, padding])
-    # One word holds the numbers of one byte, each in a byte: shifting it drops each into its bits of the lowest.
+    # A word holds the numbers of one packed byte, one in each of its bytes. Shifts move them into its lowest byte.
     words = numbers.view(f"<u{together}")
     packed = words.copy()
-    for place in range(1, together):
-        packed |= words >> place * (8 - bits)
+    for position in range(1, together):
+        packed |= words >> position * (8 - bits)
     return packed.astype(np.uint8)
 
 
 def unpack(packed: Bytes, bits: int, count: int) -> NDArray[np.float32]:
-    """Read `count` numbers back, as float32. What is unused of the last byte is not looked at."""
+    """Unpack `count` numbers, as float32. Unused bits of the last byte are ignored."""
     return np.take(_numbers_of_byte(bits), packed, axis=0).reshape(-1)[:count]
 
 
 def verify_padding(packed: Bytes, bits: int, count: int) -> None:
-    """Refuse another spelling of the same numbers.
+    """Refuse another encoding of the same numbers.
 
     Raises:
-        BlobMalformed: Not all that is unused of the last byte is 0.
+        BlobMalformed: An unused bit of the last byte is not 0.
     """
     used = count * bits % 8
     if used and packed[-1] >> used:
@@ -50,6 +50,6 @@ def verify_padding(packed: Bytes, bits: int, count: int) -> None:
 
 @cache
 def _numbers_of_byte(bits: int) -> NDArray[np.float32]:
-    """(256, 8 / bits): every byte's numbers."""
+    """The numbers in each possible byte; (256, 8 / bits)."""
     shifts = np.arange(0, 8, bits)
     return (np.arange(256)[:, None] >> shifts & (1 << bits) - 1).astype(np.float32)

@@ -1,8 +1,8 @@
-"""Quantisation: each element becomes one of a few levels, rounded up or down by chance so that the mean stays right.
+"""Quantisation: stochastic rounding of each element to one of a few levels, without bias.
 
-Elements are taken in buckets, each with a scale of its own in float32. With `spread = "range"` the levels go evenly
-from a bucket's smallest element to its largest (Konecny et al. 2016, arXiv:1610.05492); with "norm" from minus to plus
-its Euclidean norm, and one of them is 0 (QSGD: Alistarh et al. 2017, arXiv:1610.02132).
+Elements are grouped into buckets, each with its own float32 scale. With `spread = "range"`, the levels are evenly
+spaced from a bucket's smallest element to its largest (Konecny et al. 2016, arXiv:1610.05492). With "norm", they go
+from minus to plus its Euclidean norm and include 0 (QSGD: Alistarh et al. 2017, arXiv:1610.02132).
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ Float32 = NDArray[np.float32]
 
 
 class Quantise(Choice):
-    """Send so many bits for each element, and the scales.
+    """Send `bits` bits for each element, and the buckets' scales.
 
-    The default bucket was measured with 4 bits and elements that are normal, or heavy-tailed (Student's t with 3
-    degrees of freedom): buckets of 256 have 0.76 and 0.39 times the squared error of 1024, for 5 % more bytes. Of 128:
-    another 0.84 and 0.62 times, for 6 % more.
+    The default bucket was chosen by measurement with 4 bits. For normal and heavy-tailed (Student's t with 3 degrees of
+    freedom) elements, buckets of 256 have 0.76 and 0.39 times the squared error of buckets of 1024, for 5 % more bytes.
+    Buckets of 128 have another 0.84 and 0.62 times the error, for another 6 % more bytes.
     """
 
     kind: Literal["quantise"] = "quantise"
     bits: Literal[1, 2, 4, 8] = 8
     spread: Literal["range", "norm"] = "range"
     bucket: Annotated[int, Field(ge=8, le=1 << 24, multiple_of=8)] = 256
-    """Consecutive elements that share a scale; a multiple of 8, so that buckets begin with a byte."""
+    """Number of consecutive elements that share a scale; a multiple of 8, so that each bucket begins a new byte."""
 
     @model_validator(mode="after")
     def _norm_needs_a_sign(self) -> Self:
@@ -49,27 +49,27 @@ class Quantise(Choice):
 
     @property
     def levels(self) -> int:
-        """Steps from the lowest level to the highest ("range"), or from 0 to it ("norm": s in the paper)."""
+        """Number of steps between the lowest and highest level ("range"), or between 0 and the highest ("norm": s)."""
         return (1 << self.bits) - 1 if self.spread == "range" else (1 << self.bits - 1) - 1
 
     @property
     def variance_bound(self) -> float:
-        """Expected squared error of a bucket, as a multiple of its squared norm, at most.
+        """Upper bound of a bucket's expected squared error, as a multiple of its squared norm.
 
-        For "norm" min(n/s^2, sqrt(n)/s). For "range" n elements are each off by at most a quarter of a squared step,
-        and the squared range is at most twice the squared norm.
+        For "norm": min(n/s^2, sqrt(n)/s). For "range": each of n elements has an expected squared error of at most a
+        quarter of the squared step, and the squared range is at most twice the squared norm.
         """
         if self.spread == "norm":
             return min(self.bucket / self.levels**2, math.sqrt(self.bucket) / self.levels)
         return self.bucket / (2 * self.levels**2)
 
     def objection(self, beside: Beside) -> str | None:
-        # What is fed back is at most feedback^2 * variance_bound times as large as before, plus something fixed.
+        # In each round the squared error grows by a factor of at most feedback^2 * variance_bound, plus a constant.
         if float(beside.feedback) ** 2 * self.variance_bound < 1:
             return None
         return (
-            f"the error of {self.bits} bits over buckets of {self.bucket} can exceed the update, and with feedback it "
-            "may grow from round to round: take more bits, a smaller bucket, or no feedback"
+            f"the error of {self.bits} bits over buckets of {self.bucket} can be larger than the update, and with "
+            "error feedback it can grow from round to round: use more bits, a smaller bucket, or no feedback"
         )
 
 
@@ -84,12 +84,12 @@ def _encode(knobs: Quantise, values: Array, seed: int) -> tuple[Array, dict[str,
     layout = _layout(knobs, values.shape)
     packed = np.empty(layout.values.shape, np.uint8)
     side: dict[str, Array] = {part: np.empty(*spec) for part, spec in layout.side.items()}
-    chance = np.random.PCG64(seed)
+    generator = np.random.PCG64(seed)
     flat = values.reshape(-1)
-    for elements, buckets, place in _pieces(knobs, flat.size):
+    for elements, buckets, byte_range in _pieces(knobs, flat.size):
         matrix = flat[elements].reshape(buckets.stop - buckets.start, -1)
         heights, scales = _heights(knobs, matrix)
-        packed[place] = pack(_round(heights, chance, knobs), knobs.bits)
+        packed[byte_range] = pack(_round(heights, generator, knobs), knobs.bits)
         for part, array in scales.items():
             side[part][buckets] = array[:, 0]
     return packed, side
@@ -100,13 +100,13 @@ def _decode(
 ) -> Array:
     flat = np.empty(math.prod(shape), np.float32)
     verify_padding(values, knobs.bits, flat.size)
-    for elements, buckets, place in _pieces(knobs, flat.size):
-        heights = unpack(values[place], knobs.bits, elements.stop - elements.start)
+    for elements, buckets, byte_range in _pieces(knobs, flat.size):
+        heights = unpack(values[byte_range], knobs.bits, elements.stop - elements.start)
         matrix = heights.reshape(buckets.stop - buckets.start, -1)
         if knobs.spread == "norm":
             matrix -= np.float32(knobs.levels)
             if matrix.max() > knobs.levels:
-                raise BlobMalformed(f"a level above the highest, {knobs.levels}")
+                raise BlobMalformed(f"a level is above the highest, {knobs.levels}")
         matrix *= side["scale"][buckets, None]
         if knobs.spread == "range":
             matrix += side["low"][buckets, None]
@@ -115,7 +115,11 @@ def _decode(
 
 
 def _pieces(knobs: Quantise, size: int) -> Iterator[tuple[slice, slice, slice]]:
-    """Cut a tensor into cachefuls of whole buckets, a shorter last one by itself: elements, buckets, bytes."""
+    """Cut a tensor into pieces of whole buckets that fit into the cache; an incomplete last bucket is its own piece.
+
+    Yields:
+        The ranges of its elements, its buckets, and its packed bytes.
+    """
     whole = size // knobs.bucket
     step = max(1, CHUNK // knobs.bucket)
     edges = [*range(0, whole, step), whole]
@@ -123,12 +127,12 @@ def _pieces(knobs: Quantise, size: int) -> Iterator[tuple[slice, slice, slice]]:
         edges.append(whole + 1)
     for first, last in pairwise(edges):
         start, stop = first * knobs.bucket, min(last * knobs.bucket, size)
-        place = slice(start * knobs.bits // 8, packed_size(stop, knobs.bits))
-        yield slice(start, stop), slice(first, last), place
+        byte_range = slice(start * knobs.bits // 8, packed_size(stop, knobs.bits))
+        yield slice(start, stop), slice(first, last), byte_range
 
 
 def _heights(knobs: Quantise, matrix: Float32) -> tuple[Float32, dict[str, Float32]]:
-    """Where elements lie between the lowest level, 0, and the highest; and the scales, one row for each bucket."""
+    """Each element's position between the lowest level, 0, and the highest; and the scales, a row for each bucket."""
     levels = np.float32(knobs.levels)
     if knobs.spread == "range":
         low, high = matrix.min(axis=1, keepdims=True), matrix.max(axis=1, keepdims=True)
@@ -142,14 +146,14 @@ def _heights(knobs: Quantise, matrix: Float32) -> tuple[Float32, dict[str, Float
 
 
 def _divisor(scale: Float32) -> Float32:
-    """A bucket of equal elements has no scale; 1 will do."""
+    """The scale to divide by: 1 instead of 0 for a bucket of equal elements."""
     return np.where(scale > 0, scale, np.float32(1))
 
 
-def _round(heights: Float32, chance: np.random.PCG64, knobs: Quantise) -> NDArray[np.uint8]:
-    """Round up with the probability of the fraction, to 2**-16; uses up `heights`."""
+def _round(heights: Float32, generator: np.random.PCG64, knobs: Quantise) -> NDArray[np.uint8]:
+    """Round up with the fractional part as probability, in steps of 2**-16. Overwrites `heights`."""
     flat = heights.reshape(-1)
-    flat += raw_words(chance, "<u2", flat.size) * np.float32(2**-16)
+    flat += raw_words(generator, "<u2", flat.size) * np.float32(2**-16)
     highest = knobs.levels if knobs.spread == "range" else 2 * knobs.levels
     return np.minimum(flat, np.float32(highest), out=flat).astype(np.uint8)
 

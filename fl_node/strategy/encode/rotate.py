@@ -1,8 +1,8 @@
-"""Random rotation: it spreads what is large over many elements, so that a quantiser after it loses less.
+"""Random rotation: spreads large values over many elements, so that a quantiser after it has a smaller error.
 
-Random signs, then a Walsh-Hadamard transform, scaled to keep the norm. A tensor of n elements is cut into as many whole
-blocks as fit, and the rest into ever smaller powers of two, so that n elements come out and none is padding. Up to
-`ABREAST` whole blocks in a row are interleaved: of q together, block j has the elements j, j + q, j + 2q and so on.
+The rotation is random signs followed by a Walsh-Hadamard transform, scaled to keep the norm. A tensor is cut into as
+many whole blocks as fit, and the rest into ever smaller powers of two, so that no padding is needed. Up to `ABREAST`
+consecutive whole blocks are interleaved: of q such blocks, block j has the elements j, j + q, j + 2q and so on.
 
 Source: Konecny et al. 2016, "Sketched updates: improving the quantization by structured random rotations"
 (arXiv:1610.05492); Suresh et al. 2017 (arXiv:1611.00429).
@@ -27,7 +27,7 @@ from fl_node.strategy.encode.stage import FLOAT32, Layout, Order, Stage
 Float32 = NDArray[np.float32]
 
 ABREAST = 128
-"""Blocks transformed at a time, each step of it over contiguous memory. Part of the encoding."""
+"""Number of blocks transformed together, so that each step works on contiguous memory. Part of the encoding."""
 
 
 def _power_of_two(value: int) -> int:
@@ -37,7 +37,7 @@ def _power_of_two(value: int) -> int:
 
 
 class Rotate(Choice):
-    """Rotate within blocks of so many elements, a power of two."""
+    """Rotate within blocks of `block` elements, a power of two."""
 
     kind: Literal["rotate"] = "rotate"
     block: Annotated[int, Field(ge=2, le=65_536), AfterValidator(_power_of_two)] = 1024
@@ -64,7 +64,7 @@ def _decode(
 
 
 def _transform(flat: Float32, block: int) -> None:
-    """Transform every block in place. Its own inverse."""
+    """Transform every block in place. The transform is its own inverse."""
     scratch = np.empty(min(flat.size, block * ABREAST), np.float32)
     for matrix in _blocks(flat, block):
         _hadamard(matrix, scratch[: matrix.size].reshape(matrix.shape))
@@ -82,13 +82,13 @@ def _blocks(flat: Float32, block: int) -> Iterator[Float32]:
 def _hadamard(matrix: Float32, scratch: Float32) -> None:
     """Walsh-Hadamard transform of each column in place, scaled to keep its norm.
 
-    Element by element: sums and differences at distance 1, 2, 4 and so on, then one multiplication.
+    It consists of element-wise sums and differences at distance 1, 2, 4 and so on, then one multiplication.
     """
     rows, width = matrix.shape
     before, after = matrix, scratch
     distance = 1
     while distance < rows:
-        old, new = (one.reshape(-1, 2, distance * width) for one in (before, after))
+        old, new = (values.reshape(-1, 2, distance * width) for values in (before, after))
         np.add(old[:, 0], old[:, 1], out=new[:, 0])
         np.subtract(old[:, 0], old[:, 1], out=new[:, 1])
         before, after = after, before

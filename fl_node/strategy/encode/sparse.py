@@ -1,8 +1,8 @@
-"""Some elements of a tensor: which are the largest, and how their positions travel.
+"""Sparse tensors: which elements are the largest, and how their positions are encoded.
 
-Positions travel in the code of Elias and Fano, with whole bytes for the low part: of k ascending positions below n,
-each one's `width` low bytes as they are, then a string of bits where position i sets bit (position >> 8 * width) + i.
-Its size follows from k and n, a set of positions has one spelling only, and where 1 % of the elements are sent, each
+Positions are in the Elias-Fano code, with whole bytes for the low part. For k ascending positions below n, first come
+the `width` low bytes of each position, then a bit string in which position i sets bit (position >> 8 * width) + i. The
+size follows from k and n, and each set of positions has exactly one encoding. If 1 % of the elements are sent, a
 position takes 1.2 bytes instead of 3.
 
 Source: Elias 1974, "Efficient storage and retrieval by content and address of static files"; Fano 1971.
@@ -26,13 +26,13 @@ Indices = NDArray[np.int64]
 
 
 def count_of(fraction: Decimal, size: int) -> int:
-    """The share of `size` elements, rounded up exactly; at least 1 for a fraction above 0."""
+    """The exact number of elements in a fraction of `size`, rounded up; at least 1 for a fraction above 0."""
     numerator, denominator = fraction.as_integer_ratio()
     return -(-size * numerator // denominator)
 
 
 def sparse_layout(fraction: Decimal, shape: tuple[int, ...]) -> Layout:
-    """The chosen elements in float32, and their positions as bytes in the part "indices"."""
+    """The layout: the chosen elements in float32, and their positions as bytes in the part "indices"."""
     size = math.prod(shape)
     count = count_of(fraction, size)
     width = _low_width(count, size)
@@ -41,17 +41,17 @@ def sparse_layout(fraction: Decimal, shape: tuple[int, ...]) -> Layout:
 
 
 def gather(values: Array, indices: Indices) -> tuple[Array, dict[str, Array]]:
-    """Take the elements at ascending positions, and write down the positions."""
+    """Take the elements at ascending positions, and encode the positions."""
     return values.reshape(-1)[indices], {"indices": _pack(indices, values.size)}
 
 
 def scatter(
     values: Array, side: Mapping[str, Array], shape: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """Put the elements back, among zeros.
+    """Put the elements back at their positions; all others are zero.
 
     Raises:
-        BlobMalformed: The positions do not ascend strictly within the tensor, or are not in their one spelling.
+        BlobMalformed: The positions do not ascend strictly within the tensor, or are not validly encoded.
     """
     flat = np.zeros(math.prod(shape), np.float32)
     flat[_unpack(side["indices"], values.size, flat.size)] = values
@@ -59,14 +59,14 @@ def scatter(
 
 
 def magnitudes(values: Array) -> NDArray[np.uint32]:
-    """Keys that order finite float32 by absolute value. As integers, because numpy orders those twice as fast."""
+    """Keys that order finite float32 values by size. They are integers, which numpy orders twice as fast."""
     return np.abs(values).reshape(-1).view(np.uint32)
 
 
 def largest(keys: Array, count: int, tie_breaker: Array | None = None) -> Indices:
-    """Ascending positions of the `count` largest of a flat array.
+    """Ascending positions of the `count` largest elements of a flat array.
 
-    Among equals the largest by the tie breaker win, and among equals of that the lowest positions.
+    Among equal elements, those with the largest tie breaker win; if these are equal too, the lowest positions win.
     """
     threshold = np.partition(keys, keys.size - count)[keys.size - count]
     chosen = np.flatnonzero(keys >= threshold)
@@ -81,7 +81,7 @@ def largest(keys: Array, count: int, tie_breaker: Array | None = None) -> Indice
 
 
 def _low_width(count: int, size: int) -> int:
-    """Low bytes for each position: what makes the whole shortest, the fewer the better."""
+    """The number of low bytes for each position that gives the shortest encoding; the smallest if several do."""
     return min(range(8), key=lambda width: 8 * count * width + _high_bits(count, size, width))
 
 
@@ -100,13 +100,15 @@ def _pack(indices: Indices, size: int) -> NDArray[np.uint8]:
 def _unpack(packed: Array, count: int, size: int) -> Indices:
     width = _low_width(count, size)
     bits = np.unpackbits(packed[count * width :], bitorder="little")
-    places = np.flatnonzero(bits)
-    if places.size != count or places[-1] >= _high_bits(count, size, width):
-        raise BlobMalformed(f"{count} positions expected, got {places.size}, or one past the end")
+    set_bits = np.flatnonzero(bits)
+    if set_bits.size != count or set_bits[-1] >= _high_bits(count, size, width):
+        raise BlobMalformed(
+            f"expected {count} positions, got {set_bits.size}, or one is past the end"
+        )
     low = np.zeros((count, 8), np.uint8)
     low[:, :width] = packed[: count * width].reshape(count, width)
-    indices = (places - np.arange(count)) << (8 * width)
+    indices = (set_bits - np.arange(count)) << (8 * width)
     indices |= low.view("<i8").reshape(-1)
     if indices[-1] >= size or np.any(indices[1:] <= indices[:-1]):
-        raise BlobMalformed(f"positions that do not ascend strictly below {size}")
+        raise BlobMalformed(f"positions must ascend strictly and be below {size}")
     return indices

@@ -1,4 +1,4 @@
-"""What a stage of a codec is. A codec is a chain of stages; each turns one float32 tensor into a smaller one."""
+"""The stages of a codec. A codec is a chain of stages, each of which turns a float32 tensor into a smaller one."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ FLOAT32 = np.dtype(np.float32)
 UINT8 = np.dtype(np.uint8)
 
 CHUNK = 32_768
-"""Elements worked on at a time: they stay in a core's cache. Any multiple of 64 gives the same result."""
+"""Number of elements processed at a time, so that they stay in a core's cache. Must be a multiple of 64."""
 
 
 class Order(IntEnum):
-    """Where in a chain a stage may stand: the places of a chain's stages ascend strictly."""
+    """A stage's position in a chain. The stages of a chain must be in strictly ascending order."""
 
     PROJECT = 0
-    """Sees the tensor as a matrix, which is gone after the other stages."""
+    """Needs the tensor as a matrix, which only the first stage sees."""
     SELECT = 1
-    """Sends some elements of many. After a rotation all of them would be of about one size, so it comes before."""
+    """Sends some of the elements. Comes before a rotation, after which all elements have about the same size."""
     ROTATE = 2
-    """Makes the elements alike for the sake of the quantiser, so it comes right before that."""
+    """Makes the elements similar for the quantiser, so it comes right before that."""
     QUANTISE = 3
-    """Makes bytes of floats, so it comes last."""
+    """Turns floats into bytes, so it comes last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a stage makes of one float32 tensor of a given shape. Sizes depend on shape and knobs only.
+    """The output of a stage for one float32 tensor of a given shape. It depends only on the shape and the knobs.
 
     Attributes:
-        values: Goes on to the next stage, in float32; the last stage alone may make another dtype.
-        side: Travels beside it: part name to shape and dtype.
+        values: The input of the next stage, in float32; only the last stage may give another dtype.
+        side: Additional arrays that are sent: part name to shape and dtype.
     """
 
     values: Spec
@@ -47,18 +47,18 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One way to make a tensor smaller. The first argument of each function is the stage's `Choice`, with the knobs.
+    """One way to make a tensor smaller. The first argument of each function is the stage's `Choice`, with its knobs.
 
     Attributes:
-        order: Where in a chain it may stand.
-        layout: (knobs, shape) to what comes of a tensor of this shape.
-        encode: (knobs, values, seed) to values and side parts as laid out. `values` is float32, in C order, of at
-            least one element, and finite. Same arguments, same bytes on one machine.
-        decode: (knobs, values, side, shape, seed) to a float32 array of the shape. `values` and `side` have the shapes
-            and dtypes laid out, and contents by anyone. Same arguments, same bytes on every machine. Raises
-            `BlobMalformed` for contents that no encoder writes.
-        encode_credited: (knobs, values, credit) to the same as `encode`, for a stage that sends what has earned most
-            credit; None for any other. `credit` has a number for each element, larger where it matters more.
+        order: Its position in a chain.
+        layout: (knobs, shape) -> the layout of its output for a tensor of this shape.
+        encode: (knobs, values, seed) -> values and side parts, as in the layout. `values` is float32, finite, in C
+            order, and has at least one element. The same arguments give the same bytes on one machine.
+        decode: (knobs, values, side, shape, seed) -> a float32 array of the shape. `values` and `side` have the
+            layout's shapes and dtypes, but untrusted contents. The same arguments give the same bytes on every
+            machine. Raises `BlobMalformed` for contents that no encoder writes.
+        encode_credited: (knobs, values, credit) -> the same as `encode`, for a stage that sends the elements with the
+            most credit; None for other stages. `credit` has a number for each element; larger ones matter more.
     """
 
     order: Order

@@ -1,7 +1,7 @@
-"""Subsampling: of every few elements one is sent; which one comes from the seed and is not sent.
+"""Subsampling: send one element out of each run of elements. The seed determines which, so positions are not sent.
 
-Source: Konecny et al. 2016, "Sketched updates: subsampling" (arXiv:1610.05492). The mask is stratified, one element out
-of each run, so that the size is known in advance and the variance no larger than with a free choice.
+Source: Konecny et al. 2016, "Sketched updates: subsampling" (arXiv:1610.05492). The mask is stratified, with one
+element from each run: the size is known in advance, and the variance is no larger than that of a uniform mask.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from fl_node.strategy.encode.stage import FLOAT32, Layout, Order, Stage
 
 
 class Subsample(Choice):
-    """Send one of every `one_in` consecutive elements, multiplied by `one_in`, so that the mean stays right.
+    """Send one of every `one_in` consecutive elements, multiplied by `one_in`, so that the result is unbiased.
 
-    Unscaled is for use with feedback: what was not sent is sent later, so nothing has to be made up for.
+    With error feedback it must be unscaled: elements that were not sent are sent later, so scaling would count twice.
     """
 
     kind: Literal["subsample"] = "subsample"
@@ -35,9 +35,9 @@ class Subsample(Choice):
     def objection(self, beside: Beside) -> str | None:
         feedback = beside.feedback > 0
         if feedback and self.scaled:
-            return "with feedback the error of scaled subsampling grows from round to round: set scaled = false"
+            return "with error feedback the error of scaled subsampling grows from round to round: set scaled = false"
         if not feedback and not self.scaled:
-            return f"unscaled subsampling without feedback divides updates by {self.one_in}: set scaled = true"
+            return f"unscaled subsampling without error feedback divides updates by {self.one_in}: set scaled = true"
         return None
 
 
@@ -62,7 +62,7 @@ def _decode(
 
 
 def _chosen(knobs: Subsample, size: int, seed: int) -> NDArray[np.int64]:
-    """One index out of each run: the run's length times a raw 32-bit fraction, rounded down."""
+    """One index from each run: the run's length times a random 32-bit fraction, rounded down."""
     runs = -(-size // knobs.one_in)
     lengths = np.full(runs, knobs.one_in, np.int64)
     lengths[-1] = _last_run(knobs, size)

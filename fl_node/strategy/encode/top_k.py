@@ -1,6 +1,7 @@
-"""Top-k: the elements of largest absolute value are sent, with their positions.
+"""Top-k: send the elements with the largest absolute values, with their positions.
 
-Source: Lin et al. 2018, "Deep gradient compression" (arXiv:1712.01887); the feedback that it needs is the sender's.
+Source: Lin et al. 2018, "Deep gradient compression" (arXiv:1712.01887). The error feedback that it needs is in
+`fl_node.strategy.encode.feedback`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from fl_node.strategy.encode.stage import Layout, Order, Stage
 
 
 class TopK(Choice):
-    """Send this fraction of each tensor's elements, rounded up: the largest. Biased, so it is for use with feedback."""
+    """Send a fraction of each tensor's elements, rounded up: the largest. Biased, so use it with error feedback."""
 
     kind: Literal["top_k"] = "top_k"
     sparse: ClassVar[bool] = True
