@@ -29,6 +29,9 @@ and `scripts/audit_history.py` are `ganchor deploy`, `ganchor node` and `ganchor
 The account that signs comes from `--keystore`. Without it, a plain key in `GANCHOR_PRIVATE_KEY` is accepted, on the
 dev chains 1337 and 31337 only. The keystore's password comes from `--password-file`, from `GANCHOR_PASSWORD`, or from
 a prompt.
+
+Other users of a machine can read its processes' command lines. A store's or endpoint's URL that holds a credential
+belongs into `GANCHOR_STORE` or `ETH_RPC_URL`, instead of `--store` or `--rpc-url`.
 """
 
 

@@ -178,7 +178,9 @@ class NodeState:
 
 
 def _lock(folder: Path) -> IO[bytes]:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    flags = (
+        os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    )  # Opened for both, even a pipe keeps nobody waiting.
     file = os.fdopen(os.open(folder / "lock", flags, _OWNERS_FILE), "rb", buffering=0)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from planting import PLANTS, Plant, link_to_nowhere, pipe, terabyte
 
 from chain.errors import FileUnusable
-from chain.files import MAX_JSON_BRACKETS, map_file, read_file, read_json, read_text
+from chain.files import MAX_JSON_BRACKETS, map_file, read_file, read_json, read_text, write_whole
 
 READERS = [read_file, read_text, read_json, map_file]
 Read = Callable[[Path, int], Any]
@@ -101,3 +102,14 @@ def test_json_may_have_so_many_brackets(path: Path) -> None:
     path.write_text("[" * (MAX_JSON_BRACKETS + 1) + "]" * (MAX_JSON_BRACKETS + 1))
     with pytest.raises(ValueError, match="brackets"):
         read_json(path, 1000)
+
+
+def test_a_draft_that_somebody_linked_elsewhere_is_not_written_through(
+    path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "precious").write_text("precious")
+    path.with_name(f".file.{os.getpid()}").symlink_to("precious")
+    with pytest.raises(FileUnusable, match="cannot be written"):
+        write_whole(path, b"x")
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert not path.exists()
