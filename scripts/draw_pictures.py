@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 
 from fl_node.audit.report import AuditedRound, AuditReport, Status
-from fl_node.cli.tables import print_audit, rounds_table
+from fl_node.cli.tables import print_audit, print_digests, rounds_table
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 RECORD = PICTURES / "demo.json"
@@ -76,6 +76,7 @@ def tables(recorded: dict[str, Any]) -> str:
     )
     console.print(rounds_table(rounds, gas, held_out="KID held out"))
     print_audit(console, report)
+    print_digests(console, report.rounds)
     drawn = console.export_svg(
         title="uv run ganchor demo", theme=SVG_EXPORT_THEME, unique_id="demo"
     )

@@ -42,7 +42,7 @@ def advance(
     """End a phase whose deadline has passed, and say who was missing. Any account may; nodes do so by themselves."""
     deployed = read_deployment(deployment)
     signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
-    ended = end_overdue_phase(wiring.connect(rpc_url, deployed, signer), task)
+    ended = end_overdue_phase(wiring.connect(rpc_url, deployed, signer, task), task)
     if as_json:
         typer.echo(json.dumps(asdict(ended)))
         return

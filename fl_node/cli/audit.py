@@ -20,7 +20,7 @@ from fl_node.audit.reported import read_report
 from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
 from fl_node.cli.exits import FindingsReported
-from fl_node.cli.tables import print_audit, print_head, rounds_table
+from fl_node.cli.tables import print_audit, print_digests, print_head, rounds_table
 from fl_node.cli.workspace import Workspace
 from fl_node.errors import Misuse
 from fl_node.manifest.manifest import Manifest
@@ -76,6 +76,7 @@ def audit(
         console = Console()
         console.print(rounds_table(result.rounds))
         print_audit(console, result)
+        print_digests(console, result.rounds)
         if result.history_head:
             print_head(console, result.history_head)
     if result.findings:
@@ -114,7 +115,7 @@ def run_audit(
     with Progress(console=console, disable=hidden, transient=True) as bar:
         rounds = bar.add_task("auditing rounds", total=None)
         return replay_history(
-            lambda: wiring.connect(rpc_url, deployed),
+            lambda: wiring.connect(rpc_url, deployed, task=task),
             open_store(store, must_exist=True),
             task,
             derive_genesis=_derivation() if derive_genesis else None,

@@ -9,6 +9,7 @@ from chain.connection import chain_id_at
 from chain.deploy import deploy as put_on_chain
 from chain.deploy import write_deployment
 from fl_node.cli import accounts, options
+from fl_node.errors import Misuse
 
 
 def deploy(
@@ -19,6 +20,11 @@ def deploy(
     as_json: options.Json = False,
 ) -> None:
     """Deploy the contract and write deployment.json. The code on chain is compared with the committed artifact."""
+    if deployment.exists():
+        raise Misuse(
+            f"{deployment} exists already and says where another contract is, without which its tasks are not found; "
+            "give another --deployment, or move it away first"
+        )
     signer = accounts.open_signer(keystore, password_file, chain_id_at(rpc_url))
     deployed = put_on_chain(rpc_url, signer)
     write_deployment(deployment, deployed)

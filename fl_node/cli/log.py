@@ -53,7 +53,7 @@ def log(
 ) -> None:
     """Show who did what in a task, and when: one line for each event on chain."""
     with wiring.evidence(workspace, rpc_url, deployment) as place:
-        ledger = wiring.open_ledger(place.rpc_url, place.deployment)
+        ledger = wiring.open_ledger(place.rpc_url, place.deployment, task=task)
         members = members_of(ledger, task)
         for entry in following(ledger, task) if follow else ledger.history(task):
             line = json.dumps(to_json(entry, members)) if as_json else line_of(entry, members)

@@ -76,7 +76,7 @@ def node(
         def waiting(act: Callable[[], T]) -> T:
             return patiently(act, display.notice, patience, poll)
 
-        ledger = waiting(lambda: wiring.connect(rpc_url, deployed, signer))
+        ledger = waiting(lambda: wiring.connect(rpc_url, deployed, signer, task))
         manifest = waiting(lambda: load_manifest(ledger, blobs, task))
         if ledger.account not in manifest.addresses:
             raise Misuse(f"{ledger.account} is not a member of task {task}")

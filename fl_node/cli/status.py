@@ -31,7 +31,7 @@ def status(
 ) -> None:
     """Show a task: phase, deadline, and who has acted; the current model and the history head."""
     with wiring.evidence(workspace, rpc_url, deployment) as place:
-        ledger = wiring.open_ledger(place.rpc_url, place.deployment)
+        ledger = wiring.open_ledger(place.rpc_url, place.deployment, task=task)
         members = members_of(ledger, task)
         if as_json:
             typer.echo(json.dumps(_status_json(ledger, task, members)))

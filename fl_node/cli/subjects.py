@@ -96,7 +96,7 @@ def subjects_of_task(
     Raises:
         Misuse: `rounds` names one that is not final, or the store has not the task's manifest.
     """
-    ledger = wiring.open_ledger(rpc_url, deployment)
+    ledger = wiring.open_ledger(rpc_url, deployment, task=task)
     manifest = load_manifest(ledger, store, task)
     entries = list(ledger.history(task))
     digests = [ledger.task_state(task).genesis_digest]

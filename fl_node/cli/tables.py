@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from chain.text import shown
@@ -28,13 +27,6 @@ def follow_up(words: str) -> str:
     return f"uv run ganchor {words}" if "UV" in os.environ else f"ganchor {words}"
 
 
-def printable(text: str) -> str:
-    """Text that somebody else wrote, without what steers a terminal."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
-
-
 def loss(millionths: int | None) -> str:
     """A loss on record, as a decimal."""
     return "–" if millionths is None else f"{millionths / 1e6:.4f}"
@@ -43,7 +35,7 @@ def loss(millionths: int | None) -> str:
 def rounds_table(
     rounds: Sequence[AuditedRound],
     gas: Mapping[int, int] | None = None,
-    held_out: str = "held out",
+    held_out: str = "held-out loss",
 ) -> Table:
     """One line for each round: aggregate, updates, who was included, losses, gas and seconds.
 
@@ -53,7 +45,7 @@ def rounds_table(
         held_out: What the held-out loss is.
     """
     table = Table(
-        title="Rounds on chain, with mean losses",
+        title="Rounds on chain; losses are means over the updates, weighted by examples",
         title_justify="left",
         box=box.SIMPLE,
         pad_edge=False,
@@ -61,7 +53,7 @@ def rounds_table(
     table.add_column("round", justify="right")
     table.add_column("model")
     table.add_column("client, update, examples", no_wrap=True)
-    table.add_column("training", justify="right")
+    table.add_column("training loss", justify="right")
     table.add_column(held_out, justify="right")
     if gas is not None:
         table.add_column("gas", justify="right")
@@ -84,13 +76,22 @@ def _update_line(one: AuditedRound) -> list[str]:
     return [
         f"{'[green]+[/]' if update.included else '[red]-[/]'} {short(update.client)} "
         f"{short(update.digest)} {update.num_examples}"
-        + (f" [red]{escape(shown(update.left_out_because))}[/]" if update.left_out_because else "")
         for update in one.updates
     ]
 
 
 def print_audit(console: Console, report: AuditReport) -> None:
-    """The numbered steps and how each ended, then every finding with its digests in full."""
+    """Which updates were left out and why, the numbered steps and how each ended, and every finding.
+
+    Sentences and digests stand below the tables and are not wrapped: a narrow terminal folds them, and they can be
+    copied whole.
+    """
+    for one in report.rounds:
+        for update in one.updates:
+            if update.left_out_because:
+                because = shown(update.left_out_because)
+                line = f"round {one.round}: {short(update.client)} was left out: {because}"
+                console.print(line, soft_wrap=True, style="red", markup=False, highlight=False)
     table = Table(
         title=f"Audit of task {report.task}: {report.verdict}",
         title_justify="left",
@@ -113,6 +114,12 @@ def print_audit(console: Console, report: AuditReport) -> None:
             )
     for finding in report.findings:
         console.print(_finding_text(finding), soft_wrap=True, style="red", markup=False)
+
+
+def print_digests(console: Console, rounds: Sequence[AuditedRound]) -> None:
+    """Each round's model by its whole digest, in the lines of `ganchor simulate`, to be compared and copied."""
+    for one in rounds:
+        console.print(f"round {one.round}: {one.aggregate_digest}", soft_wrap=True, highlight=False)
 
 
 def print_head(console: Console, head: str) -> None:

@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from chain.ledger import Ledger
+from chain.text import shown
 from chain.types import Phase, TaskState
 from fl_node.blobs.store import Store, open_store
 from fl_node.cli import options, wiring
-from fl_node.cli.tables import printable
 from fl_node.errors import BadData, StoreUnusable
 from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, parse_manifest
 
@@ -88,7 +88,7 @@ def _table(listed: list[Listed]) -> Table:
     for heading in ("task", "name", "members", "phase", "round"):
         table.add_column(heading, justify="left" if heading in ("name", "phase") else "right")
     for one in listed:
-        name = "not in the store" if one.name is None else escape(printable(one.name))
+        name = "not in the store" if one.name is None else escape(shown(one.name))
         style = "dim" if one.phase == Phase.FINISHED.name.lower() else ""
         cells = (name, str(one.members), one.phase, f"{one.round} of {one.rounds}")
         table.add_row(str(one.task), *cells, style=style)

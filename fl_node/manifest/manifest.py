@@ -7,6 +7,7 @@ digest says which algorithm ran even when the defaults of a later version differ
 from __future__ import annotations
 
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -217,8 +218,18 @@ def _explain(error: ValidationError) -> str:
     return "manifest: " + "; ".join(lines) + (f"; and {more} more" if more else "")
 
 
+def _did_you_mean(name: str) -> str:
+    schema = Manifest.model_json_schema()
+    sections = (schema, *schema["$defs"].values())
+    known = {field for section in sections for field in section.get("properties", {})}
+    close = get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
 def _line_of(problem: ErrorDetails) -> str:
     field = _field_of(problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{field}: unknown field{_did_you_mean(str(problem['loc'][-1]))}"
     message = problem["msg"].removeprefix("Value error, ")
     given = "" if isinstance(problem["input"], dict) else f" (given: {_shown(problem['input'])})"
     return f"{field}: {message}{given}" if field else message

@@ -75,7 +75,11 @@ def test_deploy_writes_the_file_that_the_others_read(
     said = json.loads(outcome.out)
     assert said == json.loads((tmp_path / "deployment.json").read_text())
     assert set(said) == {"chain_id", "address", "block", "artifact_digest"}
-    assert "TaskUnknown(task=1)" in ganchor("status").err
+    assert "no task has been opened" in ganchor("status").err
+    again = ganchor("deploy")
+    assert (again.code, again.out) == (2, "")
+    assert "deployment.json exists already" in again.err
+    assert said == json.loads((tmp_path / "deployment.json").read_text())
 
 
 def test_a_new_key_opens_with_its_password(

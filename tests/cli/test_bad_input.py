@@ -64,7 +64,8 @@ class TestChain:
         words: list[object] = [*command.split(), *([manifest] if "task" in command else [])]
         words += ["--patience", 0] if command == "node" else []
         Path("store").mkdir()
-        nowhere = ["--deployment", live.place.deployment, "--rpc-url", "http://127.0.0.1:9"]
+        known = [] if command == "deploy" else ["--deployment", live.place.deployment]
+        nowhere = [*known, "--rpc-url", "http://127.0.0.1:9"]
         assert_refused(ganchor(*words, *nowhere), "http://127.0.0.1:9", "refused")
 
     @pytest.mark.parametrize("url", ["", "127.0.0.1:8545", "ws://127.0.0.1:8545", "http://"])
@@ -88,7 +89,8 @@ class TestChain:
     @pytest.mark.parametrize("command", ["status", "audit", "node"])
     def test_unknown_task(self, ganchor: Ganchor, live: Live, member: None, command: str) -> None:
         chosen = live.chain_options if command == "status" else live.options
-        assert_refused(ganchor(command, "--task", 99, *chosen), "TaskUnknown(task=99)")
+        refusal = ("no task 99", live.ledger().contract, "its tasks are 1 to ")
+        assert_refused(ganchor(command, "--task", 99, *chosen), *refusal)
 
     def test_a_deployment_that_begins_too_late(
         self, ganchor: Ganchor, live: Live, tmp_path: Path
@@ -257,6 +259,11 @@ class TestManifest:
                 ("work = { steps = 1 }", "encode = ['quantise', 'rotate']"),
                 ["rotate cannot follow quantise"],
             ),
+            (
+                ("steps = 1", "epoch = 1"),
+                ["strategy.work.epoch: unknown field; did you mean epochs"],
+            ),
+            (("count = 2", "count = 2\nzzz = 1"), ["rounds.zzz: unknown field"]),
             (("0x", "1x"), ["members.0", "40 hex digits"]),
             (("steps = 1", "steps = 1, epochs = 1"), ["strategy.work", "either steps or epochs"]),
             (("generator_width = 4", "norm = 'layer'"), ["learner.norm", "'batch', 'group'"]),

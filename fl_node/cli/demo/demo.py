@@ -29,7 +29,7 @@ from fl_node.cli.demo.watching import watch
 from fl_node.cli.exits import FindingsReported
 from fl_node.cli.manifest import manifest_text
 from fl_node.cli.pictures import look_at
-from fl_node.cli.tables import print_audit, print_head, rounds_table
+from fl_node.cli.tables import print_audit, print_digests, print_head, rounds_table
 from fl_node.cli.workspace import Workspace, free_workspace
 from fl_node.manifest.learners import LEARNERS
 from fl_node.manifest.manifest import Manifest, read_manifest
@@ -98,6 +98,7 @@ def demo(
     summary = write_reports(place, report, gas, seconds)
     console.print(rounds_table(report.rounds, gas, held_out="KID held out"))
     print_audit(console, report)
+    print_digests(console, report.rounds)
     describe(place, summary, console)
     if as_json:
         typer.echo(json.dumps(summary))
