@@ -47,6 +47,8 @@ LOG_BLOCKS = 10_000
 MAX_BLOCKS = 100_000_000
 """Blocks that are searched for a task's history: 38 years of mainnet, 290 days of a chain with four blocks a second."""
 
+MAX_TASKS = 1 << 20
+
 HISTORY_SECONDS = 900.0
 """How long the reading of one task's history may take, however many requests it needs."""
 
@@ -148,8 +150,15 @@ class Web3Ledger:
         return self._send("rejoin", task)
 
     def task_count(self) -> int:
-        """Number of tasks opened so far."""
-        return int(self._read("taskCount"))
+        """Number of tasks opened so far.
+
+        Raises:
+            HistoryInvalid: The node counts more than anybody would go through.
+        """
+        count = int(self._read("taskCount"))
+        if count > MAX_TASKS:
+            raise HistoryInvalid(f"the node counts {count} tasks, believed are {MAX_TASKS}")
+        return count
 
     def task_state(self, task: int) -> TaskState:
         """The task at a glance.

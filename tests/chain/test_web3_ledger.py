@@ -370,6 +370,11 @@ class TestRanges:
         with pytest.raises(LedgerError, match=message):
             strange.task_state(task)
 
+    def test_of_the_number_of_tasks(self, proxy: Proxy, strange: Web3Ledger) -> None:
+        proxy.change("eth_call", lambda word: "0x" + "f" * 64)
+        with pytest.raises(HistoryInvalid, match=r"counts 1\d{77} tasks"):
+            strange.task_count()
+
     @pytest.mark.parametrize("number", ["0x7ffffffffffffff", "0xffffffffffffffffffff"])
     def test_a_block_beyond_all_measure_starts_no_search(
         self, proxy: Proxy, strange: Web3Ledger, task: int, number: str
