@@ -133,3 +133,21 @@ def test_a_kind_of_model_is_named_in_its_folder_and_in_the_tables_alone(path: Pa
              if isinstance(node, ast.Constant)}  # fmt: skip
     assert "gan" not in texts
     assert not [name for name in imported(path) if name.startswith("fl_node.learning.gan")]
+
+
+READ_THEIR_OWN = {
+    "chain/artifact.py",  # the committed artifact
+    "chain/compile.py",  # the sources
+    "fl_node/cli/deploy.py",  # what it has just written
+    "fl_node/cli/demo/watching.py",  # the logs of its own nodes
+}
+
+
+@pytest.mark.parametrize("path", modules("chain") + modules("fl_node"), ids=str)
+def test_files_are_read_through_one_door(path: Path) -> None:
+    """`chain.files` reads regular files alone, and no more bytes than expected."""
+    if path.relative_to(ROOT).as_posix() in READ_THEIR_OWN:
+        return
+    called = {node.attr for node in ast.walk(ast.parse(path.read_text()))
+              if isinstance(node, ast.Attribute)}  # fmt: skip
+    assert not called & {"read_text", "read_bytes"}
