@@ -1,7 +1,7 @@
-"""How a member trains: the algorithms, each in a file of its own, written against `fl_node.learner` alone.
+"""How a member trains: the algorithms, each in its own file, written against `fl_node.learner` alone.
 
-An algorithm that is a choice of `strategy.train` stands in `TRAIN`. `UntilMedian` and `EdgeLearner` are learners over
-learners instead, so that every choice composes with them.
+The choices of `strategy.train` are in `TRAIN`. `UntilMedian` and `EdgeLearner` are learners that wrap other learners,
+so every choice composes with them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from fl_node.strategy.train.scaffold import CONTROL, Scaffold, advance_control, 
 from fl_node.strategy.train.two_stream import TwoStream, train_two_stream
 
 Run = Callable[[Any, Learner, Assignment, Context], Trained]
-"""Knobs, learner, assignment and context to what was trained."""
+"""(knobs, learner, assignment, context) -> what was trained."""
 
 Advance = Callable[[Arrays, Iterable[Arrays], int], dict[str, Array]]
-"""A slot's arrays, what the included updates say of it in ascending order of client, and the number of all members, to
-the slot's next arrays."""
+"""(a slot's arrays, the included updates' changes in ascending order of client, number of all members) -> the slot's
+next arrays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class Algorithm:
     """A choice of `strategy.train`.
 
     Attributes:
-        run: Trains. Raises TrainingDiverged as the learner does.
-        slots: What travels in an update beside the difference, as `SLOT.NAME`, and is kept in the global state.
-        advance: How a slot moves by what travelled; asked only where there are slots.
-        keeps: The prefix of the private arrays that are the algorithm's and not the learner's.
-        needs_past: Whether `run` looks at the context's past; where not, it may be empty.
+        run: Trains. Raises TrainingDiverged if the learner does.
+        slots: Slots of the global state whose changes an update sends beside the difference, as `SLOT.NAME`.
+        advance: Gives a slot's next arrays; used only if there are slots.
+        keeps: The prefix of the private arrays that belong to the algorithm and not to the learner.
+        needs_past: Whether `run` uses the context's past; if not, it may be empty.
     """
 
     run: Run
@@ -63,11 +63,11 @@ TRAIN: Mapping[type[Choice], Algorithm] = {
     Ditto: Algorithm(train_ditto, keeps=PERSONAL),
     TwoStream: Algorithm(train_two_stream),
 }
-"""The choices for `strategy.train` in a manifest; the first is the default."""
+"""The choices for `strategy.train` in a manifest. The first is the default."""
 
 
 def learners_own(choice: Choice, private: Arrays | None) -> Arrays | None:
-    """A member's private arrays without the algorithm's, as `Learner.measure` takes them; None for None."""
+    """The learner's part of a member's private arrays, as `Learner.measure` takes them; None for None."""
     keeps = TRAIN[type(choice)].keeps
     return private if keeps is None else split_private(private, keeps)[0]
 

@@ -1,4 +1,4 @@
-"""Means of arrays that one member takes by itself, over its devices or over parts of its training."""
+"""Means of arrays within one member, over its devices or over portions of its training."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fl_node.arithmetic import settle
 from fl_node.arrays import Array, Arrays
 
 
-def mean_arrays(several: Sequence[Arrays], weights: Sequence[int]) -> dict[str, Array]:
-    """Average arrays by weight: float64, in the order given, rounded once to each array's dtype.
+def mean_arrays(models: Sequence[Arrays], weights: Sequence[int]) -> dict[str, Array]:
+    """Weighted mean of arrays: in float64, in the order given, rounded once to each array's dtype.
 
     Args:
-        several: One or more; equal names, shapes and dtypes (float32 or integers). One alone is returned unchanged.
+        models: At least one; equal names, shapes and dtypes (float32 or integers). The mean of one has the same bytes.
         weights: One for each, > 0.
     """
-    return {name: _mean([arrays[name] for arrays in several], weights) for name in several[0]}
+    return {name: _mean([arrays[name] for arrays in models], weights) for name in models[0]}
 
 
 def _mean(arrays: Sequence[Array], weights: Sequence[int]) -> Array:
@@ -26,7 +26,7 @@ def _mean(arrays: Sequence[Array], weights: Sequence[int]) -> Array:
         np.multiply(array, float(weight), dtype=np.float64)
         for array, weight in zip(arrays, weights, strict=True)
     )
-    # Begun with the first product: 0 + -0.0 would lose a sign.
+    # Starts with the first product, because 0 + -0.0 would lose the sign.
     mean = np.asarray(reduce(np.add, products) / float(sum(weights)))
     settled = np.empty_like(arrays[0])
     settle(mean, settled)

@@ -1,4 +1,4 @@
-"""What an algorithm may look at besides its learner and its assignment."""
+"""What an algorithm may use besides its learner and its assignment."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Context:
 
     Attributes:
         past: The final rounds so far; empty for an algorithm that does not need them.
-        server: SCAFFOLD's c: the slot "control" of the global state, by tensor name; empty without it.
-        progress: Told about the steps.
+        server: SCAFFOLD's c, the slot "control" of the global state, by tensor name; empty for other algorithms.
+        progress: Called with the steps.
     """
 
     past: Past = ()

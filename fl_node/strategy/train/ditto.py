@@ -1,12 +1,12 @@
-"""Ditto: beside the shared model each member trains a personal one, held near the shared one by a proximal pull.
+"""Ditto: each member trains a personal model beside the shared one, kept close to it by a proximal term.
 
-The shared model is trained as in FedAvg and sent; the personal model v minimises F_k(v) + pull/2 ||v - w_t||^2, is
-never sent, and goes on from round to round. It is the form of federated multi-task learning that deep networks allow.
+The shared model is trained and sent as in FedAvg. The personal model v minimises F_k(v) + pull/2 ||v - w_t||^2, is
+never sent, and continues from round to round. This is a form of federated multi-task learning for deep networks.
 
-MOCHA (Smith et al. 2017, arXiv:1705.10467), which gave federated multi-task learning its name, is not offered. It
-solves the dual of a convex problem, with one dual variable for each example and a matrix of relations between the
-members' tasks; a network's loss is not convex, has no such dual, and gives the members' subproblems nothing to
-approximate. A version "for deep nets" would be another algorithm under the same name, so there is none here.
+MOCHA (Smith et al. 2017, arXiv:1705.10467), which introduced federated multi-task learning, is not offered. It solves
+the dual of a convex problem, with one dual variable for each example and a matrix of relations between the members'
+tasks. A network's loss is not convex and has no such dual, so the members' subproblems have nothing to approximate. A
+version "for deep nets" would be another algorithm under the same name.
 
 Source: Li et al. 2021, arXiv:2012.04221, Algorithm 1.
 """
@@ -27,32 +27,32 @@ from fl_node.strategy.train.context import Context
 from fl_node.strategy.train.private import split_private
 
 PERSONAL: Final = "personal."
-"""Prefix of what Ditto keeps."""
+"""Prefix of the private arrays that Ditto keeps."""
 
 _MODEL: Final = "model."
 _STATE: Final = "state."
 
 
 class Ditto(Choice):
-    """Ditto; twice the work of FedAvg, the same traffic."""
+    """Ditto. Takes twice the work of FedAvg, and the same traffic."""
 
     kind: Literal["ditto"] = "ditto"
     pull: Annotated[Number, Field(ge=0)] = Decimal("0.1")
-    """The paper's lambda: 0 trains alone, large values follow the shared model. It chooses among 0.05 to 2 by each
-    member's validation data; 0.1 is in both of the ranges that it searches."""
+    """Lambda in the paper. At 0 the personal model is trained alone; large values keep it close to the shared one. The
+    paper chooses from 0.05 to 2 by each member's validation data; 0.1 is in both ranges that it searches."""
 
 
 def train_ditto(
     choice: Ditto, learner: Learner, assignment: Assignment, context: Context
 ) -> Trained:
-    """Train the shared model, then the personal one by the same assignment with the pull towards the received model.
+    """Train the shared model, then the personal one with the same assignment and a pull towards the received model.
 
     Returns:
-        The shared training's result; the personal model is among the private arrays (`personal_model`).
+        The result for the shared model; its private arrays contain the personal model (`personal_model`).
     """
-    own, personal = split_private(assignment.private, PERSONAL)
+    learner_private, personal = split_private(assignment.private, PERSONAL)
     shared = learner.train(
-        replace(assignment, private=own),
+        replace(assignment, private=learner_private),
         lambda step, steps, losses: context.progress(step, 2 * steps, losses),
     )
     tuned = learner.train(
@@ -71,11 +71,11 @@ def train_ditto(
 
 
 def personal_model(private: Arrays) -> tuple[dict[str, Array], dict[str, Array]] | None:
-    """The personal model among a member's private arrays.
+    """The personal model in a member's private arrays.
 
     Returns:
         Its tensors under the shared model's names, and the private arrays that complete it, as `Learner.measure` takes
-        them; None where no personal model was trained.
+        them; None if there is no personal model.
     """
     _, personal = split_private(private, PERSONAL)
     if not personal:

@@ -1,7 +1,7 @@
-"""Hierarchical averaging: an edge node averages its devices some times over before it sends one update.
+"""Hierarchical averaging: an edge node averages its devices several times before it sends one update.
 
-To the round and to every algorithm the edge is a learner like another. kappa1 is the assignment's steps, which each
-device takes between two edge averages; kappa2 is the number of edge averages.
+To the round and to every algorithm, the edge node is an ordinary learner. In the paper's terms, kappa1 is the
+assignment's number of steps, which each device takes between two edge averages, and kappa2 is the number of averages.
 
 Source: Liu et al. 2019, HierFAVG, arXiv:1905.06641, Algorithm 1.
 """
@@ -20,32 +20,32 @@ from fl_node.strategy.train.averages import mean_arrays
 
 @dataclass(frozen=True, slots=True)
 class EdgeLearner:
-    """Several devices' learners as one. One device in one edge round trains as its own learner does, bit for bit.
+    """Several devices' learners as one learner. A single device in one edge round trains exactly as it would alone.
 
     Attributes:
-        devices: One or more.
-        rounds: kappa2, > 0.
+        devices: At least one.
+        rounds: Number of edge rounds, each of which ends with an average (kappa2), > 0.
     """
 
     devices: Sequence[Learner]
     rounds: int = 1
 
     def steps_for(self, epochs: int) -> int:
-        """Steps in which every device has passed over its data so many times; devices with less data pass again."""
+        """Number of steps in which every device completes `epochs` passes; devices with less data complete more."""
         return max(device.steps_for(epochs) for device in self.devices)
 
     def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
-        """Train every device from the edge's model, average, and do so again.
+        """In each edge round, train every device from the edge node's model and average the results.
 
-        Anchor and correction are the round's for all devices. Averages weigh by examples: of weights, losses and
-        gradients alike.
+        All devices use the round's anchor and correction. Weights, losses and gradients are averaged by number of
+        examples.
 
         Returns:
-            The last average; examples of all devices; steps of one device over all edge rounds, which is how far the
-            edge's model has gone; private arrays as `device.INDEX.NAME`.
+            The last average; the examples of all devices; the steps of one device over all edge rounds, which measure
+            how far the edge node's model has moved; private arrays as `device.INDEX.NAME`.
 
         Raises:
-            TrainingDiverged: As the devices do.
+            TrainingDiverged: A device's learner raised it.
         """
         edge = replace(assignment, anchor=assignment.received)
         averages = []
@@ -53,16 +53,18 @@ class EdgeLearner:
             average = self._average(edge, number, progress)
             averages.append(average)
             edge = replace(edge, model=average.shared, private=average.private)
-        gradients = [one.mean_gradient for one in averages if one.mean_gradient is not None]
+        gradients = [
+            average.mean_gradient for average in averages if average.mean_gradient is not None
+        ]
         return replace(
             averages[-1],
-            steps=sum(one.steps for one in averages),
-            training_loss=math.fsum(one.training_loss for one in averages) / self.rounds,
+            steps=sum(average.steps for average in averages),
+            training_loss=math.fsum(average.training_loss for average in averages) / self.rounds,
             mean_gradient=mean_arrays(gradients, [1] * len(gradients)) if gradients else None,
         )
 
     def measure(self, model: Arrays, private: Arrays | None) -> float:
-        """Mean of the devices' losses, each weighted by the steps of one pass over its data."""
+        """Mean of the devices' losses, each weighted by the number of steps in one pass over the device's data."""
         losses = [
             device.measure(model, _of_device(index, private))
             for index, device in enumerate(self.devices)
@@ -70,7 +72,7 @@ class EdgeLearner:
         return _mean(losses, [device.steps_for(1) for device in self.devices])
 
     def _average(self, edge: Assignment, number: int, progress: StepProgress) -> Trained:
-        trained = [
+        results = [
             device.train(
                 replace(
                     edge,
@@ -81,19 +83,21 @@ class EdgeLearner:
             )
             for index, device in enumerate(self.devices)
         ]
-        weights = [one.num_examples for one in trained]
-        gradients = [one.mean_gradient for one in trained if one.mean_gradient is not None]
+        weights = [trained.num_examples for trained in results]
+        gradients = [
+            trained.mean_gradient for trained in results if trained.mean_gradient is not None
+        ]
         return Trained(
-            shared=mean_arrays([one.shared for one in trained], weights),
-            private=_of_all([one.private for one in trained]),
+            shared=mean_arrays([trained.shared for trained in results], weights),
+            private=_of_all([trained.private for trained in results]),
             num_examples=sum(weights),
-            steps=max(one.steps for one in trained),
-            training_loss=_mean([one.training_loss for one in trained], weights),
+            steps=max(trained.steps for trained in results),
+            training_loss=_mean([trained.training_loss for trained in results], weights),
             mean_gradient=mean_arrays(gradients, weights) if gradients else None,
         )
 
     def _onward(self, progress: StepProgress, number: int, index: int) -> StepProgress:
-        """Count as if the devices, which take turns here, took their steps together."""
+        """Report progress as if the devices, which really take turns, trained at the same time."""
         devices = len(self.devices)
         return lambda step, steps, losses: progress(
             number * steps + (index * steps + step) // devices, self.rounds * steps, losses
@@ -101,7 +105,7 @@ class EdgeLearner:
 
 
 def _device_seed(seed: int, number: int, index: int) -> int:
-    # The first keeps the member's own, so that an edge of one device is that device.
+    # The first device keeps the member's seed, so that an edge node with one device trains exactly as that device.
     return seed if number == index == 0 else derive_seed(seed, "edge", number, index)
 
 
@@ -119,7 +123,7 @@ def _of_all(privates: Sequence[Arrays]) -> dict[str, Array]:
 
 def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
     total = sum(weights)
-    # Shares first: one value alone keeps its bits.
+    # Multiplying by shares keeps the bits of a single value.
     return math.fsum(
         value * (weight / total) for value, weight in zip(values, weights, strict=True)
     )

@@ -1,11 +1,12 @@
-"""LoAdaBoost: stop early where the loss is good, and train on where it is not.
+"""LoAdaBoost: a member stops early if its loss is good, and trains longer if it is not.
 
-Everyone knows the median loss of the last round. A member trains half of its work; while its loss is above that
-median it trains on in shrinking portions, until it is at or under it, or until one and a half times the work is done.
+All members know the median loss of the last round. A member first does half of its work. While its loss is above the
+median, it trains on in shrinking portions, until the loss is at or below the median or it has done one and a half times
+the work.
 
-A learner over a learner: FedProx, SCAFFOLD or Ditto run on it as on any other, with their anchor and their variates
-fixed for the whole round. The unit is the optimiser step and not the epoch, so that the portions are defined for any
-amount of work. For a GAN the training loss says little: hold the held-out loss against the median.
+It is a learner that wraps another: FedProx, SCAFFOLD or Ditto run on it as on any other, with their anchor and control
+variates fixed for the whole round. Portions are counted in optimiser steps rather than epochs, so that they are defined
+for any amount of work. A GAN's training loss says little about its quality: use the held-out loss instead.
 
 Source: Huang et al. 2018, arXiv:1811.12629.
 """
@@ -28,11 +29,11 @@ class UntilMedian:
 
     Attributes:
         learner: Does the training.
-        target: The median of the training losses that the last round recorded; None where there is none yet, and the
-            work is done whole.
-        loss: What is held against the target: the training loss of the last portion, or the held-out loss of the
-            model after it. It is also what `Trained.training_loss` says, so that the chain records what the next
-            round's median is taken of.
+        target: The median of the training losses that the last round recorded; None if there is none yet, in which case
+            all of the work is done.
+        loss: The loss that is compared with the target: the training loss of the last portion, or the held-out loss of
+            the model after it. It also becomes `Trained.training_loss`, so that the chain records the loss from which
+            the next round's median is computed.
     """
 
     learner: Learner
@@ -40,22 +41,21 @@ class UntilMedian:
     loss: Loss = "training"
 
     def steps_for(self, epochs: int) -> int:
-        """As the learner's; the work that is halved or exceeded."""
+        """The wrapped learner's number of steps, which is the work before it is cut or extended."""
         return self.learner.steps_for(epochs)
 
     def measure(self, model: Arrays, private: Arrays | None) -> float:
-        """As the learner's."""
+        """The wrapped learner's measurement."""
         return self.learner.measure(model, private)
 
     def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
-        """Train portion after portion.
+        """Train in portions until the target is reached.
 
         Returns:
-            The last portion's model, private arrays and loss; the steps of all portions, and the mean gradient over
-            them.
+            The last portion's model, private arrays and loss; the steps of all portions, and their mean gradient.
 
         Raises:
-            TrainingDiverged: As the learner does.
+            TrainingDiverged: The wrapped learner raised it.
         """
         if self.target is None:
             return self._judged(self.learner.train(assignment, progress))
@@ -86,10 +86,11 @@ class UntilMedian:
 
 
 def portions(steps: int) -> Iterator[int]:
-    """Cut the work into portions that never grow: at most five, from half of `steps` to one and a half times in sum.
+    """Cut the work into at most five portions, which never grow and add up to one and a half times `steps`.
 
-    Half of the steps, rounded up; then half of what is left up to the limit, again and again, but never less than an
-    eighth of the steps: of 80 steps 40, 40, 20, 10, 10. So few measurements interrupt the training.
+    For example, 80 steps give portions of 40, 40, 20, 10 and 10. The first portion is half of the steps, rounded up.
+    Each further portion is half of the rest, but at least an eighth of `steps`, so that few measurements interrupt the
+    training.
 
     Args:
         steps: > 0.
@@ -124,7 +125,7 @@ def _joined(before: Trained, part: Trained) -> Trained:
 def _onward(
     progress: StepProgress, assignment: Assignment, before: Trained | None, portion: int
 ) -> StepProgress:
-    """Count on from the steps already done, up to those that it may take at most."""
+    """Report progress that continues from the steps already done, out of the most that are possible."""
     done = 0 if before is None else before.steps
     most = assignment.steps + assignment.steps // 2
     return lambda step, steps, losses: progress(done + step, most * steps // portion, losses)

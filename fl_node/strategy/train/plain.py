@@ -18,5 +18,5 @@ class Plain(Choice):
 def train_plain(
     choice: Plain, learner: Learner, assignment: Assignment, context: Context
 ) -> Trained:
-    """Hand the assignment to the learner as it is."""
+    """Pass the assignment to the learner unchanged."""
     return learner.train(assignment, context.progress)

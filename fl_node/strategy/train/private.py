@@ -1,4 +1,4 @@
-"""Private arrays in layers: an algorithm's own beside the learner's, told apart by a prefix."""
+"""A member's private arrays belong partly to its learner and partly to an algorithm, whose arrays have a prefix."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from fl_node.arrays import Array, Arrays, unprefixed
 
 
 def split_private(private: Arrays | None, prefix: str) -> tuple[Arrays | None, dict[str, Array]]:
-    """Part what lies under a prefix from the rest.
+    """Separate the arrays with a prefix from the others.
 
     Returns:
-        The learner's own arrays, None before the first training; and those under the prefix, without it.
+        The learner's arrays, None before the first training; and the algorithm's arrays, without the prefix.
     """
     if private is None:
         return None, {}
-    own = {name: array for name, array in private.items() if not name.startswith(prefix)}
-    return own, unprefixed(prefix, private)
+    learners = {name: array for name, array in private.items() if not name.startswith(prefix)}
+    return learners, unprefixed(prefix, private)

@@ -1,8 +1,10 @@
-"""FedProx: the member's loss plus mu/2 ||w - w_t||^2, which holds it near the received model w_t.
+"""FedProx: the member's loss plus mu/2 ||w - w_t||^2, which keeps the weights w close to the received model w_t.
 
-Source: Li et al. 2018, arXiv:1812.06127. With mu = 0 it is FedAvg, bit for bit. The paper searches mu in
-{0.001, 0.01, 0.1, 0.5, 1} and finds no value that is right everywhere, hence its heuristic: raise mu when the global
-loss rose, lower it when the loss has fallen for some rounds running.
+With mu = 0 it is FedAvg, bit for bit. The paper searches mu in {0.001, 0.01, 0.1, 0.5, 1} and finds no value that is
+best everywhere. It therefore proposes a heuristic: raise mu when the global loss has risen, and lower it when the loss
+has fallen for several rounds in a row.
+
+Source: Li et al. 2018, arXiv:1812.06127.
 """
 
 from __future__ import annotations
@@ -30,23 +32,23 @@ class Proximal(Choice):
 
 
 class AdaptiveProximal(Choice):
-    """FedProx with mu in [0, 1], steered by the losses on record; each member computes the same mu."""
+    """FedProx with mu in [0, 1], adapted to the recorded losses. All members compute the same mu."""
 
     kind: Literal["adaptive_proximal"] = "adaptive_proximal"
     start: Annotated[Number, Field(ge=0, le=1)] = Decimal(0)
-    """mu in the first two rounds; the paper takes 0 where members' data are alike and 1 where they are not."""
+    """mu in the first two rounds. The paper starts at 0 if the members' data are IID, and at 1 if they are non-IID."""
     step: Annotated[Number, Field(gt=0, le=1)] = Decimal("0.1")
-    """What mu rises or falls by."""
+    """The amount by which mu rises or falls."""
     patience: Annotated[int, Field(ge=1, le=65_535)] = 5
-    """Rounds running in which the loss must fall before mu does."""
+    """Number of consecutive rounds in which the loss must fall before mu is lowered."""
     loss: Loss = "held_out"
-    """The recorded loss that steers."""
+    """The recorded loss that determines mu."""
 
     def objection(self, beside: Beside) -> str | None:
-        """Adversarial losses say nothing about progress."""
+        """An adversarial training loss does not show progress."""
         if self.loss == "training" != beside.falling_loss:
             return (
-                "this learner's training loss does not fall as it learns, so it cannot steer mu; "
+                "this learner's training loss does not fall as it learns, so mu cannot follow it; "
                 "use loss = held_out, or kind = proximal"
             )
         return None
@@ -62,16 +64,16 @@ def train_proximal(
 def train_adaptive_proximal(
     choice: AdaptiveProximal, learner: Learner, assignment: Assignment, context: Context
 ) -> Trained:
-    """Train with the mu that the past leads to."""
+    """Train with the mu that follows from the past rounds."""
     mu = adapted_mu(choice, mean_losses(context.past, choice.loss))
     return learner.train(replace(assignment, mu=float(mu)), context.progress)
 
 
 def adapted_mu(choice: AdaptiveProximal, losses: Sequence[float]) -> Decimal:
-    """Fold the global losses, oldest first, into mu.
+    """Compute mu from the global losses, oldest first.
 
-    A rise adds a step at once. `patience` falls running take one off and the count begins anew; a loss that rises or
-    stays breaks the run. Exact, since mu is a decimal number.
+    Each rise of the loss raises mu by a step. `patience` consecutive falls lower it by a step and restart the count; a
+    loss that rises or stays the same also restarts it. The result is exact, because mu is a decimal number.
     """
     mu, falls = choice.start, 0
     for before, after in pairwise(losses):

@@ -1,19 +1,20 @@
-"""SCAFFOLD: control variates take the drift out of local training.
+"""SCAFFOLD: control variates that correct the drift of local training.
 
-Each member keeps c_i, its guess at its own gradient; the global state keeps c, their mean over all members. In local
-training each gradient g becomes g - c_i + c, so that members take many steps along the global direction. At a point
-where the members' gradients sum to zero nobody moves any more, where FedAvg with several steps stops elsewhere.
+Each member keeps c_i, an estimate of its own gradient; the global state keeps c, their mean over all members. In local
+training each gradient g becomes g - c_i + c, so that members take many steps in the global direction. At a point where
+the members' gradients sum to zero no member moves any more, whereas FedAvg with several local steps converges
+elsewhere.
 
-Afterwards c_i' is the mean of the round's gradients before their correction. With plain SGD that is the paper's
+After training, c_i' is the mean of the round's gradients before their correction. With plain SGD this is the paper's
 option II: a step is y -= eta (g - c_i + c), so that over all steps (w_t - y) / (steps eta) = mean(g) - c_i + c, and
-therefore c_i - c + (w_t - y) / (steps eta) = mean(g). The mean of the gradients needs no learning rate and stays
-well defined under momentum and Adam, where a difference of weights is no multiple of gradients. That is why GANs with
-Adam are allowed: the correction is made before Adam sees the gradient, and the points where all members rest stay the
-same. The paper's convergence proof covers SGD alone.
+therefore c_i - c + (w_t - y) / (steps eta) = mean(g). The mean gradient needs no learning rate and is well defined
+under momentum and Adam, where a difference of weights is not a multiple of gradients. GANs with Adam are allowed for
+this reason: the correction is made before Adam sees the gradient, and the fixed points stay the same. The paper's
+convergence proof covers only SGD.
 
-c weighs all members equally, as in the paper. So does the point of rest, whatever numbers of examples the rule of
-combination weighs by. A member whose update is lost leaves c off by what it would have changed, and so does a codec by
-what it loses and no feedback pays back.
+c weights all members equally, as in the paper, and so does the fixed point, even if the aggregation rule weights
+members by their examples. A lost update leaves c wrong by the change that it carried, and so does the error of a codec
+without error feedback.
 
 Source: Karimireddy et al. 2019, arXiv:1910.06378, Algorithm 1.
 """
@@ -41,27 +42,27 @@ _PREFIX: Final = f"{CONTROL}."
 
 
 class Scaffold(Choice):
-    """SCAFFOLD; twice the traffic of FedAvg each way."""
+    """SCAFFOLD. Takes twice the traffic of FedAvg, up and down."""
 
     kind: Literal["scaffold"] = "scaffold"
 
     def objection(self, beside: Beside) -> str | None:
-        """Every variate must reach everyone, and count."""
+        """Every control variate must reach all members, and count."""
         if beside.share != ("*",):
             return (
-                "scaffold's variates correct every tensor towards the members' mean, but what share leaves out is "
-                'never averaged; use share = ["*"], or train = plain'
+                "scaffold's control variates correct every tensor towards the members' mean, but tensors outside share "
+                'are never averaged; use share = ["*"] or train = plain'
             )
         if beside.combine.robust:
             return (
-                f"scaffold adds up the variates of all members, so that one bad member moves everyone's gradients as "
-                f"far as it likes and combine = {beside.combine.kind} protects nothing; use another rule, or another "
-                "training"
+                f"scaffold adds up the control variates of all members, so one Byzantine member can move everyone's "
+                f"gradients arbitrarily, and combine = {beside.combine.kind} cannot prevent it; use another rule, or "
+                "another way of training"
             )
         if beside.send.kind != "always":
             return (
-                f"scaffold's variates must all arrive, and a member that declines by send = {beside.send.kind} keeps "
-                "a change that the others never hear of; use send = always"
+                f"scaffold needs the changes of all control variates, but with send = {beside.send.kind} a member that "
+                "declines does not send its change; use send = always"
             )
         return None
 
@@ -69,16 +70,16 @@ class Scaffold(Choice):
 def train_scaffold(
     choice: Scaffold, learner: Learner, assignment: Assignment, context: Context
 ) -> Trained:
-    """Train with corrected gradients, and send the change of the member's variate beside the difference.
+    """Train with corrected gradients, and send the change of the member's control variate beside the difference.
 
     Args:
         context: Its `server` is c.
 
     Raises:
-        TrainingDiverged: As the learner does.
+        TrainingDiverged: The learner raised it.
         Misuse: The learner returns no mean gradient.
     """
-    own, variate = split_private(assignment.private, _PREFIX)
+    learner_private, variate = split_private(assignment.private, _PREFIX)
     if not variate:
         variate = {name: np.zeros_like(array) for name, array in context.server.items()}
     correction = {
@@ -86,7 +87,7 @@ def train_scaffold(
         for name, array in assignment.model.items()
     }
     trained = learner.train(
-        replace(assignment, private=own, correction=correction), context.progress
+        replace(assignment, private=learner_private, correction=correction), context.progress
     )
     if trained.mean_gradient is None:
         raise Misuse("scaffold needs the learner's mean gradient, but it returned none")
@@ -102,14 +103,14 @@ def train_scaffold(
 def advance_control(control: Arrays, changes: Iterable[Arrays], members: int) -> dict[str, Array]:
     """Move c by the members' changes: c + (change_1 + change_2 + ...) / K.
 
-    float64, in the order given, element by element; rounded once to float32, and held within its range, since a
-    change of a peer may be any finite number. Without changes c stays, byte for byte.
+    The sum is in float64, element by element in the order given. It is rounded once to float32 and clipped to its
+    range, because a member may send any finite change. Without changes c stays the same, byte for byte.
 
     Args:
         control: c, float32, by tensor name.
-        changes: c_i' - c_i of the included updates, in ascending order of client; names and shapes of `control`.
-            Taken one at a time.
-        members: K, all members of the task and not only the cohort; > 0.
+        changes: c_i' - c_i of the included updates, in ascending order of client; names and shapes as in `control`.
+            Read one at a time.
+        members: K, the number of all members of the task, not only of the cohort; > 0.
 
     Source: Karimireddy et al. 2019, Algorithm 1, line 17: c + |S|/K times the mean over the cohort S.
     """

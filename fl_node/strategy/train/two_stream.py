@@ -1,8 +1,8 @@
-"""Two-stream training: the received model stays frozen beside the trained one and pulls at its features.
+"""Two-stream training: a frozen copy of the received model keeps the trained model's features close to its own.
 
-Adds weight * MMD^2(features of the trained model, features of the received model) to the member's loss, the squared
-maximum mean discrepancy over a batch; which features, and which kernel, the learner says. Unlike FedProx's term it
-binds what the model computes on this member's data, not where its parameters lie.
+It adds weight * MMD^2(features of the trained model, features of the received model) to the member's loss, where MMD^2
+is the squared maximum mean discrepancy over a batch. The learner defines the features and the kernel. Unlike FedProx's
+term, it constrains what the model computes on the member's data, not its parameters.
 """
 
 from __future__ import annotations

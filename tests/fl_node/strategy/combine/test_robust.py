@@ -122,5 +122,5 @@ def test_sparse_updates_are_refused_because_zeros_would_win(knobs, codec):
 
 @rules
 def test_scaffold_is_refused_because_its_variates_are_averaged(knobs):
-    reason = f"{knobs.kind} protects nothing"
+    reason = f"{knobs.kind} cannot prevent it"
     assert reason in refusal({"combine": knobs.kind, "train": "scaffold"}, updates=9)

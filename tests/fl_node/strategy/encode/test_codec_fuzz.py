@@ -137,14 +137,14 @@ class TestPositions:
         def change(indices):
             indices[10] &= indices[10] - 1
 
-        with pytest.raises(BlobMalformed, match="10 positions expected, got 9"):
+        with pytest.raises(BlobMalformed, match="expected 10 positions, got 9"):
             self.verdict(change)
 
     def test_too_many_are_malformed(self):
         def change(indices):
             indices[10:] = 255
 
-        with pytest.raises(BlobMalformed, match="10 positions expected, got 24"):
+        with pytest.raises(BlobMalformed, match="expected 10 positions, got 24"):
             self.verdict(change)
 
     def test_past_the_end_are_malformed(self):
@@ -162,14 +162,14 @@ class TestPositions:
             indices[:10] = np.arange(100, 110)
             indices[:2] = low
 
-        with pytest.raises(BlobMalformed, match="ascend strictly below 2500"):
+        with pytest.raises(BlobMalformed, match="ascend strictly and be below 2500"):
             self.verdict(change)
 
     def test_past_the_tensor_s_end_are_malformed(self):
         def change(indices):
             indices[9] = 2500 - 9 * 256
 
-        with pytest.raises(BlobMalformed, match="ascend strictly below 2500"):
+        with pytest.raises(BlobMalformed, match="ascend strictly and be below 2500"):
             self.verdict(change)
 
 

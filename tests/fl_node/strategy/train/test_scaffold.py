@@ -151,10 +151,10 @@ def test_a_scalar_tensor_keeps_its_shape() -> None:
     ("choices", "reason"),
     [
         ({"share": ["generator*"]}, "never averaged"),
-        ({"combine": "median"}, "median protects nothing"),
-        ({"combine": "trimmed_mean"}, "trimmed_mean protects nothing"),
-        ({"combine": "krum"}, "krum protects nothing"),
-        ({"send": "relevance"}, "never hear of"),
+        ({"combine": "median"}, "median cannot prevent it"),
+        ({"combine": "trimmed_mean"}, "trimmed_mean cannot prevent it"),
+        ({"combine": "krum"}, "krum cannot prevent it"),
+        ({"send": "relevance"}, "does not send its change"),
     ],
     ids=str,
 )
