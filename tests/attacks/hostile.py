@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from doubles import MEMBERS, Federation
@@ -12,6 +12,7 @@ from chain.accounts import Signer, address_of, dev_account
 from chain.answers import anything
 from chain.connection import connect
 from chain.history import commitment_of
+from chain.ledger import Ledger
 from chain.types import Address, Event, Phase, Reveal, RoundFinalised, TaskState, Terms
 from chain.web3_ledger import Web3Ledger
 from fl_node.audit import AuditReport, audit
@@ -59,10 +60,18 @@ class Contract:
         connection.ask(anything, "evm_mine")
 
 
+class Rules(Protocol):
+    """Whatever carries the protocol out: the contract, or its model in memory."""
+
+    def acting_as(self, signer: Signer) -> Ledger: ...
+
+    def travel(self, seconds: int) -> None: ...
+
+
 class Stage:
     """A task of three members, opened by the first, and the calls that drive it."""
 
-    def __init__(self, contract: Contract, terms: Terms = TERMS) -> None:
+    def __init__(self, contract: Rules, terms: Terms = TERMS) -> None:
         self.contract = contract
         self.members = [contract.acting_as(signer) for signer in HONEST]
         self.stranger = contract.acting_as(STRANGER)

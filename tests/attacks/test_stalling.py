@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from doubles import MEMBERS, Federation, small_manifest
+from doubles import MEMBERS, Clock, Federation, small_manifest
 from hostile import (
     ATTACKER,
     HONEST_NODES,
@@ -21,10 +21,32 @@ from hostile import (
     step_honest,
 )
 
+from chain.accounts import Signer, address_of
 from chain.errors import AlreadyActed, DeadlineAhead, IncludedInvalid
 from chain.history import draw
+from chain.memory_ledger import MemoryLedger
 from chain.types import MembersMissed, Phase, RoundAborted, RoundFinalised, RoundOpened
 from fl_node.member.next_action import Action
+
+
+class ByTheRules:
+    """The ledger in memory, which keeps the contract's rules (`tests/contracts`), behind the contract's door."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.ledger = MemoryLedger(clock=self.clock)
+
+    def acting_as(self, signer: Signer) -> MemoryLedger:
+        return self.ledger.acting_as(address_of(signer))
+
+    def travel(self, seconds: int) -> None:
+        self.clock.time += seconds
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """A task of three members in memory: whom a phase waits for is the rules' matter, not a chain's."""
+    return Stage(ByTheRules())
 
 
 def play_until(stage: Stage, phase: Phase) -> None:

@@ -121,7 +121,9 @@ class TestFraming:
     def test_no_parameters_are_an_internal_error(
         self, client: Client, method: str, params: list[object]
     ) -> None:
-        assert client.answer(method, *params).get("error", {}).get("code") != -32603
+        answer = client.answer(method, *params)
+        if "result" not in answer:
+            assert answer["error"]["code"] in {-32601, -32602, -32000, 3}, answer
 
 
 class TestParams:

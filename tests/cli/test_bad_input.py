@@ -70,7 +70,8 @@ class TestChain:
 
     @pytest.mark.parametrize("url", ["", "127.0.0.1:8545", "ws://127.0.0.1:8545", "http://"])
     def test_no_endpoint(self, ganchor: Ganchor, live: Live, url: str) -> None:
-        assert_refused(ganchor("status", *live.chain_options, "--rpc-url", url))
+        outcome = ganchor("status", *live.chain_options, "--rpc-url", url)
+        assert_refused(outcome, "expected an http:// or https:// URL")
 
     def test_another_chain(self, ganchor: Ganchor, live: Live, tmp_path: Path) -> None:
         options = changed_deployment(live, tmp_path, chain_id=1)
@@ -286,12 +287,22 @@ class TestManifest:
         assert_refused(ganchor("simulate", manifest), *reasons)
         assert_refused(ganchor("task", "open", manifest), *reasons)
 
-    @pytest.mark.parametrize("content", [None, b"\xff", b"\0", b"[[[[["])
-    def test_no_manifest(self, ganchor: Ganchor, tmp_path: Path, content: bytes | None) -> None:
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            (None, "No such file"),
+            (b"\xff", "UTF-8"),
+            (b"\0", "line 1"),
+            (b"[[[[[", "line 1"),
+        ],
+    )
+    def test_no_manifest(
+        self, ganchor: Ganchor, tmp_path: Path, content: bytes | None, reason: str
+    ) -> None:
         path = tmp_path / "m.toml"
         if content is not None:
             path.write_bytes(content)
-        assert_refused(ganchor("task", "open", path), "m.toml")
+        assert_refused(ganchor("task", "open", path), "m.toml", reason)
 
 
 class TestNode:
@@ -323,7 +334,7 @@ class TestNode:
     ) -> None:
         (tmp_path / "state").write_text("")
         outcome = ganchor("node", "--task", live.open, *live.options, "--state", "state")
-        assert_refused(outcome, "state")
+        assert_refused(outcome, "state folder state", "File exists")
 
     def test_another_tasks_store(self, ganchor: Ganchor, live: Live, member: None) -> None:
         Path("empty").mkdir()
@@ -411,8 +422,10 @@ class TestWorkspace:
 
     def test_a_file(self, ganchor: Ganchor, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
-        assert_refused(ganchor("demo", "--workspace", "file"), "file")
-        assert_refused(ganchor("demo", "--workspace", "file/inside"), "file")
+        assert_refused(ganchor("demo", "--workspace", "file"), "file: Not a directory")
+        assert_refused(
+            ganchor("demo", "--workspace", "file/inside"), "file/inside: Not a directory"
+        )
 
     @pytest.mark.parametrize("folder", ["nowhere", "."])
     def test_none(self, ganchor: Ganchor, folder: str) -> None:
@@ -421,7 +434,7 @@ class TestWorkspace:
     def test_a_broken_chain(self, ganchor: Ganchor, workspace: Workspace) -> None:
         workspace.database.write_bytes(b"not SQLite" * 1000)
         outcome = ganchor("audit", "--workspace", workspace.folder)
-        assert_refused(outcome, workspace.database)
+        assert_refused(outcome, workspace.database, "file is not a database")
 
     def test_a_report_that_is_not_there(self, ganchor: Ganchor, live: Live) -> None:
         outcome = ganchor("audit", *live.options, "--report", "nowhere.json")
@@ -432,11 +445,14 @@ class TestDevnet:
     def test_a_port_that_is_taken(self, ganchor: Ganchor) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            assert_refused(ganchor("devnet", "--port", port), f"127.0.0.1:{port}")
+            assert_refused(ganchor("devnet", "--port", port), f"127.0.0.1:{port}", "in use")
 
     def test_a_file_that_is_no_chain(self, ganchor: Ganchor, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").write_text("not SQLite" * 1000)
-        assert_refused(ganchor("devnet", "--database", "notes.txt", "--port", 0), "notes.txt")
+        assert_refused(
+            ganchor("devnet", "--database", "notes.txt", "--port", 0),
+            "notes.txt: file is not a database",
+        )
 
     def test_a_chain_that_runs_already(self, ganchor: Ganchor, live: Live) -> None:
         assert_refused(ganchor("devnet", "--database", live.place.database, "--port", 0), "in use")

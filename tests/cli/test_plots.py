@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from fl_node.cli.evaluate.plots import Panel, draw_panels
@@ -12,10 +13,17 @@ KID = Panel("KID", {1: 0.4, 3: 0.2}, {1: 0.1, 3: 0.05}, floor=0.01)
 LOSSES = Panel("losses", {1: 2.0})
 
 
+BLUE = (31, 119, 180)
+"""The colour of a first curve."""
+
+
 def drawn(path: Path, *panels: Panel) -> tuple[int, int]:
+    """Draw panels, see that each shows its curve, and give the picture's size."""
     draw_panels(panels, path)
     with Image.open(path) as picture:
-        assert picture.convert("L").getextrema() == (0, 255), "something is drawn"
+        pixels = np.asarray(picture.convert("RGB"))
+        for part in np.split(pixels, len(panels), axis=1):
+            assert (part == BLUE).all(axis=2).sum() > 20, "a marker alone has more"
         return picture.size
 
 
