@@ -1,0 +1,231 @@
+"""The decoders of everything that others write. A new one is an entry in `DECODERS`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from chain.answers import logs
+from chain.answers import parse_json as parse_answer
+from chain.deploy import Deployment, read_deployment, write_deployment
+from chain.errors import CallRejected, DeploymentInvalid
+from chain.rejections import rejection_from
+from chain.types import Address
+from fl_node.audit.reported import Report, ReportedRound, read_report
+from fl_node.blobs.canonical import canonical_json, parse_json
+from fl_node.blobs.encoding import UpdateHeader, decode_update, encode_update
+from fl_node.blobs.model import decode_model, encode_model
+from fl_node.blobs.tensors import decode_tensors, encode_tensors, schema_of
+from fl_node.errors import BadData, BlobMalformed, ManifestInvalid, Misuse
+from fl_node.fields import Choice
+from fl_node.manifest.manifest import Limits, build_manifest, parse_manifest, read_manifest
+from fl_node.round.validity import verify_update
+from fl_node.strategy.encode import STAGES, decode_arrays, encode_arrays
+from fl_node.strategy.encode.low_rank import LowRank
+from fl_node.strategy.encode.quantise import Quantise
+from fl_node.strategy.encode.rotate import Rotate
+from fl_node.strategy.encode.top_k import TopK
+from fl_node.strategy.strategy import Encode
+
+SEED = 7
+CLIENT = Address("0x" + "12" * 20)
+ZEROS = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """What is tried, and what may come of it.
+
+    Attributes:
+        samples: Genuine input, which `read` accepts.
+        read: Reads input. Raises AssertionError where it took what it should have refused.
+        refusals: The errors by which it may refuse.
+    """
+
+    samples: Sequence[bytes]
+    read: Callable[[bytes], object]
+    refusals: tuple[type[Exception], ...]
+
+
+def _values(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
+
+
+ARRAYS = {"a.bias": _values(3), "b.weight": _values(40, 5), "scale": _values()}
+MODELS = [
+    encode_model({**ARRAYS, "steps": np.array([1, 2], np.int64), "half": np.zeros(3, np.float16)}),
+    encode_model(ARRAYS),
+    encode_model({}),
+]
+HEADER = UpdateHeader(3, 2, CLIENT, bytes(range(32)), 77, 8, "float32", SEED)
+UPDATES = [
+    encode_update(HEADER, ARRAYS),
+    encode_update(replace(HEADER, codec="top_k+quantise", num_examples=1 << 63), ARRAYS),
+]
+CHOSEN = {
+    "name": "fuzz",
+    "seed": 5,
+    "members": [f"0x{number:040x}" for number in (1, 2, 3)],
+    "rounds": {"count": 2, "min_updates": 2},
+}
+MANIFESTS = [
+    build_manifest({**CHOSEN, **more}).to_bytes()
+    for more in (
+        {},
+        {"learner": "classifier", "strategy": {"train": "scaffold", "work": {"steps": [1, 2, 3]}}},
+        {"strategy": {"encode": ["top_k", "rotate", "quantise"], "combine": "yogi"}},
+    )
+]
+TOML = b"""\
+name = "fuzz"
+seed = 5
+members = ["0x0000000000000000000000000000000000000001", "0x0000000000000000000000000000000000000002"]
+[learner]
+kind = "gan"
+beta1 = 0.5
+[strategy]
+preset = "fedprox"
+share = ["generator*"]
+work = { steps = [4, 5] }
+encode = { stages = [{ kind = "top_k", fraction = 0.01 }, "quantise"], feedback = 1 }
+[rounds]
+count = 2
+"""
+REPORT = Report(
+    audit="clean",
+    seconds=1.5,
+    workspace="demo-1",
+    chain_id=31337,
+    contract=CLIENT,
+    task=1,
+    history_head=ZEROS,
+    final_digest=ZEROS,
+    rounds=(
+        ReportedRound(
+            round=1,
+            attempts=1,
+            parent_digest=ZEROS,
+            aggregate_digest=ZEROS,
+            updates={CLIENT: ZEROS},
+            included=(CLIENT,),
+            training_loss=-5,
+            held_out_loss=None,
+            gas=None,
+            seconds=3,
+        ),
+    ),
+)
+LOG = {
+    "address": CLIENT.lower(),
+    "topics": ["0x" + ZEROS, "0x" + "1" * 64],
+    "data": "0x" + "ff" * 64,
+    "blockNumber": "0x10",
+    "blockHash": "0x" + "2" * 64,
+    "logIndex": "0x0",
+    "transactionHash": "0x" + "3" * 64,
+    "blockTimestamp": "0x65000000",
+}
+
+
+def _json(content: bytes) -> None:
+    value = parse_json(content.decode())
+    assert parse_json(canonical_json(value).decode()) == value
+
+
+def _manifest(content: bytes) -> None:
+    assert parse_manifest(content).to_bytes() == content
+
+
+def _tensors(content: bytes) -> None:
+    assert encode_tensors(*decode_tensors(content)) == content
+
+
+def _model(content: bytes) -> None:
+    assert encode_model(decode_model(content)) == content
+
+
+def _update(content: bytes) -> None:
+    update = decode_update(content)
+    assert encode_update(update.header, update.arrays) == content
+
+
+def _validity(content: bytes) -> None:
+    """As every attester reads what another member sent."""
+    valid = verify_update(
+        decode_update(content), HEADER, Encode(), schema_of(ARRAYS), Limits(update_norm=1000)
+    )
+    assert schema_of(valid.arrays) == schema_of(ARRAYS)
+    assert all(np.isfinite(array).all() for array in valid.arrays.values())
+
+
+def _decoded(stages: Sequence[Choice], content: bytes) -> None:
+    arrays = decode_arrays(stages, decode_tensors(content)[0], schema_of(ARRAYS), SEED)
+    assert schema_of(arrays) == schema_of(ARRAYS)
+
+
+def _answer(content: bytes) -> None:
+    logs(parse_answer(content))
+
+
+def _rejection(content: bytes) -> None:
+    said = rejection_from(content)
+    assert isinstance(said, CallRejected)
+    assert str(said).isprintable()
+
+
+def _through_a_file(read: Callable[[Path], object], content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "input"
+        path.write_bytes(content)
+        read(path)
+
+
+def _deployment() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "deployment.json"
+        write_deployment(path, Deployment(31337, CLIENT, 5, ZEROS))
+        return path.read_bytes()
+
+
+def _codec(*stages: Choice) -> Decoder:
+    sent = encode_tensors(encode_arrays(stages, ARRAYS, SEED))
+    return Decoder([sent], partial(_decoded, stages), (BadData,))
+
+
+def _file(sample: bytes, read: Callable[[Path], object], refusal: type[Exception]) -> Decoder:
+    return Decoder([sample], partial(_through_a_file, read), (refusal,))
+
+
+def _rejections() -> list[bytes]:
+    word = (5).to_bytes(32, "big")
+    text = (32).to_bytes(32, "big") + word + b"no no".ljust(32, b"\0")
+    return [
+        bytes.fromhex("08c379a0") + text,  # Error(string)
+        bytes.fromhex("4e487b71") + word,  # Panic(uint256)
+        bytes(36),
+    ]
+
+
+CHAIN = (LowRank(rank=2), TopK(), Rotate(block=64), Quantise(bits=4, bucket=64))
+
+DECODERS: Mapping[str, Decoder] = {
+    "json": Decoder([*MANIFESTS, b'{"a":["\\u0001",-5,null]}'], _json, (ValueError,)),
+    "manifest": Decoder(MANIFESTS, _manifest, (BlobMalformed,)),
+    "manifest.toml": _file(TOML, read_manifest, ManifestInvalid),
+    "tensors": Decoder([*MODELS, *UPDATES], _tensors, (BlobMalformed,)),
+    "model": Decoder(MODELS, _model, (BlobMalformed,)),
+    "update": Decoder(UPDATES, _update, (BlobMalformed,)),
+    "validity": Decoder(UPDATES[:1], _validity, (BadData,)),
+    **{f"codec {kind.name()}": _codec(kind()) for kind in STAGES},  # type: ignore[call-arg]
+    "codecs together": _codec(*CHAIN),
+    "deployment.json": _file(_deployment(), read_deployment, DeploymentInvalid),
+    "report.json": _file(REPORT.model_dump_json(indent=1).encode(), read_report, Misuse),
+    "endpoint's logs": Decoder([json.dumps([LOG, LOG]).encode()], _answer, (ValueError,)),
+    "endpoint's reverts": Decoder(_rejections(), _rejection, ()),
+}
