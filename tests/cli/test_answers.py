@@ -12,7 +12,9 @@ from commanding import MANIFEST, MEMBERS, Ganchor, Live, key_of
 
 from chain.accounts import address_of
 from fl_node.blobs.store import open_store
+from fl_node.cli.node import JsonDisplay, PeopleDisplay
 from fl_node.manifest.manifest import build_manifest
+from fl_node.member.participant import Action, Step
 
 HEX = re.compile(r"[0-9a-f]{64}")
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -95,3 +97,13 @@ def test_a_new_key_opens_with_its_password(
     for form in ([], ["--check", "--password-file", "password"]):
         shown = ganchor("key", "address", "key.json", *form)
         assert (shown.code, shown.out) == (0, made.out)
+
+
+def test_a_node_ends_with_the_history_head(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
+    state = live.ledger().task_state(live.finished)
+    for display in (PeopleDisplay(), JsonDisplay()):
+        with display:
+            display.notice(Step(Action.FINISHED, state, None))
+    *_, people, machines = capsys.readouterr().out.splitlines()
+    assert people == f"history head {state.history_head.hex()}"
+    assert json.loads(machines)["history_head"] == state.history_head.hex()
