@@ -26,7 +26,7 @@ INPUTS = 40
 TERMS = Terms(2, 600, 600, 600, 10_000, 2, 2, 5_000)
 SIGNERS: list[Signer] = dev_accounts(5, 2)
 MEMBERS = [address_of(signer) for signer in SIGNERS]
-SECONDS = 5.0
+SECONDS = 10.0
 """More than any call takes that is answered at once: a few requests, and waits for a connection that breaks."""
 
 
@@ -48,7 +48,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             proxy.url,
             deploy(proxy.url, SIGNERS[0]).address,
             SIGNERS[0],
-            request_seconds=SECONDS / 2,
+            request_seconds=SECONDS / 4,
             receipt_seconds=0,
         )
         opened = ledger.open_task(b"\1" * 32, b"\2" * 32, MEMBERS, TERMS).entries[0].event

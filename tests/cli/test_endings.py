@@ -176,3 +176,30 @@ class TestWhatAnEndpointSays:
 
 def test_a_prompt_that_nobody_answers_is_2() -> None:
     assert code_of(raising(typer.Exit(1))) == FAILED
+
+
+NONSENSE = {
+    "a count out of range": ("eth_call", lambda words: words[:2] + "f" * len(words[2:])),
+    "logs backwards": ("eth_getLogs", lambda found: found[::-1]),
+    "a block beyond all measure": ("eth_blockNumber", lambda number: "0x7fffffffffffffff"),
+    "a time beyond all measure": (
+        "eth_getLogs",
+        lambda found: [log | {"blockTimestamp": "0x" + "f" * 60} for log in found],
+    ),
+    "no list": ("eth_getLogs", lambda found: None),
+}
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+@pytest.mark.parametrize("command", ["status", "audit", "log", "tasks"])
+def test_nonsense_of_an_endpoint_is_no_finding(
+    ganchor: Ganchor, live: Live, command: str, nonsense: str
+) -> None:
+    method, change = NONSENSE[nonsense]
+    with proxy_to(live.url) as proxy:
+        proxy.change(method, change)
+        options = live.options if command in ("audit", "tasks") else live.chain_options
+        outcome = ganchor(command, *options, "--rpc-url", proxy.url)
+        unasked = method not in proxy.asked
+    assert outcome.code == (0 if unasked else FAILED), outcome
+    assert unasked or outcome.err.startswith("error: ")
