@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict
-from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +19,7 @@ from fl_node.cli import options
 from fl_node.cli.pictures import Look, look_at
 from fl_node.cli.tables import follow_up
 from fl_node.errors import Misuse
+from fl_node.manifest.bounds import parse_toml
 from fl_node.manifest.learners import LEARNERS, LearnerChoice
 from fl_node.manifest.manifest import build_manifest, read_manifest
 
@@ -161,7 +160,7 @@ attest_window = 600             # to check the aggregate
 cohort_floor = {least}                # members in a round, at least
 min_updates = {least}                 # updates that a round needs
 """
-    build_manifest(tomllib.loads(text, parse_float=Decimal))
+    build_manifest(parse_toml(text))
     return text
 
 

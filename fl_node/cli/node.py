@@ -20,6 +20,7 @@ from chain.text import shown
 from chain.types import Receipt
 from fl_node.blobs.store import Store, open_store
 from fl_node.cli import accounts, options, wiring
+from fl_node.cli.awaiting import Awaited, noticing
 from fl_node.cli.parts import Part, own_part
 from fl_node.cli.tables import print_head, short
 from fl_node.errors import Misuse
@@ -83,14 +84,15 @@ def node(
         own = own_part(partition, part, ledger.account, manifest.addresses)
         membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
         with NodeState(state, membership) as folder:
-            display.started(ledger.account, task)
+            display.started(ledger.account, task, data)
             learner = waiting(
                 lambda: _learner(ledger, blobs, task, manifest, own, data, device, threads)
             )
             participant = Participant(
                 ledger, blobs, learner, task, manifest, folder, progress=display.progress
             )
-            take_part(participant, display.notice, poll=poll, patience=patience)
+            notice = noticing(display, manifest.addresses, ledger.account, folder)
+            take_part(participant, notice, poll=poll, patience=patience)
 
 
 def _learner(
@@ -148,8 +150,12 @@ class PeopleDisplay:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def started(self, account: str, task: int) -> None:
+    def started(self, account: str, task: int, data: str) -> None:
         self._console.print(f"member {account} of task {task}")
+        self._console.print(f"loading {shown(data)}", markup=False)
+
+    def awaiting(self, what: Awaited) -> None:
+        self._console.print(str(what), soft_wrap=True, highlight=False, style="dim")
 
     def progress(self, step: int, steps: int, losses: dict[str, float]) -> None:
         text = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
@@ -196,8 +202,19 @@ class JsonDisplay:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def started(self, account: str, task: int) -> None:
-        self._print(event="started", account=account, task=task)
+    def started(self, account: str, task: int, data: str) -> None:
+        self._print(event="started", account=account, task=task, data=data)
+
+    def awaiting(self, what: Awaited) -> None:
+        self._print(
+            event="awaiting",
+            round=what.round,
+            attempt=what.attempt,
+            phase=what.phase.name.lower(),
+            missing=what.missing,
+            deadline=what.deadline,
+            elsewhere=what.elsewhere,
+        )
 
     def progress(self, step: int, steps: int, losses: dict[str, float]) -> None:
         finite = {name: value if isfinite(value) else None for name, value in losses.items()}

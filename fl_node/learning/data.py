@@ -16,6 +16,11 @@ from fl_node.errors import DataUnusable
 from fl_node.seeds import derive_seed
 
 DATASETS = ("digits", "cifar10", "mnist", "fashion-mnist")
+GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "F"})
+"""Pillow's modes without colour."""
+THUMBNAIL, GREY_NOISE = 16, 24
+"""A picture has colours if the channels of its thumbnail, so many pixels on a side, differ by more than so much:
+JPEG changes grey by less."""
 MIN_IMAGES = 4
 TEST_EVERY = 6
 """Every so many-th of the digits is a test picture; this number leaves all classes about as frequent as they were."""
@@ -59,7 +64,7 @@ def load_images(spec: str, shape: Shape, cache: Path | None = None) -> Images:
         cache: Folder for downloads; by default the user's cache folder.
 
     Raises:
-        DataUnusable: Unknown name, no pictures there, or a download that fails.
+        DataUnusable: Unknown name, no pictures there, colours where the task is grey, or a download that fails.
     """
     return _load(spec, shape, cache, train=True)
 
@@ -185,6 +190,8 @@ def _open_picture(path: Path, shape: Shape) -> NDArray[np.uint8] | None:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
                 return _fit(picture, shape)
+    except DataUnusable as trouble:
+        raise DataUnusable(f"{path}: {trouble}") from None
     except (
         OSError,
         SyntaxError,
@@ -202,7 +209,16 @@ def _stack(pairs: Iterable[tuple[Image.Image, int]], shape: Shape) -> Images:
 
 
 def _fit(picture: Image.Image, shape: Shape) -> NDArray[np.uint8]:
-    """Cut the middle square out and bring it to size, smoothly; CHW."""
+    """Cut the middle square out and bring it to size, smoothly; CHW.
+
+    Raises:
+        DataUnusable: It has colours and the shape is grey: that they get lost must be somebody's decision.
+    """
+    if shape.channels == 1 and _has_colour(picture):
+        raise DataUnusable(
+            "the picture has colours, and the task's are grey (data.channels = 1); "
+            "make the pictures grey, or open a task with data.channels = 3"
+        )
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     square = picture.convert("L" if shape.channels == 1 else "RGB").crop(
@@ -211,3 +227,11 @@ def _fit(picture: Image.Image, shape: Shape) -> NDArray[np.uint8]:
     resized = square.resize((shape.size, shape.size), Image.Resampling.BICUBIC)
     pixels = np.asarray(resized, np.uint8)
     return pixels[None] if shape.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _has_colour(picture: Image.Image) -> bool:
+    if picture.mode in GREY_MODES:
+        return False
+    small = picture.convert("RGB").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    x_HWC = np.asarray(small, np.int16)
+    return bool(np.ptp(x_HWC, axis=2).max() > GREY_NOISE)

@@ -283,7 +283,7 @@ class TestTheExtractor:
         refused(evaluate(*words, "--store", tmp_path / "nowhere"), "nowhere")
 
     def test_a_classifier_needs_none(self, ganchor: Ganchor, tmp_path: Path) -> None:
-        outcome = ganchor("extractor", written(tmp_path, CLASSIFIER_TOML))
+        outcome = ganchor("extractor", written(tmp_path, CLASSIFIER_TOML), "--data", "digits")
         refused(outcome, "a classifier compares no pictures, so it has no extractor")
 
     def test_it_is_told_to_machines(
@@ -346,3 +346,14 @@ def test_rounds_are_read(text: str, last: int, expected: list[int]) -> None:
 def test_what_is_no_round_is_refused(text: str) -> None:
     with pytest.raises(Misuse, match="allowed: final, all, or numbers"):
         chosen_rounds(text, 3)
+
+
+def test_what_the_members_trained_on_is_not_guessed(ganchor: Ganchor, tmp_path: Path) -> None:
+    outcome = ganchor("evaluate", *model_file(tmp_path))
+    assert outcome.code == 2
+    assert "Missing option '--data'" in outcome.err
+
+
+def test_grey_pictures_do_not_measure_models_of_colour(evaluate: Any, tmp_path: Path) -> None:
+    outcome = evaluate(*model_file(tmp_path, GAN_TOML + "[data]\nchannels = 3\n"))
+    refused(outcome, "are all grey, and the task's have colours")

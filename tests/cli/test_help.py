@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from commanding import Ganchor
+from typer.core import TyperCommand
 
-from fl_node.cli.commands import COMMANDS, GROUPS, Entry, Listed
+from fl_node.cli.app import run
+from fl_node.cli.commands import COMMANDS, GROUPS, Entry, Group, Listed
 
 LEAVES = {tuple(entry.words.split()): Listed("", entry).imported() for entry in COMMANDS}
 ALL = [(), *((group,) for group in GROUPS), *LEAVES]
@@ -48,3 +50,15 @@ def test_the_list_says_what_the_command_itself_says(entry: Entry) -> None:
 
 def test_words_in_brackets_are_no_styles(ganchor: Ganchor) -> None:
     assert "ganchor[inception]" in ganchor("evaluate", "--help").out
+
+
+def test_ctrl_c_is_one_line_and_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    group = Group(name="ganchor")
+    group.add_command(TyperCommand("wait", callback=interrupted))
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: group(["wait"], prog_name="ganchor"))
+    assert ended.value.code == 130
+    assert capsys.readouterr() == ("", "interrupted\n")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,15 +25,23 @@ from fl_node.blobs.model import load_model
 from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
 from fl_node.cli.audit import run_audit
+from fl_node.cli.demo.folder import new_folder
 from fl_node.cli.demo.processes import running_chain, running_nodes
 from fl_node.cli.demo.watching import watch
 from fl_node.cli.exits import FindingsReported
 from fl_node.cli.manifest import manifest_text
 from fl_node.cli.pictures import look_at
-from fl_node.cli.tables import print_audit, print_digests, print_head, rounds_table
+from fl_node.cli.tables import (
+    follow_up,
+    print_audit,
+    print_digests,
+    print_head,
+    rounds_table,
+)
 from fl_node.cli.workspace import Workspace, free_workspace
+from fl_node.manifest.bounds import parse_toml
 from fl_node.manifest.learners import LEARNERS
-from fl_node.manifest.manifest import Manifest, read_manifest
+from fl_node.manifest.manifest import Manifest, build_manifest
 from fl_node.member.opening import open_task
 
 WORKSPACES = Path("ganchor-workspace")
@@ -55,23 +64,45 @@ def demo(
     as_json: options.Json = False,
 ) -> None:
     """Run the whole loop on this machine: chain, contract, nodes, training, audit."""
-    from fl_node.learning.task import derive_genesis, load_data
+    from fl_node.learning.task import load_data
 
     started = time.monotonic()
     place = Workspace(workspace or free_workspace(WORKSPACES))
-    place.create()
     console = Console(stderr=as_json)
     signers = dev_accounts(seed, nodes)
     members = [address_of(signer) for signer in signers]
     look = replace(look_at(data), size=32)  # whatever the pictures: the demo is to be quick
-    text = manifest_text(
-        f"demo on {data}"[:200], seed, members, look, LEARNERS[0].name(), rounds, STEPS
-    )
-    place.manifest.write_text(text)
-    manifest = read_manifest(place.manifest)
-    # Here first, so that it fails early, and is downloaded once rather than by every node.
+    learner = LEARNERS[0].name()
+    text = manifest_text(f"demo on {data}"[:200], seed, members, look, learner, rounds, STEPS)
+    manifest = build_manifest(parse_toml(text))
+    # Before anything is made, so that it fails early; and what is downloaded is there for every node.
     images = load_data(manifest, data)
     partition = UNEVEN if images.labels_N is not None else "iid"
+    with new_folder(place, text):
+        report, gas = train_and_audit(place, manifest, signers, data, partition, console)
+        draw_samples(place, manifest, report)
+        summary = write_reports(place, report, gas, round(time.monotonic() - started, 1))
+    console.print(rounds_table(report.rounds, gas, held_out="KID held out"))
+    print_audit(console, report)
+    print_digests(console, report.rounds)
+    describe(place, summary, f"--data {data} --partition {partition}", console)
+    if as_json:
+        typer.echo(json.dumps(summary))
+    if report.findings:
+        raise FindingsReported
+
+
+def train_and_audit(
+    place: Workspace,
+    manifest: Manifest,
+    signers: Sequence[Signer],
+    data: str,
+    partition: str,
+    console: Console,
+) -> tuple[AuditReport, dict[int, int]]:
+    """Run chain and nodes until the task is finished, and audit it; the audit's report, and the gas of each round."""
+    from fl_node.learning.task import derive_genesis
+
     with running_chain(place, signers) as rpc_url:
         console.print(f"chain    {rpc_url}, kept in {place.database}")
         ledger = deploy_contract(place, rpc_url, signers[0])
@@ -79,7 +110,8 @@ def demo(
         genesis = derive_genesis(manifest)
         task = open_task(ledger, open_store(str(place.store)), manifest, genesis).task
         console.print(
-            f"task     {task}: {nodes} members, {rounds} rounds, manifest {place.manifest}"
+            f"task     {task}: {len(signers)} members, {manifest.rounds.count} rounds, "
+            f"manifest {place.manifest}"
         )
         with running_nodes(place, rpc_url, task, signers, data, partition) as running:
             watch(ledger, task, manifest, running, console)
@@ -92,18 +124,7 @@ def demo(
             derive_genesis=True,
             quiet=True,
         )
-        gas = gas_by_round(ledger, ledger.history(task))
-    seconds = round(time.monotonic() - started, 1)
-    draw_samples(place, manifest, report)
-    summary = write_reports(place, report, gas, seconds)
-    console.print(rounds_table(report.rounds, gas, held_out="KID held out"))
-    print_audit(console, report)
-    print_digests(console, report.rounds)
-    describe(place, summary, console)
-    if as_json:
-        typer.echo(json.dumps(summary))
-    if report.findings:
-        raise FindingsReported
+        return report, gas_by_round(ledger, ledger.history(task))
 
 
 def write_reports(
@@ -134,7 +155,9 @@ def draw_samples(place: Workspace, manifest: Manifest, report: AuditReport) -> N
         draw(model.arrays, place.samples / f"round-{one.round:03}.png", 0)
 
 
-def describe(place: Workspace, summary: dict[str, Any], console: Console) -> None:
+def describe(
+    place: Workspace, summary: dict[str, Any], data_options: str, console: Console
+) -> None:
     """Say where everything is and how to go on."""
     console.print(f"audit {summary['audit']} after {summary['seconds']} s")
     for what, path in (
@@ -146,6 +169,14 @@ def describe(place: Workspace, summary: dict[str, Any], console: Console) -> Non
         ("audit", place.audit),
     ):
         console.print(f"  {what:18} {path}", soft_wrap=True, markup=False)
-    again = f"ganchor audit --workspace {place.folder} --expect-head {summary['history_head']}"
-    console.print(f"audit it again: {again}", soft_wrap=True, markup=False, highlight=False)
+    for what, words in (
+        (
+            "audit it again",
+            f"audit --workspace {place.folder} --expect-head {summary['history_head']}",
+        ),
+        ("the same without a chain", f"simulate {place.manifest} {data_options}"),
+        ("weights for PyTorch", f"export --workspace {place.folder} --out model.pt"),
+    ):
+        line = f"{what}: {follow_up(words)}"
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     print_head(console, summary["history_head"])

@@ -31,6 +31,7 @@ LEAST_SAMPLES = 20
 
 
 def evaluate(
+    data: options.Data,
     task: options.Task = 1,
     store: options.StoreUrl = options.DEFAULT_STORE,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
@@ -39,7 +40,6 @@ def evaluate(
     rounds: options.Rounds = "final",
     manifest: options.ModelsManifest = None,
     model: options.ModelFiles = None,
-    data: options.Data = "digits",
     test: Annotated[
         str | None,
         typer.Option(
@@ -116,7 +116,7 @@ def load_pictures(manifest: Manifest, data: str, test: str | None) -> Pictures:
     """Load a data set's training split, and the test split of the same or of another.
 
     Raises:
-        Misuse: A folder has no test split, and no `test` is given.
+        Misuse: A folder has no test split, and no `test` is given; or all pictures are grey where the task has colours.
         DataUnusable: Unknown or empty data, or a download that failed.
     """
     from fl_node import learning
@@ -126,7 +126,17 @@ def load_pictures(manifest: Manifest, data: str, test: str | None) -> Pictures:
         raise Misuse(f"{data} has no test split: give pictures that nobody trained on with --test")
     test_data = data if test is None else test
     tested = learning.load_test_images(test_data, learning.learning_options(manifest))
-    return Pictures(data, load_data(manifest, data), test_data, tested)
+    trained = load_data(manifest, data)
+    for name, images in ((data, trained), (test_data, tested)):
+        _verify_colour(name, images)
+    return Pictures(data, trained, test_data, tested)
+
+
+def _verify_colour(name: str, images: Images) -> None:
+    """Models of colour pictures are not measured on grey ones: the numbers would look plausible and say nothing."""
+    pixels = images.pixels_NCHW
+    if pixels.shape[1] > 1 and (pixels == pixels[:, :1]).all():
+        raise Misuse(f"the pictures of {name} are all grey, and the task's have colours")
 
 
 def measure(

@@ -116,7 +116,7 @@ def extractor(
     manifest_file: Annotated[
         Path, typer.Argument(metavar="MANIFEST", help="The manifest, in TOML.")
     ],
-    data: options.Data = "digits",
+    data: options.Data,
     store: options.StoreUrl = options.DEFAULT_STORE,
     seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
     cache: Cache = None,

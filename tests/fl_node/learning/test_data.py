@@ -20,7 +20,7 @@ GREY = gan_options()
 COLOUR = gan_options(channels=3)
 
 
-def write_picture(path, colour=(255, 0, 0), size=(40, 30)):
+def write_picture(path, colour=(200, 200, 200), size=(40, 30)):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path)
 
@@ -47,12 +47,27 @@ def test_a_folder_of_test_pictures_is_taken_whole(tmp_path):
 
 
 def test_a_folder_with_sub_folders_has_classes(tmp_path):
-    write_picture(tmp_path / "cat" / "1.png")
+    write_picture(tmp_path / "cat" / "1.png", colour=(255, 0, 0))
     write_picture(tmp_path / "ape" / "1.png", colour=(0, 0, 255))
     images = load_images(f"folder:{tmp_path}", COLOUR)
     assert images.pixels_NCHW.shape == (2, 3, 32, 32)
     assert images.labels_N.tolist() == [0, 1]
     assert images.pixels_NCHW[:, :, 16, 16].tolist() == [[0, 0, 255], [255, 0, 0]]
+
+
+@pytest.mark.parametrize("load", [load_images, load_test_images])
+def test_a_grey_task_takes_no_colours_and_a_colour_task_takes_grey(tmp_path, load):
+    write_picture(tmp_path / "1.png")
+    write_picture(tmp_path / "2.png", colour=(250, 40, 40))
+    with pytest.raises(DataUnusable, match=r"2\.png: the picture has colours.* data\.channels = 3"):
+        load(f"folder:{tmp_path}", GREY)
+    assert len(load(f"folder:{tmp_path}", COLOUR).pixels_NCHW) == 2
+
+
+def test_grey_that_was_saved_in_colour_is_grey(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    Image.fromarray(noise).convert("RGB").save(tmp_path / "1.jpg", quality=60)
+    assert load_images(f"folder:{tmp_path}", GREY).pixels_NCHW.shape == (1, 1, 32, 32)
 
 
 def test_a_flat_folder_has_no_classes(tmp_path):

@@ -1,0 +1,88 @@
+"""What a node says while it has nothing to do: whom it waits for, until when, and whether another node acts for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from chain.types import Address, Phase, TaskState
+from fl_node.cli.tables import short
+from fl_node.history.record import members_in
+from fl_node.member.next_action import Action
+from fl_node.member.participant import Step
+from fl_node.member.state import NodeState
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """Whose turn it is.
+
+    Attributes:
+        round, attempt, phase: Where the task is.
+        missing: The members that have not acted in this phase.
+        deadline: In seconds since 1970; after it any member ends the phase.
+        elsewhere: Whether this node's account committed to an update that this node's state folder does not hold.
+    """
+
+    round: int
+    attempt: int
+    phase: Phase
+    missing: tuple[Address, ...]
+    deadline: int
+    elsewhere: bool
+
+    def __str__(self) -> str:
+        names = ", ".join(map(short, self.missing)) or "nobody"
+        until = datetime.fromtimestamp(self.deadline, UTC).strftime("%H:%M:%S UTC")
+        line = f"round {self.round}: waiting in the {self.phase.name.lower()} phase for {names}, until {until}"
+        if self.elsewhere:
+            line += (
+                "; this account has acted already, and not from this state folder: "
+                "another node of the same account seems to run"
+            )
+        return line
+
+
+class Display(Protocol):
+    """What is told of a node's steps."""
+
+    def notice(self, what: Step | Exception) -> None:
+        """A step, or what is waited out."""
+
+    def awaiting(self, what: Awaited) -> None:
+        """The node waits for others."""
+
+
+def awaited(
+    state: TaskState, members: Sequence[Address], own: Address, folder: NodeState
+) -> Awaited:
+    """Read off a task's state whom a member waits for."""
+    committed = state.phase is Phase.COMMIT and own in members_in(members, state.acted)
+    return Awaited(
+        round=state.round,
+        attempt=state.attempt,
+        phase=state.phase,
+        missing=members_in(members, state.eligible & ~state.acted),
+        deadline=state.deadline,
+        elsewhere=committed and folder.plan(state.round, state.parent_digest) is None,
+    )
+
+
+def noticing(
+    display: Display, members: Sequence[Address], own: Address, folder: NodeState
+) -> Callable[[Step | Exception], None]:
+    """Pass a node's steps on to a display, and tell it once for each phase whom the node waits for."""
+    told: tuple[int, int, Phase] | None = None
+
+    def notice(what: Step | Exception) -> None:
+        nonlocal told
+        display.notice(what)
+        if isinstance(what, Step) and what.action is Action.WAIT:
+            phase = (what.state.round, what.state.attempt, what.state.phase)
+            if phase != told:
+                display.awaiting(awaited(what.state, members, own, folder))
+            told = phase
+
+    return notice
