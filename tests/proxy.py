@@ -8,6 +8,7 @@ with proxy_to(url) as proxy:
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -105,8 +106,8 @@ def refusal(request: dict[str, Any], message: str, code: int = -32000) -> Answer
 
 
 @contextmanager
-def proxy_to(upstream: str) -> Iterator[Proxy]:
-    """A proxy on a port of its own, as long as the block lasts."""
+def proxy_to(upstream: str, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+    """A proxy on a port of its own, as long as the block lasts; https where it has a certificate."""
     proxy = Proxy(upstream)
 
     class Page(BaseHTTPRequestHandler):
@@ -136,9 +137,11 @@ def proxy_to(upstream: str) -> Iterator[Proxy]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
         server.daemon_threads = True
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        proxy.url = f"http://127.0.0.1:{server.server_port}"
+        proxy.url = f"http{'s' * (tls is not None)}://127.0.0.1:{server.server_port}"
         try:
             yield proxy
         finally:

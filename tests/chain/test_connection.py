@@ -5,14 +5,20 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from proxy import BARE, EVERY, Proxy, Reply, proxy_to, refusal
 
 from chain import answers
@@ -28,6 +34,7 @@ from chain.errors import (
 )
 from chain.transport import MAX_ANSWER_BYTES
 
+LOOPBACK = ip_address("127.0.0.1")
 SECONDS = 0.4
 """What these tests allow an answer to take; half of it a single try."""
 
@@ -126,6 +133,70 @@ def silence(proxy: Proxy) -> Iterator[bytes]:
 def slow_header(proxy: Proxy) -> Iterator[bytes]:
     yield b"HTTP/1.1 200 OK\r\nServer: "
     yield from proxy.drip(byte=b"x")
+
+
+def certificate(folder: Path) -> Path:
+    """A key and a certificate for 127.0.0.1, signed by itself, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(LOOPBACK)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    plain = serialization.NoEncryption()
+    pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    path.write_bytes(key.private_bytes(*pem, plain) + signed.public_bytes(pem[0]))
+    return path
+
+
+class TestOtherWays:
+    """The limits hold over TLS and through a proxy of the environment, too."""
+
+    @pytest.fixture(params=["https", "environment"])
+    def way(
+        self,
+        request: pytest.FixtureRequest,
+        url: str,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Iterator[tuple[Proxy, str]]:
+        """A strange endpoint, and the URL by which it is asked."""
+        if request.param == "environment":
+            with proxy_to(url) as proxy:
+                monkeypatch.setenv("http_proxy", proxy.url)
+                yield proxy, "http://endpoint.invalid"
+            return
+        pem = certificate(tmp_path)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(pem)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
+        with proxy_to(url, tls) as proxy:
+            yield proxy, proxy.url
+
+    def test_an_answer_has_a_deadline_and_a_length(self, way: tuple[Proxy, str]) -> None:
+        proxy, address = way
+        connection = connect(address, seconds=4 * SECONDS)
+        assert block_number(connection) == 0
+        proxy.on(EVERY, lambda request, ask: Reply(spaces()))
+        with pytest.raises(ChainRefused, match="longer than is read"):
+            block_number(connection)
+        proxy.on(EVERY, lambda request, ask: Reply(proxy.drip()))
+        assert_unreachable_in_time(connection, r"no whole answer within 0\.8 s")
+
+    def test_a_certificate_that_nobody_vouches_for_is_refused(
+        self, url: str, tmp_path: Path
+    ) -> None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate(tmp_path))
+        refused = pytest.raises(ChainUnreachable, match="CERTIFICATE_VERIFY_FAILED")
+        with proxy_to(url, tls) as proxy, refused as caught:
+            connect(proxy.url + "/hidden-key", seconds=SECONDS)
+        assert "hidden" not in str(caught.value)
 
 
 class TestSize:
