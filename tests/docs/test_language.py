@@ -24,3 +24,8 @@ TERMS = {
 def test_pages_speak_the_fields_language(path: Path, words: str):
     found = [line for line in path.read_text().splitlines() if re.search(rf"\b{words}\b", line)]
     assert not found, f"the field says {TERMS[words]!r}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_command_can_be_pasted_from_a_clone(path: Path):
+    assert not re.findall(r"^    ganchor .*$", path.read_text(), re.MULTILINE), "uv run ganchor"
