@@ -15,6 +15,8 @@ from PIL import Image
 from fl_node.errors import DataUnusable
 from fl_node.seeds import derive_seed
 
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+"""Of the pictures in a folder. Pillow opens more; for one of these, EPS, it starts another program."""
 DATASETS = ("digits", "cifar10", "mnist", "fashion-mnist")
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "F"})
 """Pillow's modes without colour."""
@@ -184,11 +186,11 @@ def _folder_labels(folder: Path, found: list[tuple[Any, Path]]) -> NDArray[np.in
 
 
 def _open_picture(path: Path, shape: Shape) -> NDArray[np.uint8] | None:
-    """The picture, or None if it cannot be read or is so large that decoding it is not safe."""
+    """The picture, or None if it cannot be read, or is too large to be decoded safely, or of another format."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
+            with Image.open(path, formats=FORMATS) as picture:
                 return _fit(picture, shape)
     except DataUnusable as trouble:
         raise DataUnusable(f"{path}: {trouble}") from None

@@ -25,6 +25,17 @@ def write_picture(path, colour=(200, 200, 200), size=(40, 30)):
     Image.new("RGB", size, colour).save(path)
 
 
+def test_the_documented_formats_are_read_and_no_others(tmp_path):
+    """Pillow opens EPS as well, by starting Ghostscript on whatever lies in the folder."""
+    picture = Image.new("RGB", (40, 30), (255, 0, 0))
+    for ending in ("png", "jpg", "webp", "tiff", "bmp", "gif"):
+        picture.save(tmp_path / f"picture.{ending}")
+    assert len(load_images(f"folder:{tmp_path}", COLOUR).pixels_NCHW) == 6
+    picture.save(tmp_path / "picture.eps")
+    with pytest.warns(UserWarning, match="1 of 7 files left out"):
+        assert len(load_images(f"folder:{tmp_path}", COLOUR).pixels_NCHW) == 6
+
+
 def test_digits_come_with_labels_and_fill_the_range():
     digits = load_images("digits", GREY)
     assert digits.pixels_NCHW.shape == (1498, 1, 32, 32)
