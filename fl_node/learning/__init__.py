@@ -1,19 +1,20 @@
-"""The torch world: how a member trains. Needs numpy and torch, nothing of the chain.
+"""Training with torch: how a member trains. Needs numpy and torch, but no chain.
 
 task.py        from a manifest to genesis, partitioned data and learner
 options.py     the knobs, as plain values
-learner.py     one piece of training: received model in, trained model out
-drift.py       what an assignment can add: proximal pull, correction, second stream
-steps.py       what the loops are made of
-gan/           a DCGAN, and classifier/ a classifier: knobs, models, losses, loop, evaluation
+learner.py     one piece of training, from received model to trained model
+drift.py       what an assignment can add: proximal term, correction, second stream
+steps.py       the parts of a training loop
+gan/           a DCGAN: knobs, models, losses, training loop, evaluation
+classifier/    a classifier: the same
 kind.py        what such a folder provides;  kinds.py  the table of them
-genesis.py     the weights that training starts from;  initial.py  by exact arithmetic
-tensors.py     modules as named arrays, and what is shared;  optimisers.py  their state
-norms.py       the norm that all networks can have
-extractor.py   a classifier that gives features;  inception.py  an optional one
-judging.py     how good a finished model is;  features.py  by what pictures are compared
-data.py        pictures in;  partition.py  and cut into the members' parts
-device.py      where it runs
+genesis.py     the weights that training starts from;  initial.py  their exact arithmetic
+tensors.py     modules as named arrays, and what is shared;  optimisers.py  optimiser state
+norms.py       the normalisation layer that every network offers
+extractor.py   a classifier that gives features;  inception.py  Inception-v3, optional
+judging.py     how good a finished model is;  features.py  the interface of extractors
+data.py        loads pictures;  partition.py  partitions them between members
+device.py      chooses and prepares the device
 """
 
 from fl_node.learning.data import Images, load_images, load_test_images

@@ -21,11 +21,11 @@ DATASETS = ("digits", "cifar10", "mnist", "fashion-mnist")
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "F"})
 """Pillow's modes without colour."""
 THUMBNAIL, GREY_NOISE = 16, 24
-"""A picture has colours if the channels of its thumbnail, so many pixels on a side, differ by more than so much:
-JPEG changes grey by less."""
+"""A picture has colours if the channels of its thumbnail, `THUMBNAIL` pixels on a side, differ by more than
+`GREY_NOISE`: JPEG changes grey pictures by less."""
 MIN_IMAGES = 4
 TEST_EVERY = 6
-"""Every so many-th of the digits is a test picture; this number leaves all classes about as frequent as they were."""
+"""One in six digits is a test picture; this number keeps the classes about equally frequent in both parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Images:
     """Pictures and, where known, their classes.
 
     Attributes:
-        pixels_NCHW: uint8, 0 to 255; square. Training sees them scaled to [-1, 1].
-        labels_N: int64, from 0; None where the data has none.
+        pixels_NCHW: uint8, 0 to 255; square. Training scales them to [-1, 1].
+        labels_N: int64, from 0; None if the data has no classes.
     """
 
     pixels_NCHW: NDArray[np.uint8]
@@ -56,26 +56,27 @@ class Shape(Protocol):
 
 
 def load_images(spec: str, shape: Shape, cache: Path | None = None) -> Images:
-    """Load the training pictures of a data set, every picture brought to a shape.
+    """Load the training pictures of a data set, all converted to the same shape.
 
     Args:
-        spec: `digits` (comes with scikit-learn, no network), `cifar10`, `mnist`, `fashion-mnist` (downloaded once), or
-            `folder:PATH`: pictures in a folder, or in one sub-folder for each class. Files that are no pictures are
-            left out with a warning.
-        shape: What every picture is brought to; any `Options` will do.
+        spec: `digits` (comes with scikit-learn, without download), `cifar10`, `mnist`, `fashion-mnist` (downloaded
+            once), or `folder:PATH`: pictures in a folder, or in one sub-folder for each class. Files that are not
+            pictures are skipped with a warning.
+        shape: The shape to which every picture is converted; any `Options` has one.
         cache: Folder for downloads; by default the user's cache folder.
 
     Raises:
-        DataUnusable: Unknown name, no pictures there, colours where the task is grey, or a download that fails.
+        DataUnusable: The name is unknown, there are no pictures, they have colours but the task is grey, or a download
+            failed.
     """
     return _load(spec, shape, cache, train=True)
 
 
 def load_test_images(spec: str, shape: Shape, cache: Path | None = None) -> Images:
-    """Load pictures that `load_images` never gives, to measure on: the data set's own test split.
+    """Load the data set's test split, whose pictures `load_images` never gives.
 
-    That of `digits`, which has none, is every sixth picture. A folder is taken whole: it must be another than the
-    members'. Otherwise as `load_images`.
+    For `digits`, which has no test split, it is every sixth picture. A folder is used completely, so it must not be a
+    member's. Otherwise as `load_images`.
     """
     return _load(spec, shape, cache, train=False)
 
@@ -83,16 +84,16 @@ def load_test_images(spec: str, shape: Shape, cache: Path | None = None) -> Imag
 def split_held_out(
     count: int, held_out: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Choose which samples are only measured on; at least 2, and 2 are left to train on.
+    """Choose which samples are held out from training: at least 2, leaving at least 2 for training.
 
     Args:
-        count: Samples in all.
-        held_out: Their share, above 0 and below 1.
-        seed: The manifest's, so that the same samples stay held out in every round.
+        count: Total number of samples.
+        held_out: Share to hold out, above 0 and below 1.
+        seed: The manifest's seed, so that the same samples are held out in every round.
 
     Returns:
-        Indices of the held-out samples, in random order, so that the first of them stand for all, whatever the order
-        of the data; and of the others, ascending.
+        Indices of the held-out samples, in random order, so that the first ones are representative whatever the order
+        of the data; and indices of the others, ascending.
 
     Raises:
         DataUnusable: Fewer than 4 samples.
@@ -105,10 +106,10 @@ def split_held_out(
 
 
 def verify_images(images: Images, shape: Shape) -> None:
-    """Hold pictures against the model's shape.
+    """Check that pictures have the model's shape.
 
     Raises:
-        DataUnusable: Other channels or size, or not bytes.
+        DataUnusable: Channels or size differ, or the values are not uint8.
     """
     expected = (shape.channels, shape.size, shape.size)
     actual = images.pixels_NCHW
@@ -177,7 +178,7 @@ def _from_folder(folder: Path, shape: Shape) -> Images:
 
 
 def _folder_labels(folder: Path, found: list[tuple[Any, Path]]) -> NDArray[np.int64] | None:
-    """The first sub-folder is the class; pictures that lie flat have none."""
+    """A picture's class is its first sub-folder; if any picture lies directly in the folder, there are no classes."""
     parts = [path.relative_to(folder).parts for _, path in found]
     if any(len(names) == 1 for names in parts):
         return None
@@ -211,14 +212,14 @@ def _stack(pairs: Iterable[tuple[Image.Image, int]], shape: Shape) -> Images:
 
 
 def _fit(picture: Image.Image, shape: Shape) -> NDArray[np.uint8]:
-    """Cut the middle square out and bring it to size, smoothly; CHW.
+    """Crop the central square and resize it with bicubic interpolation; CHW.
 
     Raises:
-        DataUnusable: It has colours and the shape is grey: that they get lost must be somebody's decision.
+        DataUnusable: The picture has colours, but the shape is grey: dropping colours must be somebody's decision.
     """
     if shape.channels == 1 and _has_colour(picture):
         raise DataUnusable(
-            "the picture has colours, and the task's are grey (data.channels = 1); "
+            "the picture has colours, but the task's pictures are grey (data.channels = 1): "
             "make the pictures grey, or open a task with data.channels = 3"
         )
     side = min(picture.size)

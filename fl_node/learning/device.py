@@ -1,4 +1,4 @@
-"""Where to train, and what that implies for repeatability."""
+"""The device to train on, and what that means for repeatability."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from fl_node.errors import DeviceUnusable
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """The device that was asked for, or the fastest kind there is: cuda, then mps, then cpu.
+    """The named device, or the fastest available kind: cuda, then mps, then cpu.
 
     Args:
-        name: As torch writes it, such as `cpu` or `cuda:1`; None chooses.
+        name: A torch device name, such as `cpu` or `cuda:1`; None chooses the fastest kind.
 
     Raises:
-        DeviceUnusable: No such device here.
+        DeviceUnusable: This machine has no such device.
     """
     if name is None:
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if _count(kind)))
@@ -30,22 +30,22 @@ def choose_device(name: str | None = None) -> torch.device:
 def prepare(device: torch.device, threads: int | None = None) -> None:
     """Set up this process for training.
 
-    On the CPU the same input gives the same bytes, for one number of threads: sums are split differently over more.
-    CUDA is set up for speed; its results vary in the last bits.
+    On the CPU, the same input and number of threads give the same bytes; another number of threads splits sums
+    differently. CUDA is set up for speed, and its results vary in the last bits.
 
     Args:
-        device: As `choose_device` gives it.
-        threads: CPU threads, > 0; None leaves torch's choice.
+        device: From `choose_device`.
+        threads: CPU threads, > 0; None keeps torch's default.
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    # As `use_deterministic_algorithms` does, which also spends seconds on importing the compiler.
+    # The same as `use_deterministic_algorithms`, which also spends seconds importing the compiler.
     torch.set_deterministic_debug_mode("error" if device.type == "cpu" else "default")
     torch.backends.cudnn.benchmark = device.type == "cuda"
 
 
 def release(device: torch.device) -> None:
-    """Give back the GPU memory that torch keeps for later: other nodes may train there while this one waits."""
+    """Free the GPU memory that torch caches, so that other nodes can train on the GPU while this one waits."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
 

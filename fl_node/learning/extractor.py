@@ -1,8 +1,8 @@
-"""What pictures are compared by: the features of a classifier before its last layer.
+"""Extractors: classifiers whose features, the inputs of the last layer, serve to compare pictures.
 
-Distances between pixels are blurry judges, so that samples are compared by features. A trained classifier gives those
-that tell the data's classes apart. One with random weights tells distributions apart, too, if less as people do, and
-needs no data: Naeem et al. 2020 (arXiv:2002.09797) propose that for pictures unlike those of ImageNet.
+Distances between pixels say little about pictures, so samples are compared by features. Those of a trained classifier
+distinguish the classes of its data. A classifier with random weights can distinguish distributions too, though less
+like people do, and needs no data: Naeem et al. 2020 (arXiv:2002.09797) propose it for pictures unlike ImageNet's.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from fl_node.manifest.manifest import Manifest
 
 BATCH, RATE = 64, 0.001
-"""Of the Adam that trains an extractor."""
+"""Batch size and learning rate of the Adam optimiser that trains an extractor."""
 
 EPOCHS, LEAST_STEPS = 10, 500
-"""How long an extractor is trained: so many passes over its data, and at least so many steps."""
+"""How long an extractor is trained: `EPOCHS` passes over its data, but at least `LEAST_STEPS` steps."""
 
 
 def extractor_options(manifest: Manifest) -> ClassifierOptions:
-    """The classifier whose features the manifest's learner compares pictures by.
+    """The classifier with whose features the manifest's learner compares pictures.
 
     Raises:
         Misuse: The learner compares no pictures.
@@ -62,7 +62,7 @@ def extractor_options(manifest: Manifest) -> ClassifierOptions:
 
 
 def random_weights(options: ClassifierOptions, seed: int) -> dict[str, Array]:
-    """A classifier that has learnt nothing; the same on every machine.
+    """The weights of an untrained classifier, the same on every machine.
 
     Args:
         options: The classifier.
@@ -86,13 +86,13 @@ def train_extractor(
 
     Args:
         options: The classifier and its optimiser.
-        images: Of a training split, with classes.
-        seed: Weights and batches follow from it.
-        device: Prepared (`fl_node.learning.device`).
-        progress: Told about the steps.
+        images: A training split, with classes.
+        seed: Determines the first weights and the batches.
+        device: A prepared device (`fl_node.learning.device`).
+        progress: Called with the steps.
 
     Raises:
-        DataUnusable: Pictures of another shape, or classes that are missing or unknown.
+        DataUnusable: The pictures have another shape, or their classes are missing or unknown.
         TrainingDiverged: The loss is no longer finite.
     """
     verify_images(images, options)
@@ -109,16 +109,16 @@ def train_extractor(
 def open_extractor(
     options: ClassifierOptions, arrays: Arrays, device: torch.device, classifies: bool
 ) -> FeatureExtractor:
-    """Put a classifier's weights to use.
+    """Make an extractor from a classifier's weights.
 
     Args:
         options: The classifier.
         arrays: All of its tensors.
-        device: Where it runs.
-        classifies: Whether its classes are those of the pictures that it will see.
+        device: The device on which it runs.
+        classifies: Whether its classes are those of the pictures that it will get.
 
     Raises:
-        Misuse: The arrays are not this classifier's; raised when the first pictures are seen.
+        Misuse: The arrays are not this classifier's; raised for the first pictures.
     """
 
     def extract(x_NCHW: Tensor) -> Tensor:
@@ -136,5 +136,5 @@ def open_extractor(
 
 
 def weights_digest(arrays: Arrays) -> str:
-    """The name of weights in a store, in hex."""
+    """The digest of weights in a store, in hex."""
     return hashlib.sha256(encode_tensors(arrays)).hexdigest()

@@ -1,4 +1,4 @@
-"""What pictures are compared by: a function from pixels to features, and perhaps to classes."""
+"""The interface of extractors: functions from pixels to features, and optionally from features to classes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch import Tensor
 from fl_node.arrays import Array
 
 BATCH = 1024
-"""Pictures that go through an extractor at a time."""
+"""Number of pictures that an extractor processes at a time."""
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureExtractor:
-    """A network that turns pictures into features, and perhaps these into classes.
+    """A network that turns pictures into features, and optionally features into classes.
 
     Attributes:
         digest: sha256 of its weights as a blob, in hex.
-        features: uint8 pixels_NCHW to float32 features_ND.
-        classify: features_ND to the class_N that each is taken for; None where it knows none.
+        features: uint8 pixels_NCHW -> float32 features_ND.
+        classify: features_ND -> class_N; None if it cannot classify.
     """
 
     digest: str
@@ -37,7 +37,7 @@ class FeatureExtractor:
 def through(
     function: Callable[[Tensor], Tensor], pixels_NCHW: Pixels, device: torch.device
 ) -> Array:
-    """Send pictures through a function on a device, so many at a time; float32."""
+    """Apply a function to pictures on a device, `BATCH` at a time; float32."""
     batches = (pixels_NCHW[at : at + BATCH] for at in range(0, len(pixels_NCHW), BATCH))
     outputs = [
         function(torch.from_numpy(np.ascontiguousarray(batch)).to(device)) for batch in batches

@@ -1,4 +1,4 @@
-"""The weights that training starts from, derived from a seed once."""
+"""The weights that training starts from, derived from a seed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from fl_node.learning.tensors import module_tensors
 
 
 def genesis(options: Options, seed: int) -> dict[str, Array]:
-    """Derive the whole model, before anything is left out that is not shared.
+    """Derive the weights of the whole model, including tensors that are not shared.
 
     Args:
         options: The model.
-        seed: 0 to 2**63 - 1; each tensor has its own stream, so that its values depend on its name alone.
+        seed: 0 to 2**63 - 1. Each tensor has its own random stream, which depends only on the seed and its name.
 
     Returns:
         float32 arrays: a GAN's `generator.*`, `discriminator.*`, `generator_ema.*`, a classifier's `base.*`, `head.*`.

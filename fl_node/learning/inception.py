@@ -1,4 +1,4 @@
-"""Inception-v3 as an extractor, as published KID and FID use it. An extra: needs torch-fidelity and its weights."""
+"""Inception-v3 as an extractor, as in published KID and FID values. Optional: needs torch-fidelity and its weights."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LAYER = "2048"
 def inception_extractor(device: torch.device) -> FeatureExtractor:
     """The network with the weights of Heusel et al. 2017 (arXiv:1706.08500), downloaded once by torch-fidelity.
 
-    It resizes pictures as TensorFlow did then, so that numbers can be compared with published ones. Its classes are
-    ImageNet's, and say nothing here.
+    It resizes pictures as TensorFlow did at the time, so that values can be compared with published ones. Its classes
+    are ImageNet's, which are not used here.
 
     Raises:
         Misuse: torch-fidelity is not installed, or the weights cannot be downloaded.

@@ -1,4 +1,4 @@
-"""First values of a tensor, by exact arithmetic that any machine can repeat."""
+"""Initial values of a tensor, by exact arithmetic that every machine can repeat."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from fl_node.arrays import Array
 
 
 def near_normal(shape: tuple[int, ...], std: float, seed: int) -> Array:
-    """Sums of 12 uniform 16-bit numbers: mean 0, standard deviation `std`, bell-shaped, at most 6 deviations; float32.
+    """Approximately normal numbers with mean 0 and standard deviation `std`, at most 6 deviations from 0; float32.
 
-    No logarithm is taken, whose last bit differs between machines, and numpy keeps the raw stream of a bit generator
-    for ever, which it does not promise for its normal numbers (NEP 19).
+    Each is a sum of 12 uniform 16-bit numbers. This needs no logarithm, whose last bit differs between machines, and
+    only the raw stream of a bit generator, which numpy keeps stable, unlike its normal numbers (NEP 19).
     """
     raw = np.random.PCG64(seed).random_raw(3 * int(np.prod(shape)))
     sums = raw.astype("<u8").view("<u2").reshape(-1, 12).sum(axis=1, dtype=np.int64)
@@ -20,6 +20,6 @@ def near_normal(shape: tuple[int, ...], std: float, seed: int) -> Array:
 
 
 def identity(name: str, shape: tuple[int, ...]) -> Array:
-    """A norm that changes nothing, and no shift: gains and batch variances 1, all else 0."""
+    """Initial values of norms and biases: gains and batch variances are 1, all other values 0."""
     first = np.ones if name.endswith(("norm.weight", "running_var")) else np.zeros
     return first(shape, np.float32)

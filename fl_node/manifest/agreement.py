@@ -1,4 +1,4 @@
-"""Whether the manifest and what the chain recorded say the same: what members agreed on before training."""
+"""Whether the manifest agrees with the terms and members that the chain recorded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fl_node.manifest.manifest import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One thing on which manifest and chain differ, and what each says."""
+    """A difference between manifest and chain, with both values."""
 
     what: str
     manifest: str
@@ -26,7 +26,7 @@ def check_agreement(
 ) -> list[Disagreement]:
     """Compare a manifest with the terms and members that its task was opened with.
 
-    Positions in bitmaps follow the members on chain, so that a manifest with others must not be used.
+    Bits in bitmaps follow the order of the members on chain, so a manifest with other members must not be used.
     """
     pairs = (
         ("terms", str(manifest.terms()), str(terms)),

@@ -1,7 +1,7 @@
-"""What a manifest's values may be at most, checked before anything looks at what they mean.
+"""Size limits for a manifest's values, checked before they are validated.
 
-The limits lie far above every sensible manifest. Without them, `seed = 1e999999999` is a few bytes that take minutes to
-become an integer, and half a million wrong members are half a million complaints.
+The limits are far above every sensible manifest. Without them, converting `seed = 1e999999999` to an integer would take
+minutes, and half a million wrong members would give half a million errors.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 MAX_TOML_BYTES = 1 << 16
 MAX_VALUES = 2_000
-"""Keys and values in all."""
+"""Total number of keys and values."""
 MAX_TEXT = 1_000
-"""Characters of one text."""
+"""Characters in one text."""
 MAX_DIGITS = 78
-"""Of a number, before or after its point."""
+"""Digits of a number, before or after its decimal point."""
 
 _MAX_BRACKETS = 200
 _MAX_DOTS = 2_000
@@ -29,8 +29,8 @@ def parse_toml(text: str) -> dict[str, Any]:
         text: At most `MAX_TOML_BYTES`.
 
     Raises:
-        ValueError: No TOML, or more brackets or dots than a manifest could have, on which the parser recurses or takes
-            quadratic time.
+        ValueError: Not TOML, or more brackets or dots than a manifest needs: the parser recurses on brackets, and takes
+            quadratic time for dots.
     """
     for what, count, most in (
         ("opening brackets", text.count("[") + text.count("{"), _MAX_BRACKETS),
@@ -42,10 +42,10 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def verify_bounds(values: object) -> None:
-    """Refuse values of a manifest that are too many, too long or too large to look at.
+    """Refuse a manifest with too many values, or with values that are too long or too large.
 
     Raises:
-        ValueError: The field, what there is too much of, and what is allowed.
+        ValueError: The message names the field, what is too much, and what is allowed.
     """
     pending, seen = [("", values)], 0
     while pending:
@@ -72,7 +72,7 @@ def _too_long(value: object) -> str | None:
 
 
 def _digits(number: Decimal) -> int:
-    """Digits that it takes to write the number out without exponent; 0 for what is not finite."""
+    """Number of digits of the number written without exponent; 0 if it is not finite."""
     _, digits, exponent = number.as_tuple()
     return max(len(digits), abs(exponent) + 1) if isinstance(exponent, int) else 0
 
@@ -80,5 +80,5 @@ def _digits(number: Decimal) -> int:
 def _decimal(text: str) -> Decimal:
     try:
         return Decimal(text)
-    except ArithmeticError:  # An exponent that no decimal has.
+    except ArithmeticError:  # The exponent is too large for a Decimal.
         raise ValueError(f"the number {text[:40]}: its exponent is out of range") from None

@@ -1,4 +1,4 @@
-"""The learners that a manifest can choose, and their knobs. `fl_node.learning` carries them out."""
+"""The learners that a manifest can choose, and their knobs. `fl_node.learning` implements them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from fl_node.manifest.extractor import Extractor
 Batch = Annotated[int, Field(ge=2, le=4096)]
 Rate = Annotated[Number, Field(gt=0, le=1)]
 Kept = Annotated[Number, Field(ge=0, lt=1)]
-"""What a moving average keeps in one step."""
+"""The decay of a moving average: the share that it keeps in one step."""
 
 
 class LearnerChoice(Choice):
-    """A learner as a manifest chooses it, and what the strategy has to know of it. Without torch."""
+    """A learner in a manifest, and what the strategy needs to know about it. Needs no torch."""
 
     body: ClassVar[tuple[str, ...]]
-    """Patterns over the names of the tensors that FedPer shares; the others stay with their member."""
+    """Patterns over tensor names. FedPer shares the tensors that match; the others stay with their member."""
     falling_loss: ClassVar[Loss]
-    """The recorded loss that falls as the learner gets better."""
+    """The recorded loss that falls as the learner improves."""
     short_try: ClassVar[Mapping[str, object]] = {}
-    """Knobs for a first look: they show something after some hundred steps, where the defaults take thousands."""
+    """Knobs for a short trial, which give results after some hundred steps; the defaults need thousands."""
 
     @property
     def compared_by(self) -> Extractor | None:
-        """What its held-out loss compares pictures by; None where it compares none."""
+        """The extractor with which the held-out loss compares pictures; None if it compares none."""
         return None
 
 
@@ -38,7 +38,7 @@ class GanLearner(LearnerChoice):
 
     kind: Literal["gan"] = "gan"
     body: ClassVar[tuple[str, ...]] = ("generator*",)
-    # The two losses of a GAN balance each other, whether it learns or not.
+    # A GAN's two losses balance each other whether it learns or not, so the training loss shows no progress.
     falling_loss: ClassVar[Loss] = "held_out"
     short_try: ClassVar[Mapping[str, object]] = {
         "generator_width": 32,
@@ -55,21 +55,21 @@ class GanLearner(LearnerChoice):
     """Channels of the discriminator's first layer; each layer after it has twice as many."""
     loss: Literal["bce", "hinge", "relativistic"] = "relativistic"
     norm: Literal["batch", "group", "none"] = "group"
-    """Group norm suits averaging: batch norm's statistics differ between members whose data differ."""
+    """Group norm suits averaging: the statistics of batch norm differ between members with non-IID data."""
     penalty: Annotated[Number, Field(ge=0, le=1000)] = Decimal(1)
-    """Gamma of the gradient penalties R1 and R2, each added as gamma/2 times the squared slope; 0 adds none."""
+    """Gamma of the gradient penalties R1 and R2, each gamma/2 times the squared gradient norm; 0 adds none."""
     batch: Batch = 32
     """Pictures per step."""
     generator_rate: Rate = Decimal("0.0002")
     discriminator_rate: Rate = Decimal("0.0002")
-    """Learning rates of the two Adams."""
+    """Learning rates of the two Adam optimisers."""
     beta1: Kept = Decimal("0.5")
     beta2: Kept = Decimal("0.999")
-    """What Adam's first and second moment keep in one step."""
+    """Adam's decay rates of the first and second moment."""
     ema_half_life: Annotated[int, Field(ge=0, le=1_000_000)] = 200
-    """Steps after which a generator weight counts half in its exponential average; 0 keeps none."""
+    """Half-life, in steps, of the exponential moving average of the generator's weights; 0 keeps no average."""
     extractor: Extractor = Extractor()
-    """Gives the features on which the held-out loss, a KID, is measured."""
+    """Gives the features for the held-out loss, which is a KID."""
 
     @property
     def compared_by(self) -> Extractor:
@@ -78,13 +78,13 @@ class GanLearner(LearnerChoice):
 
 
 class ClassifierLearner(LearnerChoice):
-    """A classifier of pictures, trained with cross-entropy. Its tensors are `base.*` and, the last layer, `head.*`."""
+    """A picture classifier, trained with cross-entropy. Its tensors are `base.*` and, for the last layer, `head.*`."""
 
     kind: Literal["classifier"] = "classifier"
     body: ClassVar[tuple[str, ...]] = ("base.*",)
     falling_loss: ClassVar[Loss] = "training"
     network: Literal["cnn", "resnet18"] = "cnn"
-    """A small one of four convolutions, or ResNet-18 with group norm (He et al. 2015, arXiv:1512.03385)."""
+    """A small network with four convolutions, or ResNet-18 with group norm (He et al. 2015, arXiv:1512.03385)."""
     width: Annotated[int, Field(ge=4, le=512)] = 16
     """Channels of the first layer."""
     classes: Annotated[int, Field(ge=2, le=10_000)] = 10
@@ -93,9 +93,9 @@ class ClassifierLearner(LearnerChoice):
     optimiser: Literal["sgd", "adam"] = "sgd"
     rate: Rate = Decimal("0.05")
     momentum: Kept = Decimal(0)
-    """Of SGD; Adam has its usual 0.9 and 0.999."""
+    """SGD's momentum; Adam uses its usual 0.9 and 0.999."""
     weight_decay: Annotated[Number, Field(ge=0, le=1)] = Decimal(0)
 
 
 LEARNERS: tuple[type[LearnerChoice], ...] = (GanLearner, ClassifierLearner)
-"""The choices for `learner` in a manifest; the first is the default."""
+"""The choices for `learner` in a manifest. The first is the default."""

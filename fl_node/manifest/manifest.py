@@ -1,7 +1,7 @@
 """The manifest: everything the members agree on before training, as one file whose digest is on chain.
 
-People write TOML; what is stored and hashed is canonical JSON with every default and preset written out, so that the
-digest says which algorithm ran even when the defaults of a later version differ.
+People write TOML. What is stored and hashed is canonical JSON with all defaults and presets written out, so the digest
+identifies the algorithm even if a later version has other defaults.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ Member = Annotated[str, AfterValidator(to_address)]
 
 
 class DataSchema(Section):
-    """What every member's data must look like: square pictures, scaled to values in [-1, 1]."""
+    """The form of every member's data: square pictures, whose values are scaled to [-1, 1]."""
 
     channels: Literal[1, 3] = 1
     size: Literal[32, 64] = 32
     held_out: Annotated[Number, Field(gt=0, lt=1)] = Decimal("0.1")
-    """Share of a member's data that is never trained on, only measured on."""
+    """Share of a member's data that is held out from training, and only used for measurements."""
 
 
 class Rounds(Section):
@@ -56,7 +56,7 @@ class Rounds(Section):
 
 
 class Limits(Section):
-    """What an update may be at most; one that is more is left out."""
+    """Limits for an update; an update that exceeds one is left out."""
 
     update_norm: Annotated[Number, Field(gt=0)] = Decimal(1000)
     """Euclidean norm of the whole update."""
@@ -67,7 +67,7 @@ class Limits(Section):
 
 
 class Manifest(Section):
-    """A task, whole. Field by field: docs/manifest.md."""
+    """A complete description of a task. docs/manifest.md explains every field."""
 
     format: Literal[2] = MANIFEST_FORMAT
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -118,11 +118,11 @@ class Manifest(Section):
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """The members, in ascending order; position = index on chain."""
+        """The members in ascending order; a member's position is its index on chain."""
         return tuple(Address(member) for member in self.members)
 
     def terms(self) -> Terms:
-        """The part of the manifest that the contract itself enforces."""
+        """The part of the manifest that the contract enforces."""
         rounds = self.rounds
         return Terms(
             rounds=rounds.count,
@@ -141,7 +141,7 @@ class Manifest(Section):
 
 
 def _learner_of(value: object) -> type[LearnerChoice]:
-    """The kind of learner that a person wrote; the first where it is none, which is refused later."""
+    """The kind of learner that a manifest names; the first one for an unknown name, which is refused later."""
     name = value.get("kind") if isinstance(value, dict) else value
     return next((kind for kind in LEARNERS if kind.name() == name), LEARNERS[0])
 
@@ -150,7 +150,7 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest that a person wrote, in TOML.
 
     Raises:
-        ManifestInvalid: The file cannot be read, is no TOML, or a field is wrong; the message names it.
+        ManifestInvalid: The file cannot be read, is not TOML, or has a wrong field, which the message names.
     """
     try:
         values = parse_toml(read_text(path, MAX_TOML_BYTES))
@@ -165,7 +165,7 @@ def build_manifest(values: dict[str, Any]) -> Manifest:
     """Validate a manifest's values.
 
     Raises:
-        ManifestInvalid: A field is wrong; the message names the first ones and says what is allowed.
+        ManifestInvalid: Fields are wrong; the message names the first ones and says what is allowed.
     """
     try:
         verify_bounds(values)
@@ -177,7 +177,7 @@ def build_manifest(values: dict[str, Any]) -> Manifest:
 
 
 def parse_manifest(blob: bytes) -> Manifest:
-    """Read a manifest back from its stored canonical JSON.
+    """Read a manifest from its stored canonical JSON.
 
     Raises:
         BlobMalformed: Not JSON, not a valid manifest, or not in canonical form.
@@ -201,7 +201,7 @@ def _readable(name: str) -> str:
 
 
 def _field_of(place: tuple[int | str, ...]) -> str:
-    """The field as a person wrote it: without the kind, which pydantic puts behind the name of a choice."""
+    """The field's name as in the manifest, without the kind that pydantic adds after the name of a choice."""
     kinds = {kind.name() for kind in (*LEARNERS, *Strategy.kinds())}
     parts = [_readable(str(part)) for part in place]
     choices = ("learner", "train", "send", "combine")

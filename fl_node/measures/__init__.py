@@ -1,11 +1,11 @@
-"""How far samples are from real pictures, as pure functions over features: no torch, no pictures, no files.
+"""Distances between samples and real pictures, as pure functions of features, without torch, pictures or files.
 
 kid.py       kernel inception distance: unbiased, with a standard error
 fid.py       Fréchet inception distance
 coverage.py  which classes the samples show
 
-Features are float arrays named by their shape: N samples, D features. Where they come from is for
-`fl_node.learning.extractor`; a distance means something only together with its extractor and the two sample counts.
+Features are float arrays named by their shape: N samples, D features. They come from `fl_node.learning.extractor`. A
+distance is meaningful only together with its extractor and the two numbers of samples.
 """
 
 from fl_node.measures.coverage import Coverage, coverage

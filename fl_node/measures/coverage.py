@@ -1,4 +1,4 @@
-"""Which classes the samples show: a GAN that drops rare classes can look well in the other numbers."""
+"""Which classes the samples show. A GAN that drops rare classes can still have good values in the other measures."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import numpy as np
 from fl_node.arrays import Array
 
 RARER = 5
-"""A class is covered where it is at most this many times rarer among the samples than among the real pictures."""
+"""A class is covered if it is at most this many times rarer among the samples than among the real pictures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What a classifier takes the samples for.
+    """How a classifier classifies the samples.
 
     Attributes:
-        shares: Of the samples, by class up to the last that occurs; they add up to 1.
-        covered: Classes found among the real pictures, and at most `RARER` times rarer among the samples.
-        classes: Classes that the classifier finds among the real pictures at all.
+        shares: Share of the samples in each class, up to the last class that occurs; they add up to 1.
+        covered: Number of classes that occur among the real pictures, and are at most `RARER` times rarer among the
+            samples.
+        classes: Number of classes that the classifier finds among the real pictures.
     """
 
     shares: tuple[float, ...]
@@ -30,15 +31,15 @@ class Coverage:
 def coverage(predicted_N: Array, predicted_real_M: Array) -> Coverage:
     """Count the classes that samples cover.
 
-    Both samples go through the same classifier, so that what it tends to mistake counts equally on both sides.
+    Both are classified by the same classifier, so that its errors affect both sides equally.
 
     Args:
-        predicted_N, predicted_real_M: A class, from 0, for each sample and real picture; at least one each.
+        predicted_N, predicted_real_M: The class, from 0, of each sample and each real picture; at least one of each.
     """
     classes = 1 + int(max(predicted_N.max(), predicted_real_M.max()))
     counts_K = np.bincount(predicted_N, minlength=classes)
     real_K = np.bincount(predicted_real_M, minlength=classes)
-    # In integers, so that a class that is exactly so much rarer is covered.
+    # In integers, so that a class that is exactly `RARER` times rarer is covered.
     covered_K = RARER * counts_K * len(predicted_real_M) >= real_K * len(predicted_N)
     shares = tuple((counts_K / len(predicted_N)).tolist())
     return Coverage(shares, int((covered_K & (real_K > 0)).sum()), int((real_K > 0).sum()))

@@ -1,4 +1,4 @@
-"""Kernel inception distance: the squared maximum mean discrepancy under a cubic kernel, without bias."""
+"""Kernel inception distance: an unbiased estimate of the squared maximum mean discrepancy under a cubic kernel."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from fl_node.errors import Misuse
 
 BLOCKS = 10
 ROWS = 1024
-"""Rows of a kernel matrix in memory at a time."""
+"""Number of rows of a kernel matrix that are held in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number that was estimated from samples, and its standard error, in the same unit."""
+    """An estimate from samples, and its standard error in the same unit."""
 
     value: float
     error: float
@@ -25,11 +25,11 @@ class Estimate:
 def kid(x_ND: Array, y_MD: Array) -> float:
     """Squared maximum mean discrepancy between two samples under the kernel k(x, y) = (x.y/D + 1)^3, in float64.
 
-    Unbiased for any sample counts, so that it may fall below 0 where the distributions are alike. Its mean over several
-    real samples ranks models as one over all of them would. Symmetric up to rounding.
+    Unbiased for any number of samples, so it can be negative if the distributions are alike. Its mean over several real
+    samples ranks models as its value over all of them would. Symmetric up to rounding.
 
     Args:
-        x_ND, y_MD: Features; at least 2 samples each, in equally many dimensions. Finite.
+        x_ND, y_MD: Features; at least 2 samples each, of the same dimension. Finite.
 
     Raises:
         Misuse: Fewer samples, or another shape.
@@ -45,9 +45,9 @@ def kid(x_ND: Array, y_MD: Array) -> float:
 def kid_with_error(x_ND: Array, y_MD: Array, blocks: int = BLOCKS) -> Estimate:
     """`kid` over all samples, and its standard error from disjoint blocks of them.
 
-    The error is the standard deviation of the blocks' estimates over the root of their number. Between different
-    distributions the variance falls as 1/N, and that is the standard error; between equal ones it falls as 1/N^2, and
-    that is on the safe side.
+    The error is the standard deviation of the blocks' estimates, divided by the root of their number. If the
+    distributions differ, the variance falls as 1/N and this is the standard error. If they are equal, the variance
+    falls as 1/N^2 and this is an overestimate.
 
     Args:
         x_ND, y_MD: As for `kid`, in random order; at least two samples for each block.
@@ -63,7 +63,7 @@ def kid_with_error(x_ND: Array, y_MD: Array, blocks: int = BLOCKS) -> Estimate:
 
 
 def verify_features(x_ND: Array, y_MD: Array, least: int = 2) -> None:
-    """Hold two samples against each other.
+    """Check that two samples can be compared.
 
     Raises:
         Misuse: Fewer than `least` samples, or not two matrices of equal width.
@@ -72,12 +72,12 @@ def verify_features(x_ND: Array, y_MD: Array, least: int = 2) -> None:
         raise Misuse(f"features: expected (N, D) and (M, D), got {x_ND.shape} and {y_MD.shape}")
     if min(len(x_ND), len(y_MD)) < least:
         raise Misuse(
-            f"{len(x_ND)} against {len(y_MD)} samples; at least {least} of each are needed"
+            f"got {len(x_ND)} and {len(y_MD)} samples; at least {least} of each are needed"
         )
 
 
 def _mean_within(x_ND: Float64) -> float:
-    """Mean kernel over pairs of different samples."""
+    """Mean of the kernel over pairs of different samples."""
     count, width = x_ND.shape
     with_itself = ((x_ND**2).sum(axis=1) / width + 1) ** 3
     return float((_kernel_sum(x_ND, x_ND) - with_itself.sum()) / (count * (count - 1)))

@@ -325,7 +325,7 @@ def test_too_few_test_pictures_are_refused(
     evaluate: Any, tmp_path: Path, pictures: list[str]
 ) -> None:
     outcome = evaluate(*model_file(tmp_path), "--test", pictures[3] + "/dark")
-    refused(outcome, "24 against 12 samples; at least 20")
+    refused(outcome, "24 and 12 samples; at least 20")
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_too_few_samples_are_refused(count):
 
 def test_an_error_needs_two_samples_in_each_block():
     assert kid_with_error(normal(20), normal(25)).error > 0
-    with pytest.raises(Misuse, match="19 against 25 samples; at least 20"):
+    with pytest.raises(Misuse, match="19 and 25 samples; at least 20"):
         kid_with_error(normal(19), normal(25))
 
 
