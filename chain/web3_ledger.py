@@ -10,14 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-
 from chain import answers
 from chain.abi import decode_results, encode_call
-from chain.accounts import Signer, address_of, to_address
+from chain.accounts import Signer, address_of
 from chain.answers import Log, TransactionReceipt
 from chain.connection import REQUEST_SECONDS, connect
+from chain.decoding import event_from_log, task_state_from
 from chain.deploy import verify_contract
 from chain.errors import (
     AccountUnusable,
@@ -26,15 +24,10 @@ from chain.errors import (
     HistoryInvalid,
     LedgerUnusable,
 )
-from chain.history import ARGUMENTS, TOPICS, event_from_abi
-from chain.text import shown
 from chain.transactions import RECEIPT_SECONDS, receipt_of, send
 from chain.types import (
-    MAX_MEMBERS,
     Address,
     Entry,
-    Event,
-    Phase,
     Receipt,
     Reveal,
     TaskState,
@@ -166,7 +159,7 @@ class Web3Ledger:
         Raises:
             HistoryInvalid: The node shows a state that no task can be in.
         """
-        return _task_state(self._read("taskState", task))
+        return task_state_from(self._read("taskState", task))
 
     def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
         """Everything recorded of the task from a block on, oldest first.
@@ -310,65 +303,6 @@ class Web3Ledger:
 def _verify_time(ends: float) -> None:
     if time.monotonic() > ends:
         raise ChainUnreachable(f"the node did not give the whole log in {HISTORY_SECONDS:g} s")
-
-
-def event_from_log(log: Log) -> Event:
-    """Decode a log of the contract. In its events, the indexed arguments come first.
-
-    Raises:
-        HistoryInvalid: It is no event of the contract.
-    """
-    signature, *indexed = log.topics or (b"",)
-    if signature not in TOPICS:
-        raise HistoryInvalid(f"a log of an event that is not the contract's: 0x{signature.hex()}")
-    event_type = TOPICS[signature]
-    types = ARGUMENTS[event_type]
-    try:
-        values = [decode((kind,), topic)[0] for kind, topic in zip(types, indexed, strict=False)]
-        values += decode(types[len(indexed) :], log.data)
-        readable = [_checksummed(*pair) for pair in zip(types, values, strict=True)]
-        return event_from_abi(event_type, readable)
-    except (DecodingError, ValueError, OverflowError) as error:
-        why = shown(error)
-        raise HistoryInvalid(f"a log of {event_type.__name__} does not decode: {why}") from None
-
-
-def _checksummed(kind: str, value: Any) -> Any:
-    match kind:
-        case "address":
-            return to_address(value)
-        case "address[]":
-            return [to_address(item) for item in value]
-        case _:
-            return value
-
-
-def _task_state(values: Sequence[Any]) -> TaskState:
-    coordinator, manifest, genesis, terms, members, phase, *rest = values
-    try:
-        state = TaskState(
-            to_address(coordinator), manifest, genesis, Terms(*terms), members, Phase(phase), *rest
-        )
-    except ValueError as error:  # a phase that there is not
-        raise HistoryInvalid(
-            f"the node shows a task in a state that there is not: {error}"
-        ) from None
-    _verify_state(state)
-    return state
-
-
-def _verify_state(state: TaskState) -> None:
-    """What holds for every task that was opened, whatever its history."""
-    if state.phase is Phase.NONE:
-        raise HistoryInvalid("the node shows an open task without a phase")
-    if not 1 <= state.member_count <= MAX_MEMBERS:
-        raise HistoryInvalid(
-            f"the node shows a task of {state.member_count} members, expected 1 to {MAX_MEMBERS}"
-        )
-    if (state.eligible | state.acted | state.absent) >> state.member_count:
-        raise HistoryInvalid("the node shows bitmaps with more members than the task has")
-    if not 1 <= state.round <= state.terms.rounds:
-        raise HistoryInvalid(f"the node shows round {state.round} of {state.terms.rounds}")
 
 
 def _verify_order(task: int, entries: Sequence[Entry]) -> None:

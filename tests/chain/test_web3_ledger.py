@@ -18,6 +18,7 @@ from chain.accounts import Signer, address_of, dev_account
 from chain.answers import Log
 from chain.artifact import load_artifact
 from chain.connection import chain_id_at, connect
+from chain.decoding import event_from_log
 from chain.deploy import Deployment, deploy
 from chain.devnet import devnet_in_thread
 from chain.errors import (
@@ -47,7 +48,7 @@ from chain.types import (
     Terms,
     UpdateCommitted,
 )
-from chain.web3_ledger import Web3Ledger, event_from_log
+from chain.web3_ledger import Web3Ledger
 
 TERMS = Terms(
     rounds=2,

@@ -1,0 +1,80 @@
+"""What the contract recorded and what it shows, decoded and checked: events from logs, a task's state from a view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+
+from chain.accounts import to_address
+from chain.answers import Log
+from chain.errors import HistoryInvalid
+from chain.history import ARGUMENTS, TOPICS, event_from_abi
+from chain.text import shown
+from chain.types import MAX_MEMBERS, Event, Phase, TaskState, Terms
+
+
+def event_from_log(log: Log) -> Event:
+    """Decode a log of the contract. In its events, the indexed arguments come first.
+
+    Raises:
+        HistoryInvalid: It is no event of the contract.
+    """
+    signature, *indexed = log.topics or (b"",)
+    if signature not in TOPICS:
+        raise HistoryInvalid(f"a log of an event that is not the contract's: 0x{signature.hex()}")
+    event_type = TOPICS[signature]
+    types = ARGUMENTS[event_type]
+    try:
+        values = [decode((kind,), topic)[0] for kind, topic in zip(types, indexed, strict=False)]
+        values += decode(types[len(indexed) :], log.data)
+        readable = [_checksummed(*pair) for pair in zip(types, values, strict=True)]
+        return event_from_abi(event_type, readable)
+    except (DecodingError, ValueError, OverflowError) as error:
+        why = shown(error)
+        raise HistoryInvalid(f"a log of {event_type.__name__} does not decode: {why}") from None
+
+
+def _checksummed(kind: str, value: Any) -> Any:
+    match kind:
+        case "address":
+            return to_address(value)
+        case "address[]":
+            return [to_address(item) for item in value]
+        case _:
+            return value
+
+
+def task_state_from(values: Sequence[Any]) -> TaskState:
+    """A task's state from what the view `taskState` returns, addresses in any case.
+
+    Raises:
+        HistoryInvalid: No task can be in such a state.
+    """
+    coordinator, manifest, genesis, terms, members, phase, *rest = values
+    try:
+        state = TaskState(
+            to_address(coordinator), manifest, genesis, Terms(*terms), members, Phase(phase), *rest
+        )
+    except ValueError as error:  # a phase that there is not
+        raise HistoryInvalid(
+            f"the node shows a task in a state that does not exist: {error}"
+        ) from None
+    _verify_state(state)
+    return state
+
+
+def _verify_state(state: TaskState) -> None:
+    """What holds for every task that was opened, whatever its history."""
+    if state.phase is Phase.NONE:
+        raise HistoryInvalid("the node shows an open task without a phase")
+    if not 1 <= state.member_count <= MAX_MEMBERS:
+        raise HistoryInvalid(
+            f"the node shows a task of {state.member_count} members, expected 1 to {MAX_MEMBERS}"
+        )
+    if (state.eligible | state.acted | state.absent) >> state.member_count:
+        raise HistoryInvalid("the node shows bitmaps with more members than the task has")
+    if not 1 <= state.round <= state.terms.rounds:
+        raise HistoryInvalid(f"the node shows round {state.round} of {state.terms.rounds}")
