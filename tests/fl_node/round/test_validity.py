@@ -40,6 +40,13 @@ def test_a_valid_update_passes():
     verify()
 
 
+@pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.parametrize("examples", [1, 100])
+def test_the_least_and_the_most_steps_and_examples_pass(steps, examples):
+    expected = replace(HEADER, num_examples=examples)
+    verify(header=replace(expected, steps=steps), expected=expected)
+
+
 @pytest.mark.parametrize("scale", [0.9, 0.999, 1.0])
 def test_a_norm_up_to_the_limit_passes(scale):
     verify(arrays={name: (array * scale).astype(np.float32) for name, array in ARRAYS.items()})
@@ -108,6 +115,14 @@ def test_a_single_number_that_is_not_finite(value):
 def test_a_norm_above_the_limit_by_the_least_amount():
     bias = np.array([0, 0, 1e-3], np.float32)
     assert rule_broken(arrays=ARRAYS | {"b": bias}) == "norm_limit"
+
+
+def test_the_message_says_which_counts_are_allowed():
+    with pytest.raises(UpdateInvalid, match=r"steps_limit: expected 1 to 5, got 6"):
+        verify(header=replace(HEADER, steps=6))
+    most = replace(HEADER, num_examples=101)
+    with pytest.raises(UpdateInvalid, match=r"examples_limit: expected 1 to 100, got 101"):
+        verify(header=most, expected=most)
 
 
 def test_the_message_says_what_was_expected_and_what_came():
