@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +14,10 @@ from PIL import Image
 
 from fl_node.errors import DataUnusable
 
-GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "F"}
+UNREADABLE = (
+    *(OSError, SyntaxError, ValueError),
+    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ def look_at(data: str) -> Look:
 
 
 def _look_into(folder: Path) -> Look:
+    from fl_node.learning.data import GREY_MODES
+
     if not folder.is_dir():
         raise DataUnusable(f"{folder} is no folder")
     seen = list(_pictures(folder))
@@ -76,10 +83,11 @@ def _look_into(folder: Path) -> Look:
 
 def _pictures(folder: Path) -> Iterator[tuple[str, int, Path]]:
     """Mode, shorter side and path of each picture, as training will find them."""
+    from fl_node.learning.data import FORMATS  # torch comes with it
+
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.name.startswith("."):
-            try:
-                with Image.open(path) as picture:
+            with suppress(*UNREADABLE), warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(path, formats=FORMATS) as picture:
                     yield picture.mode, min(picture.size), path
-            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-                continue

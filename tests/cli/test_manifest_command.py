@@ -47,6 +47,7 @@ def test_own_pictures_give_channels_size_and_classes(ganchor: Ganchor, tmp_path:
     for name, mode in (("cats", "RGB"), ("dogs", "L")):
         picture(tmp_path / "pets" / name / "one.png", mode, (70, 90))
     (tmp_path / "pets" / "cats" / "notes.txt").write_text("not a picture")
+    (tmp_path / "pets" / "cats" / "drawing.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0")
     words = ["manifest", "new", *BOTH, "--data", "folder:pets/", "--learner", "classifier"]
     said = json.loads(ganchor(*words, "--json").out)
     assert said["data"] == {"channels": 3, "size": 64, "classes": 2, "count": 2}
