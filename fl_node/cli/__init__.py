@@ -8,11 +8,12 @@ accounts.py    the account that signs
 wiring.py      from options to ledger, and to the evidence in a workspace
 parts.py       which pictures are whose
 subjects.py    which models a command is about
-tables.py      what people see
+tables.py      what people see of rounds and audits;  words.py  short texts
 
 A command is a file of its own name. demo/ and evaluate/ are folders:
-demo/          demo: its processes (processes.py) and what it shows meanwhile (watching.py)
-evaluate/      evaluate and extractor: of what (subjects.py), what was found (evaluation.py, plots.py)
+demo/          demo: its folder (folder.py), its processes (processes.py), what it shows meanwhile (watching.py)
+evaluate/      evaluate and extractor: what was found (evaluation.py, plots.py)
+awaiting.py is what a waiting node says; pictures.py how `manifest new` looks at pictures.
 """
 
 from fl_node.cli.app import main

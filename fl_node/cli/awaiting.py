@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from chain.types import Address, Phase, TaskState
-from fl_node.cli.tables import short
+from fl_node.cli.words import short
 from fl_node.history.record import members_in
 from fl_node.member.next_action import Action
 from fl_node.member.participant import Step

@@ -32,7 +32,7 @@ from chain.types import (
     UpdateRevealed,
 )
 from fl_node.cli import options, wiring
-from fl_node.cli.tables import loss, short
+from fl_node.cli.words import loss, short
 from fl_node.history.members import members_of
 from fl_node.history.record import members_in
 

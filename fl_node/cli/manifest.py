@@ -17,7 +17,7 @@ from chain.types import Address
 from fl_node.blobs.digest import digest_of
 from fl_node.cli import options
 from fl_node.cli.pictures import Look, look_at
-from fl_node.cli.tables import follow_up
+from fl_node.cli.words import follow_up
 from fl_node.errors import Misuse
 from fl_node.manifest.bounds import parse_toml
 from fl_node.manifest.learners import LEARNERS, LearnerChoice

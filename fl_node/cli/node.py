@@ -22,7 +22,8 @@ from fl_node.blobs.store import Store, open_store
 from fl_node.cli import accounts, options, wiring
 from fl_node.cli.awaiting import Awaited, noticing
 from fl_node.cli.parts import Part, own_part
-from fl_node.cli.tables import print_head, short
+from fl_node.cli.tables import print_head
+from fl_node.cli.words import short
 from fl_node.errors import Misuse
 from fl_node.learner import Learner
 from fl_node.manifest.manifest import Manifest

@@ -15,7 +15,7 @@ from chain.types import Address
 from fl_node.blobs.store import open_store
 from fl_node.cli import options
 from fl_node.cli.parts import data_of, own_part
-from fl_node.cli.tables import short
+from fl_node.cli.words import short
 from fl_node.errors import Misuse
 from fl_node.learner import StepProgress
 from fl_node.manifest.manifest import Manifest, read_manifest

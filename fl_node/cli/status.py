@@ -9,13 +9,15 @@ from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from chain.types import Address, Phase, TaskState, indices
 from chain.web3_ledger import Web3Ledger
 from fl_node.cli import options, wiring
+from fl_node.cli.words import follow_up
 from fl_node.history.members import members_of
 
 WATCH_SECONDS = 1.0
@@ -48,7 +50,7 @@ def _watch(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -> None:
             live.update(_status_table(ledger, task, members), refresh=True)
 
 
-def _status_table(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -> Table:
+def _status_table(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -> Group:
     return status_table(task, ledger.task_state(task), members, ledger.now())
 
 
@@ -77,8 +79,8 @@ def _status_json(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) ->
 
 def status_table(
     task: int, state: TaskState, members: Sequence[Address], now: int | None = None
-) -> Table:
-    """The task at a glance: phase, deadline, who has acted, history head."""
+) -> Group:
+    """The task at a glance: phase, deadline, who has acted; and below, digests that can be copied."""
     left = state.deadline - (int(time.time()) if now is None else now)
     table = Table(title=f"Task {task}", title_justify="left", show_header=False, box=box.SIMPLE)
     table.add_column()
@@ -86,12 +88,22 @@ def status_table(
     table.add_row("phase", state.phase.name.lower())
     table.add_row("round", f"{state.round} of {state.terms.rounds}, attempt {state.attempt + 1}")
     if state.phase is not Phase.FINISHED:
-        table.add_row("deadline", f"in {left} s" if left >= 0 else f"passed {-left} s ago")
+        table.add_row("deadline", _deadline(task, left))
         table.add_row("members", "\n".join(_member_lines(state, members)))
-    table.add_row("current model", state.parent_digest.hex())
-    table.add_row("manifest", state.manifest_digest.hex())
-    table.add_row("history head", state.history_head.hex())
-    return table
+    digests = {
+        "current model": state.parent_digest,
+        "manifest": state.manifest_digest,
+        "history head": state.history_head,
+    }
+    lines = [f"{name:13} {digest.hex()}" for name, digest in digests.items()]
+    return Group(table, *(Text(line, no_wrap=True, overflow="ignore") for line in lines))
+
+
+def _deadline(task: int, left: int) -> str:
+    if left >= 0:
+        return f"in {left} s"
+    by_hand = follow_up(f"advance --task {task} --keystore FILE")
+    return f"passed {-left} s ago; the next node that looks ends the phase, or anybody: {by_hand}"
 
 
 _ACTED = {Phase.COMMIT: "committed", Phase.REVEAL: "revealed", Phase.ATTEST: "attested"}

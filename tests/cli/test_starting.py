@@ -37,7 +37,7 @@ def test_the_address_of_a_keystore_needs_no_chain() -> None:
 
 def test_what_asks_the_chain_alone_needs_no_learning_and_no_audit() -> None:
     light = LEARNING | {"fl_node.audit", "fl_node.manifest", "numpy", "obstore"}
-    assert not imported_by("import fl_node.cli.status, fl_node.cli.deploy") & light
+    assert not imported_by("import fl_node.cli.status, fl_node.cli.deploy, fl_node.cli.log") & light
 
 
 def test_torch_waits_until_something_is_trained() -> None:

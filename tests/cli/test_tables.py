@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from doubles import MEMBERS, Clock, small_manifest
 from rich.console import Console
 
+from chain.memory_ledger import MemoryLedger
 from chain.types import Address
 from fl_node.audit.report import STEPS, AuditedRound, AuditedUpdate, AuditReport, Finding, Status
+from fl_node.cli.status import status_table
 from fl_node.cli.tables import print_audit, print_digests, rounds_table
 
 ALICE, BOB = (Address(f"0x{digit * 40}") for digit in "ab")
@@ -69,3 +72,21 @@ class TestAtThisWidth:
         assert f"A5: round 1, client {BOB}, digest {BAD}, the blob is tampered" in lines
         assert f"    expected {BAD}" in lines and f"    found    {GOOD}" in lines
         assert f"round 1: {MODEL}" in lines
+
+
+def test_an_overdue_status_says_how_to_go_on_and_folds_no_digest() -> None:
+    clock = Clock()
+    ledger = MemoryLedger(MEMBERS[0], clock=clock)
+    manifest = small_manifest()
+    ledger.open_task(b"m" * 32, b"g" * 32, manifest.addresses, manifest.terms())
+    state = ledger.task_state(1)
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(status_table(1, state, MEMBERS, now=state.deadline + 5))
+    shown = captured.get()
+    assert "passed 5 s ago" in shown and "ganchor advance --task 1 --keystore FILE" in " ".join(
+        shown.split()
+    )
+    lines = [line.rstrip() for line in shown.splitlines()]
+    assert f"history head  {state.history_head.hex()}" in lines
+    assert f"current model {state.parent_digest.hex()}" in lines

@@ -31,13 +31,8 @@ from fl_node.cli.demo.watching import watch
 from fl_node.cli.exits import FindingsReported
 from fl_node.cli.manifest import manifest_text
 from fl_node.cli.pictures import look_at
-from fl_node.cli.tables import (
-    follow_up,
-    print_audit,
-    print_digests,
-    print_head,
-    rounds_table,
-)
+from fl_node.cli.tables import print_audit, print_digests, print_head, rounds_table
+from fl_node.cli.words import follow_up
 from fl_node.cli.workspace import Workspace, free_workspace
 from fl_node.manifest.bounds import parse_toml
 from fl_node.manifest.learners import LEARNERS

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fl_node.cli.tables import follow_up
+from fl_node.cli.words import follow_up
 from fl_node.cli.workspace import Workspace
 
 

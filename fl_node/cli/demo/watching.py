@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from chain.ledger import Ledger
 from chain.types import Phase
 from fl_node.cli.demo.processes import POLL_SECONDS, DemoFailed, Node
-from fl_node.cli.tables import short
+from fl_node.cli.words import short
 from fl_node.manifest.manifest import Manifest
 
 

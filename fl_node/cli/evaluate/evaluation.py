@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fl_node.cli.evaluate.plots import Panel, draw_panels
 from fl_node.cli.subjects import RecordedLosses, Subject
-from fl_node.cli.tables import short
+from fl_node.cli.words import short
 
 FLOOR = "real pictures"
 

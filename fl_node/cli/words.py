@@ -1,0 +1,22 @@
+"""Short texts that commands share, for people."""
+
+from __future__ import annotations
+
+import os
+
+
+def short(text: str) -> str:
+    """A digest or address, cut for the eye: its first 6 digits."""
+    digits = text.removeprefix("0x")
+    prefix = text[: len(text) - len(digits)]
+    return f"{prefix}{digits[:6]}…" if len(digits) > 12 else text
+
+
+def follow_up(words: str) -> str:
+    """A command as it can be typed here: `uv run` sets UV, and then `ganchor` alone is often not on the path."""
+    return f"uv run ganchor {words}" if "UV" in os.environ else f"ganchor {words}"
+
+
+def loss(millionths: int | None) -> str:
+    """A loss on record, as a decimal."""
+    return "–" if millionths is None else f"{millionths / 1e6:.4f}"
