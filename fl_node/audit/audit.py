@@ -20,10 +20,10 @@ from fl_node.manifest.manifest import Manifest
 from fl_node.round.aggregate import Aggregated
 
 SETTLING_READS = 10
-"""Times that state and log are read until they fit together, when the task is still running."""
+"""How many times the state and the log of a running task are read until both show the same moment."""
 
 Progress = Callable[[int, int], None]
-"""Told (rounds checked, rounds in all)."""
+"""Called with (rounds checked, rounds in all)."""
 
 
 def audit(
@@ -36,23 +36,23 @@ def audit(
     expected_head: bytes | None = None,
     progress: Progress = lambda done, of: None,
 ) -> AuditReport:
-    """Check a task's whole history and say what is wrong with it.
+    """Check a task's whole history and report everything that is wrong with it.
 
     Args:
-        connect: Gives the ledger, read only, or raises ChainMismatch or ContractMismatch where chain or code are not
-            the expected ones: step A1.
-        store: Where the blobs are.
+        connect: Opens the ledger read-only; raises ChainMismatch or ContractMismatch if the chain or the code is not
+            the expected one (step A1).
+        store: Holds the task's blobs.
         task: The task's number.
-        derive_genesis: Gives the genesis that a manifest's seed stands for; A4 then compares it.
-        reported: What A9 holds against the history; without it A9 is not reached.
-        unreported: Why there is none.
-        expected_head: The history head that the caller knows from elsewhere, 32 bytes; A2 then compares it.
-        progress: Told after each round.
+        derive_genesis: Derives the genesis from a manifest's seed; if given, A4 compares it with the recorded one.
+        reported: The report that A9 checks against the history; without one, A9 is not reached.
+        unreported: The reason why there is no report.
+        expected_head: A history head, 32 bytes, known from another source; if given, A2 compares it.
+        progress: Called after each round.
 
     Raises:
-        TaskUnknown: There is no such task.
-        ChainUnreachable, StoreUnusable: Chain or store could not be read.
-        AuditImpossible: The task is too busy to be read in one piece.
+        TaskUnknown: No task has this number.
+        ChainUnreachable, StoreUnusable: The chain or the store could not be read.
+        AuditImpossible: The task kept changing while it was read.
     """
     findings = Findings()
     ledger = a1_contract(findings, connect)
@@ -69,8 +69,8 @@ def audit(
     a8_parents(findings, state, recorded)
     rounds: list[AuditedRound] = []
     blob_bytes = agreement.blob_bytes if agreement else 0
-    for one, aggregated in a5_to_a7(findings, store, agreement, recorded):
-        rounds.append(_audited(one, members, aggregated))
+    for recorded_round, aggregated in a5_to_a7(findings, store, agreement, recorded):
+        rounds.append(_audited(recorded_round, members, aggregated))
         blob_bytes += aggregated.blob_bytes if aggregated else 0
         progress(len(rounds), len(recorded))
     history = AuditReport(
@@ -99,15 +99,13 @@ def _finished(report: AuditReport, findings: Findings) -> AuditReport:
 
 
 def _settled(ledger: Ledger, task: int) -> tuple[TaskState, Sequence[Entry]]:
-    """Read state and log of the same moment."""
+    """Read the state and the log as of the same moment."""
     for _ in range(SETTLING_READS):
         before = ledger.task_state(task)
         entries = ledger.history(task)
         if ledger.task_state(task).history_head == before.history_head:
             return before, entries
-    raise AuditImpossible(
-        f"task {task} changed during each of {SETTLING_READS} readings; try again"
-    )
+    raise AuditImpossible(f"task {task} changed during each of {SETTLING_READS} reads; try again")
 
 
 def _audited(
@@ -136,8 +134,8 @@ def _audited(
         parent_digest=recorded.opened.parent_digest.hex(),
         aggregate_digest=recorded.finalised.aggregate_digest.hex(),
         updates=updates,
-        training_loss=weighted_loss([(one.training_loss, one.num_examples) for one in counted]),
-        held_out_loss=weighted_loss([(one.held_out_loss, one.num_examples) for one in counted]),
+        training_loss=weighted_loss([(u.training_loss, u.num_examples) for u in counted]),
+        held_out_loss=weighted_loss([(u.held_out_loss, u.num_examples) for u in counted]),
         opened_at=recorded.opened_at,
         finalised_at=recorded.finalised_at,
     )

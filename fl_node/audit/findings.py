@@ -1,4 +1,4 @@
-"""What the audit has established so far."""
+"""What the audit has found so far."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from fl_node.audit.report import STEPS, Finding, Status
 
 @dataclass
 class Findings:
-    """Collects findings, and remembers which steps were carried out, and where and why one was not."""
+    """Collects findings, and records which steps ran, and where and why a step did not run."""
 
     found: list[Finding] = field(default_factory=list)
     _reached: set[str] = field(default_factory=set)
     _skipped: dict[str, dict[str, list[int]]] = field(default_factory=dict)
 
     def reach(self, *steps: str) -> None:
-        """Note that steps are being carried out."""
+        """Record that these steps run."""
         self._reached.update(steps)
 
     def skip(self, *steps: str, because: str, round: int | None = None) -> None:
-        """Note that steps cannot be carried out, in one round or at all."""
+        """Record that these steps cannot run: in one round, or at all if `round` is None."""
         for step in steps:
             rounds = self._skipped.setdefault(step, {}).setdefault(because, [])
             if round is not None:
                 rounds.append(round)
 
     def add(self, step: str, message: str, **where: Any) -> None:
-        """Note something wrong; `where` takes the other fields of `Finding`."""
+        """Record a finding; `where` takes the other fields of `Finding`."""
         self.found.append(Finding(step, message, **where))
 
     def statuses(self) -> dict[str, Status]:
-        """How every step ended."""
+        """The status of every step."""
         return {step: self._status(step) for step in STEPS}
 
     def reasons(self) -> dict[str, tuple[str, ...]]:
-        """Why steps were not carried out, for those that were not, or not in every round."""
+        """For each step that did not run, or not in every round: the reasons."""
         return {
             step: tuple(_reason(because, rounds) for because, rounds in skipped.items())
             for step, skipped in sorted(self._skipped.items())

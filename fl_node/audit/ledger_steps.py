@@ -1,4 +1,4 @@
-"""Steps A1, A2, A3 and A8: what the chain recorded, held against the rules of the contract."""
+"""Steps A1, A2, A3 and A8: check what the chain recorded against the rules of the contract."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fl_node.history.record import RecordedRound
 
 
 def a1_contract(findings: Findings, connect: Callable[[], Ledger]) -> Ledger | None:
-    """Open the ledger; None where chain or code are not the expected ones."""
+    """Open the ledger; None if the chain or the code is not the expected one."""
     findings.reach("A1")
     try:
         return connect()
@@ -33,7 +33,7 @@ def a2_log_complete(
     entries: Sequence[Entry],
     expected_head: bytes | None,
 ) -> None:
-    """Fold the log and compare with the contract's head, and that with the one that the caller expects."""
+    """Compare the head that folding the log gives with the contract's, and the contract's with the expected one."""
     findings.reach("A2")
     head = head_of(ledger.chain_id, ledger.contract, task, entries)
     if head != state.history_head:
@@ -46,7 +46,7 @@ def a2_log_complete(
     if expected_head not in (None, state.history_head):
         findings.add(
             "A2",
-            "this is another history than the one expected",
+            "the history head is not the expected one",
             expected=expected_head.hex(),
             actual=state.history_head.hex(),
         )
@@ -55,7 +55,7 @@ def a2_log_complete(
 def a3_rules_obeyed(
     findings: Findings, ledger: Ledger, task: int, entries: Sequence[Entry]
 ) -> None:
-    """Repeat every call that the log shows; the first divergence is the finding, as what follows depends on it."""
+    """Repeat every call in the log. Report the first divergence only: all later entries depend on it."""
     findings.reach("A3")
     divergence = replay(ledger.chain_id, ledger.contract, task, entries)
     if divergence is None:
@@ -66,7 +66,7 @@ def a3_rules_obeyed(
         "A3",
         f"first divergence at block {recorded.block_number}, log {recorded.log_index}"
         if recorded
-        else "the log breaks off",
+        else "the log ends too early",
         round=getattr(event, "round", None),
         client=getattr(event, "client", getattr(event, "member", None)),
         expected=divergence.expected,
@@ -75,19 +75,19 @@ def a3_rules_obeyed(
 
 
 def a8_parents(findings: Findings, state: TaskState, recorded: Sequence[RecordedRound]) -> None:
-    """Follow the models from the genesis to the contract's current one."""
+    """Follow the chain of models from the genesis to the contract's current one."""
     findings.reach("A8")
     parent = state.genesis_digest
-    for number, one in enumerate(recorded, start=1):
-        if (one.opened.round, one.opened.parent_digest) != (number, parent):
+    for number, round in enumerate(recorded, start=1):
+        if (round.opened.round, round.opened.parent_digest) != (number, parent):
             findings.add(
                 "A8",
                 "the round does not start from the last final model",
-                round=one.opened.round,
+                round=round.opened.round,
                 expected=f"round {number} from {parent.hex()}",
-                actual=f"round {one.opened.round} from {one.opened.parent_digest.hex()}",
+                actual=f"round {round.opened.round} from {round.opened.parent_digest.hex()}",
             )
-        parent = one.finalised.aggregate_digest
+        parent = round.finalised.aggregate_digest
     if state.parent_digest != parent:
         findings.add(
             "A8",

@@ -1,4 +1,4 @@
-"""The chain's log, played again through the Python model of the contract (audit steps A2 and A3)."""
+"""Replays the chain's log through the Python model of the contract (audit steps A2 and A3)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from chain.types import (
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """Where the log first differs from what the rules give: the entry recorded there, and what should stand there.
+    """The first difference between the log and the rules: the recorded entry, and the event that the rules give.
 
-    `recorded` is None where the log breaks off; `expected` says "an end of the log" where it goes on too long.
+    `recorded` is None if the log ends too early; `expected` is "an end of the log" if it continues too long.
     """
 
     recorded: Entry | None
@@ -47,15 +47,15 @@ def replay(
 ) -> Divergence | None:
     """Repeat every call that the log shows, at the recorded times and with the recorded seeds, and compare.
 
-    The event that comes next tells which call was made: a commitment was committed, and whatever follows from no
-    call of a member followed from `advance`.
+    The next event tells which call was made: `UpdateCommitted` comes from `commit`, and so on. An event that no
+    member's call emits comes from `advance`.
 
     Args:
-        chain_id, contract, task: Whose log it is.
+        chain_id, contract, task: Identify the log.
         entries: Oldest first.
 
     Returns:
-        The first place where the log and the rules differ; None where they agree throughout.
+        The first difference between the log and the rules; None if they agree throughout.
     """
     at = 0
 
@@ -77,7 +77,9 @@ def replay(
         try:
             receipt = _repeat(model, task, entries[at].event)
         except CallRejected as rejection:
-            return Divergence(entries[at], f"no such call: it is refused with {rejection}")
+            return Divergence(
+                entries[at], f"no such call: the contract refuses it with {rejection}"
+            )
         for expected in receipt.entries:
             recorded = entries[at] if at < len(entries) else None
             if recorded is None or recorded.event != expected.event:

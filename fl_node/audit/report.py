@@ -1,4 +1,4 @@
-"""What an audit says: steps A1 to A9, their findings, and the training history as it was verified."""
+"""The result of an audit: steps A1 to A9, their findings, and the verified training history."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ STEPS = {
     "A1": "the code at the address is the committed contract, on the expected chain",
     "A2": "the event log is complete: replaying it gives the history head",
     "A3": "every event obeys the protocol",
-    "A4": "manifest and genesis are the blobs that were recorded",
-    "A5": "every update that was included is in the store and hashes right",
+    "A4": "manifest and genesis are the recorded blobs",
+    "A5": "every included update is in the store and matches its digest",
     "A6": "the validity rules give exactly the recorded set of updates",
-    "A7": "every aggregate, computed again, has the recorded digest",
+    "A7": "every recomputed aggregate has the recorded digest",
     "A8": "each round starts from the last final model",
-    "A9": "the report says what the history says",
+    "A9": "the report agrees with the history",
 }
 """The numbered steps; docs/protocol.md describes them under the same numbers."""
 
 
 class Status(Enum):
-    """How a step ended."""
+    """The outcome of a step."""
 
     CLEAN = "clean"
     FINDINGS = "findings"
@@ -33,13 +33,13 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: in which step, where, and what was expected and found.
+    """One thing that is wrong: the step that found it, where it is, what was expected and what was there.
 
     Attributes:
         step: "A1" to "A9".
         message: One line for people.
-        round, client, digest: Where, as far as it applies; `digest` in hex.
-        expected, actual: As text, as far as it applies.
+        round, client, digest: Where it is, as far as that applies; `digest` in hex.
+        expected, actual: As text, as far as they apply.
     """
 
     step: str
@@ -53,7 +53,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class AuditedUpdate:
-    """One revealed update: who sent it, whether the round included it, and if not, why (as computed again)."""
+    """One revealed update: who sent it, whether the round included it, and if not, why (recomputed)."""
 
     client: Address
     digest: str
@@ -67,7 +67,7 @@ class AuditedUpdate:
 @dataclass(frozen=True, slots=True)
 class AuditedRound:
     """One final round as the chain recorded it. Losses are example-weighted means over the included updates, in
-    millionths; None where nothing was included."""
+    millionths; None if no update was included."""
 
     round: int
     attempts: int
@@ -86,11 +86,11 @@ class AuditReport:
 
     Attributes:
         task: The task's number.
-        statuses: Of every step.
-        findings: In the order of the steps and rounds in which they were found.
-        reasons: Why a step was not reached, or not in every round, by step.
-        chain_id, contract, history_head, final_digest: Whose history it is; None where A1 ended the audit. Hex.
-        blob_bytes: Of the manifest and all models and updates that were read, hashed and checked.
+        statuses: The outcome of every step.
+        findings: In the order in which the steps found them, round by round.
+        reasons: By step, why it was not reached, or not in every round.
+        chain_id, contract, history_head, final_digest: Identify the history, in hex; None if A1 ended the audit.
+        blob_bytes: Total size of the manifest, models and updates that were read, hashed and checked.
         rounds: The final rounds, as recorded.
     """
 
@@ -111,7 +111,7 @@ class AuditReport:
         return "findings" if self.findings else "clean"
 
     def to_json(self) -> dict[str, Any]:
-        """The report for machines: docs/protocol.md names the keys."""
+        """The report as JSON; docs/protocol.md lists the keys."""
         return {
             "verdict": self.verdict,
             "chain_id": self.chain_id,
@@ -135,7 +135,7 @@ class AuditReport:
 
 
 def weighted_loss(pairs: Sequence[tuple[int, int]]) -> int | None:
-    """Mean of losses in millionths, weighted by examples, rounded half to even; None of nothing.
+    """Mean of losses in millionths, weighted by examples, rounded half to even; None if there are no pairs.
 
     Args:
         pairs: (loss, number of examples > 0) of each included update.

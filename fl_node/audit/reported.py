@@ -1,4 +1,4 @@
-"""report.json: what the one who ran a task says of it; and step A9, which holds it against the history."""
+"""report.json, written by the person who ran the task; and step A9, which checks it against the history."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class _Said(BaseModel):
 
 
 class ReportedRound(_Said):
-    """What a report says of one final round. Losses are example-weighted means in millionths; `gas` is that of all
-    transactions that made the round, None where it is not known; `seconds` passed from its opening to its result."""
+    """One final round in a report. Losses are example-weighted means in millionths; `gas` is the total of the round's
+    transactions, None if unknown; `seconds` is the time from the round's opening to its result."""
 
     round: Count
     attempts: Count
@@ -46,7 +46,7 @@ class ReportedRound(_Said):
 
 
 class Report(_Said):
-    """A whole report. `audit`, `seconds` and `workspace` tell of the run; everything else the history tells, too."""
+    """A whole report. `audit`, `seconds` and `workspace` describe the run; the history confirms everything else."""
 
     audit: Literal["clean", "findings"]
     seconds: float
@@ -60,14 +60,14 @@ class Report(_Said):
 
 
 OF_THE_RUN = {"audit", "seconds", "workspace"}
-"""What no chain can confirm."""
+"""Fields that no chain can confirm."""
 
 
 def read_report(path: Path) -> Report:
     """Read a report.json.
 
     Raises:
-        Misuse: The file cannot be read, or is no such report; the message names the field.
+        Misuse: The file cannot be read or is not a report; the message names the wrong field.
     """
     try:
         return Report.model_validate_json(read_file(path, MAX_REPORT_BYTES))
@@ -85,13 +85,13 @@ def read_report(path: Path) -> Report:
 def report_of(
     history: AuditReport, gas: Mapping[int, int], seconds: float, workspace: str
 ) -> Report:
-    """The honest report of a history.
+    """The truthful report of a history.
 
     Args:
-        history: From an audit that A1 did not end.
-        gas: Of each round, as `gas_by_round` gives it.
+        history: The result of an audit that got past A1.
+        gas: The gas of each round, from `gas_by_round`.
         seconds: How long the run took.
-        workspace: Where it left everything.
+        workspace: The folder that holds the run.
     """
     return Report(
         audit="findings" if history.findings else "clean",
@@ -104,7 +104,7 @@ def report_of(
 def a9_report(
     findings: Findings, reported: Report, history: AuditReport, gas: Mapping[int, int]
 ) -> None:
-    """Compare everything that the report says of the history with the history itself."""
+    """Compare every fact in the report with the history itself."""
     findings.reach("A9")
     true, said = _facts(history, gas), dict(reported)
     true_rounds, said_rounds = true.pop("rounds"), said.pop("rounds")
@@ -112,7 +112,7 @@ def a9_report(
     if len(said_rounds) != len(true_rounds):
         findings.add(
             "A9",
-            "the report has another number of rounds",
+            "the report has the wrong number of rounds",
             expected=str(len(true_rounds)),
             actual=str(len(said_rounds)),
         )
@@ -121,8 +121,8 @@ def a9_report(
 
 
 def gas_by_round(ledger: Ledger, entries: Sequence[Entry]) -> dict[int, int]:
-    """Gas of the transactions that made each round, up to the one that made it final; nothing where the ledger has
-    no transactions. Asks the ledger once for each transaction.
+    """Gas of each round: the sum over its transactions, up to the one that made it final. Empty if the ledger has no
+    transactions. Asks the ledger once for each transaction.
 
     Args:
         entries: The task's history, oldest first.
@@ -175,7 +175,7 @@ def _compare(
         if not unknown and _comparable(ours) != _comparable(theirs):
             findings.add(
                 "A9",
-                f"the report's {name.replace('_', ' ')} is not what the history says",
+                f"the report's {name.replace('_', ' ')} differs from the history",
                 round=round,
                 expected=_shown(ours, beside=theirs),
                 actual=_shown(theirs, beside=ours),
@@ -187,7 +187,7 @@ def _comparable(value: Any) -> Any:
 
 
 def _shown(value: Any, beside: Any) -> str:
-    """A value as text; of updates only those that are different beside it."""
+    """A value as text; of updates, only those that differ from `beside`."""
     if isinstance(value, tuple):
         return ", ".join(value) or "none"
     if isinstance(value, dict):

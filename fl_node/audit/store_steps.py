@@ -1,4 +1,4 @@
-"""Steps A4 to A7: what the store holds, held against the digests on chain."""
+"""Steps A4 to A7: check what the store holds against the digests on chain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fl_node.round.aggregate import Aggregated, aggregate_round
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What A4 establishes and the later steps build on."""
+    """What A4 verifies and the later steps build on."""
 
     manifest: Manifest
     genesis: Model
@@ -37,7 +37,7 @@ def a4_agreement(
     members: Sequence[Address],
     derive_genesis: Callable[[Manifest], Arrays] | None,
 ) -> Agreement | None:
-    """Manifest and genesis, if both are the recorded blobs; the rules of the later steps come from them."""
+    """Manifest and genesis if both are the recorded blobs, else None. The later steps take their rules from them."""
     findings.reach("A4")
     name, digest = "manifest", state.manifest_digest
     try:
@@ -50,7 +50,7 @@ def a4_agreement(
     for difference in check_agreement(manifest, state.terms, members):
         findings.add(
             "A4",
-            f"the manifest's {difference.what} are not those on chain",
+            f"the manifest's {difference.what} differ from those on chain",
             expected=difference.manifest,
             actual=difference.chain,
         )
@@ -66,7 +66,7 @@ def a4_genesis(
     manifest: Manifest,
     derive_genesis: Callable[[Manifest], Arrays],
 ) -> None:
-    """Derive the genesis again. That it cannot be derived is the coordinator's fault, not a reason to stop."""
+    """Derive the genesis again. A genesis that cannot be derived is a finding and does not end the audit."""
     try:
         derived = digest_of(encode_model(derive_genesis(manifest)))
     except ManifestInvalid as fault:
@@ -87,10 +87,10 @@ def a5_to_a7(
     agreement: Agreement | None,
     recorded: Sequence[RecordedRound],
 ) -> Iterator[tuple[RecordedRound, Aggregated | None]]:
-    """Steps A5 to A7, round after round; None beside a round that could not be computed again.
+    """Run steps A5 to A7 round by round; yields None with a round that could not be recomputed.
 
-    A round starts from the model before it: where that is in no store and cannot be computed, the rounds after it
-    cannot be computed either.
+    A round starts from the model before it. If that model is not in the store and cannot be recomputed, neither can
+    any later round.
     """
     steps = ("A5", "A6", "A7")
     findings.reach(*steps)
@@ -99,52 +99,52 @@ def a5_to_a7(
     elif not recorded:
         findings.skip(*steps, because="no round is final yet")
     parent = agreement.genesis if agreement else None
-    for one in recorded:
+    for round in recorded:
         aggregated = None
         if agreement and parent:
-            aggregated, parent = a5_to_a7_round(findings, store, agreement.manifest, parent, one)
+            aggregated, parent = a5_to_a7_round(findings, store, agreement.manifest, parent, round)
         elif agreement:
-            because = "the model that it starts from is lost"
-            findings.skip(*steps, because=because, round=one.opened.round)
-        yield one, aggregated
+            because = "the model that it starts from is missing"
+            findings.skip(*steps, because=because, round=round.opened.round)
+        yield round, aggregated
 
 
 def a5_to_a7_round(
     findings: Findings, store: Store, manifest: Manifest, parent: Model, recorded: RecordedRound
 ) -> tuple[Aggregated, Model | None]:
-    """Steps A5 to A7 of one round, in one pass over its blobs.
+    """Run steps A5 to A7 on one round, in one pass over its blobs.
 
     Returns:
-        What the round comes to today, and the model that the next round starts from: None where neither store nor
-        computation give the recorded one.
+        The round's recomputed result, and the model that the next round starts from: None if neither the store nor
+        the recomputation gives the recorded one.
     """
     aggregated = aggregate_round(store, manifest, parent, recorded.reveals, recorded.abandoned)
-    spoilt = a5_blobs(findings, manifest, recorded, aggregated)
-    if spoilt:
-        because = "an update that counted is missing or tampered (A5)"
+    damaged = a5_blobs(findings, manifest, recorded, aggregated)
+    if damaged:
+        because = "an included update is missing or tampered with (A5)"
         findings.skip("A6", "A7", because=because, round=recorded.opened.round)
     else:
         a6_included(findings, manifest, recorded, aggregated)
-    return aggregated, a7_model(findings, store, manifest, recorded, aggregated, spoilt)
+    return aggregated, a7_model(findings, store, manifest, recorded, aggregated, damaged)
 
 
-SPOILT = (BlobMissing, BlobTampered, BlobOversized)
-"""What can have happened to a blob since its round."""
+DAMAGED = (BlobMissing, BlobTampered, BlobOversized)
+"""What can happen to a blob after its round."""
 
 
 def a5_blobs(
     findings: Findings, manifest: Manifest, recorded: RecordedRound, aggregated: Aggregated
 ) -> bool:
-    """Report included updates whose blobs are not there or altered; say whether there are any.
+    """Report included updates whose blobs are missing or altered; return whether there are any.
 
-    A round that left such an update out says the same as the store, and there is nothing to report.
+    If the round left such an update out, chain and store agree and there is nothing to report.
     """
-    spoilt = False
+    damaged = False
     counted = members_in(manifest.addresses, recorded.finalised.included)
     for revealed in recorded.reveals:
         trouble = aggregated.left_out.get(revealed.client)
-        if revealed.client in counted and isinstance(trouble, SPOILT):
-            spoilt = True
+        if revealed.client in counted and isinstance(trouble, DAMAGED):
+            damaged = True
             findings.add(
                 "A5",
                 str(trouble),
@@ -154,17 +154,17 @@ def a5_blobs(
                 expected="the update that the round included",
                 actual="missing" if isinstance(trouble, BlobMissing) else "tampered",
             )
-    return spoilt
+    return damaged
 
 
 def a6_included(
     findings: Findings, manifest: Manifest, recorded: RecordedRound, aggregated: Aggregated
 ) -> None:
-    """Compare the set of updates that the rules include with the recorded one."""
+    """Compare the set of updates that the validity rules include with the recorded set."""
     if aggregated.included != recorded.finalised.included:
         findings.add(
             "A6",
-            "by the rules and today's store, other updates count than the round included",
+            "the validity rules include other updates than the round did",
             round=recorded.opened.round,
             expected=_names(manifest.addresses, aggregated.included),
             actual=_names(manifest.addresses, recorded.finalised.included),
@@ -177,9 +177,9 @@ def a7_model(
     manifest: Manifest,
     recorded: RecordedRound,
     aggregated: Aggregated,
-    spoilt: bool,
+    damaged: bool,
 ) -> Model | None:
-    """Compare the aggregate, computed again, with the stored one, which must have the recorded digest."""
+    """Compare the recomputed aggregate with the stored one, which must have the recorded digest."""
     digest, round = recorded.finalised.aggregate_digest, recorded.opened.round
     model: Model | None = None
     try:
@@ -191,10 +191,10 @@ def a7_model(
         same = aggregated.digest == digest
         if same:
             model = Model(digest, decode_model(aggregated.blob))
-    if not same and not spoilt:
+    if not same and not damaged:
         findings.add(
             "A7",
-            "the aggregate, computed again, has another digest than was recorded",
+            "the recomputed aggregate does not have the recorded digest",
             round=round,
             digest=digest.hex(),
             expected=aggregated.digest.hex(),
@@ -203,13 +203,13 @@ def a7_model(
     return model
 
 
-def _same_bytes(one: memoryview, other: bytes) -> bool:
-    """Equality of long buffers, eight bytes at a time; memoryview itself compares them one by one."""
-    words = len(one) // 8
+def _same_bytes(left: memoryview, right: bytes) -> bool:
+    """Compare long buffers eight bytes at a time; memoryview compares them byte by byte."""
+    words = len(left) // 8
     return (
-        len(one) == len(other)
-        and np.array_equal(np.frombuffer(one, "u8", words), np.frombuffer(other, "u8", words))
-        and one[8 * words :] == other[8 * words :]
+        len(left) == len(right)
+        and np.array_equal(np.frombuffer(left, "u8", words), np.frombuffer(right, "u8", words))
+        and left[8 * words :] == right[8 * words :]
     )
 
 

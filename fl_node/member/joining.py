@@ -1,4 +1,4 @@
-"""Joining a task: its manifest out of the store, held against what the chain recorded."""
+"""Joining a task: read its manifest from the store and check it against what the chain recorded."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manife
 
 
 def load_manifest(ledger: Ledger, store: Store, task: int) -> Manifest:
-    """The task's manifest, found by the digest on chain.
+    """Load the task's manifest by the digest on chain.
 
     Raises:
-        TaskUnknown: No such task.
-        Misuse: The store does not have the manifest, or the coordinator opened the task with other terms or members.
+        TaskUnknown: No task has this number.
+        Misuse: The manifest is not in the store, or the coordinator opened the task with other terms or members.
     """
     state = ledger.task_state(task)
     try:
@@ -26,19 +26,19 @@ def load_manifest(ledger: Ledger, store: Store, task: int) -> Manifest:
     except BadData as trouble:
         raise Misuse(f"the manifest of task {task}: {trouble}; is this the task's store?") from None
     for difference in check_agreement(manifest, state.terms, members_of(ledger, task)):
-        raise Misuse(f"task {task} was not opened with its manifest: {difference}")
+        raise Misuse(f"task {task} does not match its manifest: {difference}")
     return manifest
 
 
 def verify_genesis(derived: Arrays, recorded: bytes) -> None:
-    """Hold the derived genesis against the recorded one, so that nobody trains from a model that somebody slipped in.
+    """Check that the recorded genesis is the derived one, so that members train from no planted model.
 
     Args:
-        derived: The global state that the manifest's seed gives.
+        derived: The global state derived from the manifest's seed.
         recorded: The digest on chain, 32 bytes.
 
     Raises:
-        Misuse: The task was opened with another genesis than its seed gives.
+        Misuse: The recorded genesis is not the derived one.
     """
     digest = digest_of(encode_model(derived))
     if digest != recorded:

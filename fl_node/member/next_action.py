@@ -1,4 +1,4 @@
-"""The rule that a node follows: what a member does next, from the task's state and the time alone."""
+"""The rule that a node follows: decides a member's next action from the task's state and the time alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from chain.types import Phase, TaskState
 
 
 class Action(Enum):
-    """The one thing that is next for a member."""
+    """A member's next action."""
 
     COMMIT = auto()
     SKIP = auto()

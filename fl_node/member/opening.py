@@ -1,4 +1,4 @@
-"""Opening a task: its manifest and genesis go into the store, their digests on chain."""
+"""Opening a task: put its manifest and genesis into the store and their digests on chain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, Manifest
 
 @dataclass(frozen=True, slots=True)
 class OpenedTask:
-    """A task as it was opened: its number, the recorded digests, and what opening it cost."""
+    """The result of opening a task: its number, the recorded digests, and the gas it cost."""
 
     task: int
     manifest_digest: bytes
@@ -25,7 +25,7 @@ class OpenedTask:
 
 
 def open_task(ledger: Ledger, store: Store, manifest: Manifest, genesis: Arrays) -> OpenedTask:
-    """Store both blobs first, so that nobody sees a task whose blobs are not there, then open it.
+    """Store both blobs, then open the task: in this order nobody sees a task whose blobs are missing.
 
     Args:
         ledger: The ledger as the coordinator's account sees it.
@@ -34,8 +34,8 @@ def open_task(ledger: Ledger, store: Store, manifest: Manifest, genesis: Arrays)
         genesis: The shared tensors that round 1 starts from.
 
     Raises:
-        ManifestInvalid: The genesis is larger than `limits.model_bytes`, or the manifest than 1 MiB.
-        StoreUnusable, CallRejected, ChainUnreachable: As store and ledger do.
+        ManifestInvalid: The genesis exceeds `limits.model_bytes`, or the manifest exceeds 1 MiB.
+        StoreUnusable, CallRejected, ChainUnreachable: Raised by the store and the ledger.
     """
     blob = encode_model(genesis)
     if len(blob) > manifest.limits.model_bytes:
@@ -46,7 +46,7 @@ def open_task(ledger: Ledger, store: Store, manifest: Manifest, genesis: Arrays)
     text = manifest.to_bytes()
     if len(text) > MAX_MANIFEST_BYTES:
         raise ManifestInvalid(
-            f"manifest: {len(text)} bytes in canonical form; at most {MAX_MANIFEST_BYTES} are allowed"
+            f"manifest: {len(text)} bytes in canonical form, at most {MAX_MANIFEST_BYTES} are allowed"
         )
     genesis_digest = store.put(blob)
     manifest_digest = store.put(text)

@@ -1,6 +1,6 @@
-"""The node: looks at the ledger and does the one thing that is next. Kill it anywhere, start it again, it goes on.
+"""The node: looks at the ledger and takes the next action. It can be killed at any point and started again.
 
-`next_action` is the rule, `Participant` carries it out. Whatever must survive is on chain, in the store, or in the
+`next_action` decides, `Participant` acts. Everything that must survive a crash is on chain, in the store, or in the
 node's state folder; the object itself holds nothing that could not be read again.
 """
 
@@ -46,14 +46,14 @@ OVERTAKEN = (
     PhaseMismatch,
     RoundMismatch,
 )
-"""Rejections that only say that somebody else was faster: look again."""
+"""Rejections which mean only that somebody else was faster: look at the state again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing done: the action, the state it was decided on, and what the ledger made of it.
+    """One action taken: the state that led to it, and its receipt.
 
-    `receipt` is None when there was nothing to do, or when others were faster. `reason` says why a round was declined.
+    `receipt` is None if there was nothing to do, or if others were faster. `reason` says why a round was declined.
     """
 
     action: Action
@@ -63,16 +63,16 @@ class Step:
 
 
 class Participant:
-    """One member's part in one task.
+    """One member taking part in one task.
 
     Args:
         ledger: The ledger as this member's account sees it.
-        store: Where blobs are published and found.
+        store: Holds the task's blobs; updates and aggregates are published here.
         learner: Trains on this member's data.
         task: The task's number.
-        manifest: The task's manifest, verified against the chain's digest.
-        state: The member's folder.
-        progress: Told about training steps.
+        manifest: The task's manifest, already verified against the digest on chain.
+        state: The member's state folder.
+        progress: Called with the training steps.
 
     Raises:
         Misuse: The account is no member of the task.
@@ -102,15 +102,15 @@ class Participant:
         self._made: Model | None = None
 
     def step(self) -> Step:
-        """Do the one thing that is next.
+        """Take the next action.
 
         Raises:
-            CallRejected: The contract refused for a reason that looking again will not mend.
-            ChainUnreachable, ChainRefused: No answer from the chain, or none that helps; call again later.
-            TransactionFailed: A transaction failed in its block and would not now; call again.
+            CallRejected: The contract refused for a reason that will not pass.
+            ChainUnreachable, ChainRefused: The chain gave no answer, or refused for now; call again later.
+            TransactionFailed: A transaction failed in its block but would succeed now; call again.
             StoreUnusable: The store cannot be reached; call again later.
-            BadData: The round's parent model is missing from the store, or damaged; call again later.
-            HistoryInvalid: The ledger's log does not show what its state does; call again later.
+            BadData: The round's parent model is missing from the store or damaged; call again later.
+            HistoryInvalid: The ledger's log and state disagree; call again later.
         """
         state = self._ledger.task_state(self._task)
         action = next_action(state, self._index, self._ledger.now())
@@ -125,7 +125,7 @@ class Participant:
         try:
             plan = self._state.plan(state.round, state.parent_digest) or self._train(state)
         except TrainingDiverged as diverged:
-            # There is nothing to send; declining spares the others the wait.
+            # No update to send: decline, so that the others need not wait for one.
             return self._skip(state, str(diverged))
         if plan.opening is None:
             return self._skip(state, "the update was not worth sending")
@@ -170,7 +170,7 @@ class Participant:
     def _reveal(self, state: TaskState) -> Receipt | None:
         plan = self._state.plan(state.round, state.parent_digest)
         if plan is None or plan.opening is None:
-            return None  # committed from a state folder that is lost; the deadline will pass
+            return None  # The committed update was in a state folder that is lost: wait for the deadline.
         self._store.put(self._state.update(plan.round, plan.opening.update_digest))
         return self._ledger.reveal(self._task, state.round, plan.opening)
 
@@ -183,7 +183,7 @@ class Participant:
     def _aggregate(self, state: TaskState) -> Aggregated:
         entries = self._ledger.history(self._task, self._round_block)
         attempts = attempts_of_current_round(entries)
-        # Where the opening is not in what was read, the chain was reorganised: read all of it next time.
+        # If the round's opening is missing, the chain was reorganised: read the whole log next time.
         self._round_block = attempts.opened_in
         _verify_complete(attempts, members_in(self._manifest.addresses, state.eligible))
         return aggregate_round(
@@ -191,7 +191,7 @@ class Participant:
         )
 
     def _received(self, state: TaskState) -> Received:
-        """The parent, and what the strategy asks for of the past: only then is the whole log read."""
+        """The parent, and the past rounds if the strategy needs them; only then is the whole log read."""
         parent, strategy = self._parent(state).arrays, self._manifest.strategy
         if not strategy.needs_past:
             return Received(parent)
@@ -208,18 +208,18 @@ class Participant:
         return self._load(state.parent_digest)
 
     def _load(self, digest: bytes) -> Model:
-        # Who has aggregated a round has its model already: what it downloads is the others' updates, however small.
+        # A node that aggregated the last round still has its model, and so downloads only the (small) updates.
         if self._made is not None and self._made.digest == digest:
             return self._made
         return load_model(self._store, digest, self._manifest.limits.model_bytes)
 
 
 def _verify_complete(attempts: Attempts, revealers: Collection[Address]) -> None:
-    """Hold the log's reveals against the state's: endpoints whose log lags behind their state are common.
+    """Check that log and state show the same reveals: on many endpoints the log lags behind the state.
 
     Raises:
-        HistoryInvalid: The two differ, or the log lacks the round's opening and what may have been revealed after it;
-            who attested to what the log shows would stand alone.
+        HistoryInvalid: They differ, or the log lacks the round's opening and with it possible reveals. A member that
+            attested on such a log would attest alone.
     """
     if not attempts.opened_in:
         raise HistoryInvalid("the log does not show the opening of the round")
@@ -232,7 +232,7 @@ def _verify_complete(attempts: Attempts, revealers: Collection[Address]) -> None
 
 
 Notice = Callable[[Step | Exception], None]
-"""Told about each thing done, and about each trouble that is waited out."""
+"""Called with each action taken and each error that is waited out."""
 
 
 def take_part(
@@ -242,18 +242,18 @@ def take_part(
     patience: float = 600.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Step until the task is finished, waiting out troubles that pass by themselves.
+    """Step until the task is finished, and retry after errors that may pass.
 
     Args:
-        participant: Whose part.
-        notice: Told about every step and every trouble.
-        poll: Seconds between looks at the ledger while there is nothing to do; doubled after each trouble, up to 30.
-        patience: Seconds of unbroken trouble after which it is raised.
+        participant: The member.
+        notice: Called with every step and every error that is waited out.
+        poll: Seconds between looks at the ledger while there is nothing to do; doubled after each error, up to 30.
+        patience: Seconds of unbroken failure after which the error is raised.
         sleep: Waits; replaced in tests.
 
     Raises:
-        Any of `PASSING`: The trouble did not pass in time.
-        CallRejected: As `Participant.step`.
+        Any of `PASSING`: The error did not pass in time.
+        CallRejected: As for `Participant.step`.
     """
     while True:
         step = patiently(participant.step, notice, patience, poll, sleep)

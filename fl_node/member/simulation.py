@@ -1,7 +1,7 @@
 """The same federated training as a plain loop in one process, with no chain.
 
-Same manifest, same seeds, same data: the final weights are those of the run on the chain, bit for bit. That the two
-agree shows that the ledger records the training and changes nothing in it.
+With the same manifest, seeds and data it gives the same final weights as the run on the chain, bit for bit. This
+shows that the ledger records the training and changes nothing in it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from fl_node.round.contribute import Contribution, Received, UpdateId, contribut
 from fl_node.seeds import derive_seed
 
 TASK = 1
-"""The task number in the headers of simulated updates. It is no input of the training."""
+"""The task number in the headers of simulated updates. Training does not depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedRound:
-    """One round: its number from 1, what was sent, and what came out."""
+    """One round: its number, from 1; the updates sent; and the aggregate."""
 
     round: int
     reveals: tuple[UpdateRevealed, ...]
@@ -37,7 +37,7 @@ class SimulatedRound:
 
 
 ProgressFor = Callable[[int, Address], StepProgress]
-"""Gives the progress report for a round and client."""
+"""Gives the progress callback for a round and client."""
 
 
 def simulate(
@@ -47,22 +47,24 @@ def simulate(
     cohort_seeds: Sequence[bytes] | None = None,
     progress_for: ProgressFor = lambda round, client: no_progress,
 ) -> Iterator[SimulatedRound]:
-    """Run every round of a manifest and yield it when it is done.
+    """Run every round of a manifest, yielding each when it is done.
 
     Args:
         manifest: The task.
         learners: One for each member.
         genesis: The model that round 1 starts from.
-        cohort_seeds: One 32-byte seed a round, such as a chain's history recorded; derived from the manifest's seed
-            where absent. They matter only when `cohort_fraction` leaves members out.
-        progress_for: Told about the steps of each member's training.
+        cohort_seeds: One 32-byte seed for each round, for example those that a chain recorded; by default derived
+            from the manifest's seed. They matter only if `cohort_fraction` is below 1.
+        progress_for: Gives the callback for each member's training steps.
     """
     private: dict[Address, Arrays] = {}
     past: list[PastRound] = []
     previous: Arrays | None = None
     blob = encode_model(genesis)
     for round in range(1, manifest.rounds.count + 1):
-        store = open_store("memory://")  # a fresh one each round, so that memory does not fill up
+        store = open_store(
+            "memory://"
+        )  # A fresh store each round, so that memory does not fill up.
         parent_digest = store.put(blob)
         seed = cohort_seeds[round - 1] if cohort_seeds else _cohort_seed(manifest, round)
         parent = load_model(store, parent_digest, manifest.limits.model_bytes)
@@ -91,7 +93,7 @@ def simulate(
 
 
 def cohort_of(manifest: Manifest, seed: bytes) -> list[Address]:
-    """The members that the contract would draw when all are present, in ascending order of address."""
+    """The cohort that the contract would draw if no member is absent, in ascending order of address."""
     members = manifest.addresses
     terms = manifest.terms()
     size = max(terms.cohort_floor, len(members) * terms.cohort_fraction // BASIS_POINTS)

@@ -1,14 +1,14 @@
-"""The node's own folder: what must survive a crash, and nothing else.
+"""The node's state folder: holds what must survive a crash, and nothing else.
 
-    membership.json        whose folder this is; checked at every start
+    membership.json        the member and task that it belongs to; checked at every start
     lock                   held by the running node
-    round-00003/           complete or absent: written beside, then renamed into place
-        plan.json            what was committed to: the opening of the commitment, if the round was not declined
+    round-00003/           complete or absent: written under another name, then renamed
+        plan.json            the opening of the commitment, unless the round was declined
         update.safetensors   the update, published at reveal
         private.safetensors  what the learner needs for its next round
 
 A round is planned once. A node that is killed before the rename trains again from the same inputs and gets the same
-bytes; one that is killed after it finds the plan and sends exactly what it had planned, salt included.
+bytes. A node that is killed after the rename finds the plan and sends exactly what it had planned, salt included.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from fl_node.errors import BadData, StateUnusable
 from fl_node.round.contribute import Contribution
 
 KEPT_ROUNDS = 2
-"""The planned round, and the one before it in case the chain forgets a block and the round is planned again."""
+"""The planned round and the one before it: a reorganised chain may have the round planned again."""
 
 MAX_NOTE_BYTES = 1 << 16
-"""Of membership.json and plan.json."""
+"""The largest membership.json or plan.json."""
 
 MAX_TENSOR_BYTES = 1 << 35
-"""Of an update, and of what a learner keeps: several models."""
+"""The largest update or private file: the size of several models."""
 
 _OWNERS_FOLDER, _OWNERS_FILE = 0o700, 0o600
 
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Whose folder this is."""
+    """The member and task that a state folder belongs to."""
 
     chain_id: int
     contract: Address
@@ -60,7 +60,7 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a node does in a round: reveal this opening; or, where it is None, decline."""
+    """What a node does in a round: reveal this opening, or decline if it is None."""
 
     round: int
     parent_digest: bytes
@@ -68,18 +68,18 @@ class Plan:
 
 
 class NodeState:
-    """The folder of one member in one task, held exclusively while open. See the module's picture.
+    """The state folder of one member in one task, locked while open. The module's docstring shows its files.
 
     Raises:
-        StateUnusable: The folder belongs to another membership, is in use, damaged, or cannot be written.
+        StateUnusable: The folder belongs to another member or task, is in use, is damaged, or cannot be written.
     """
 
     def __init__(self, folder: Path, membership: Membership) -> None:
         self._folder = folder
         with _reported(folder):
-            # For its owner alone: unshared weights, and until the reveal the update and its salt, are nobody else's.
+            # Only the owner may read it: private weights, and until the reveal the update and its salt, are secret.
             folder.mkdir(mode=_OWNERS_FOLDER, parents=True, exist_ok=True)
-            folder.chmod(_OWNERS_FOLDER)  # It may have been there.
+            folder.chmod(_OWNERS_FOLDER)  # It may have existed with other permissions.
             self._lock = _lock(folder)
             try:
                 self._claim(membership)
@@ -96,11 +96,11 @@ class NodeState:
         self.close()
 
     def close(self) -> None:
-        """Let another process have the folder."""
+        """Release the lock on the folder."""
         self._lock.close()
 
     def plan(self, round: int, parent_digest: bytes) -> Plan | None:
-        """What was planned for a round that starts from this parent; None if nothing was."""
+        """The plan of a round that starts from this parent; None if there is none."""
         if not self._round(round).exists():
             return None
         with _reported(self._folder):
@@ -109,7 +109,7 @@ class NodeState:
         return plan if plan.parent_digest == parent_digest else None
 
     def update(self, round: int, digest: bytes) -> memoryview:
-        """The planned update's blob, mapped into memory."""
+        """The blob of the planned update, mapped into memory."""
         with _reported(self._folder):
             blob = map_file(self._round(round) / "update.safetensors", MAX_TENSOR_BYTES)
         if digest_of(blob) != digest:
@@ -117,7 +117,7 @@ class NodeState:
         return blob
 
     def private(self, round: int) -> Arrays | None:
-        """What the learner kept from the last round before this one in which it trained; None if there is none."""
+        """The private arrays of the last earlier round in which the learner trained; None if there are none."""
         earlier = [number for number in self._rounds() if number < round]
         if not earlier:
             return None
@@ -126,7 +126,7 @@ class NodeState:
             return decode_model(map_file(path, MAX_TENSOR_BYTES))
 
     def keep(self, round: int, parent_digest: bytes, contribution: Contribution) -> Plan:
-        """Write a round's plan, update and private arrays, all or nothing, and forget rounds long past."""
+        """Write a round's plan, update and private arrays as a whole, and delete older rounds."""
         plan = Plan(round, parent_digest, _opening(contribution))
         files: dict[str, list[Blob]] = {
             "plan.json": [canonical_json(_plan_to_json(plan))],
@@ -173,14 +173,14 @@ class NodeState:
         elif (found := read_file(path, MAX_NOTE_BYTES)) != ours:
             raise StateUnusable(
                 f"{self._folder} belongs to another member or task: expected {ours.decode()}, "
-                f"found {shown(found.decode(errors='replace'))}; give this node a --state of its own"
+                f"found {shown(found.decode(errors='replace'))}; give this node its own --state"
             )
 
 
 def _lock(folder: Path) -> IO[bytes]:
     flags = (
         os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-    )  # Opened for both, even a pipe keeps nobody waiting.
+    )  # Opening a pipe for reading and writing does not block.
     file = os.fdopen(os.open(folder / "lock", flags, _OWNERS_FILE), "rb", buffering=0)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

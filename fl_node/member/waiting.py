@@ -1,4 +1,4 @@
-"""Waiting out the troubles that pass by themselves."""
+"""Retrying after errors that may pass."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PASSING = (
     StoreUnusable,
     BadData,
 )
-"""Troubles that may pass by themselves: somebody may be mending chain or store."""
+"""Errors that may pass: the chain or the store may come back."""
 
 LONGEST_PAUSE = 30.0
 MOST_COUNTED = 60.0
-"""Seconds that a failed attempt counts for at most: one that took longer has trained before it failed."""
+"""The most seconds that a failed attempt counts for: an attempt that took longer trained before it failed."""
 
 T = TypeVar("T")
 
@@ -33,12 +33,12 @@ def patiently(
     pause: float = 1.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Do something again until it comes through.
+    """Call `act` until it succeeds.
 
     Args:
-        act: What may fail with one of `PASSING`; other errors are raised at once.
-        notice: Told about every trouble that is waited out.
-        patience: Seconds of trouble after which it is raised.
+        act: May fail with one of `PASSING`; other errors are raised at once.
+        notice: Called with every error that is waited out.
+        patience: Seconds of unbroken failure after which the error is raised.
         pause: Seconds between attempts; doubled after each, up to 30.
         sleep: Waits; replaced in tests.
     """
@@ -47,10 +47,10 @@ def patiently(
         began = time.monotonic()
         try:
             return act()
-        except PASSING as trouble:
+        except PASSING as error:
             waited += min(time.monotonic() - began, MOST_COUNTED)
             if waited >= patience:
                 raise
-            notice(trouble)
+            notice(error)
         sleep(min(pause, patience - waited))
         pause, waited = min(pause * 2, LONGEST_PAUSE), waited + pause

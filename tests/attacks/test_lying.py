@@ -217,7 +217,7 @@ def test_open_a_task_with_another_manifest_than_its_members_read(
         federation.store.put(shown.to_bytes()), genesis, honest.addresses, honest.terms()
     )
     task = receipt.entries[0].event.task
-    with pytest.raises(Misuse, match=f"task {task} was not opened with its manifest: .*{what}"):
+    with pytest.raises(Misuse, match=f"task {task} does not match its manifest: .*{what}"):
         load_manifest(federation.ledger, federation.store, task)
     assert load_manifest(federation.ledger, federation.store, federation.task) == honest
     report = audit(lambda: federation.ledger, federation.store, task)

@@ -215,7 +215,7 @@ def test_a_history_that_was_written_anew_from_the_beginning_is_found(
     assert json.loads(expecting.out)["steps"]["A2"]["findings"][0]["expected"] == head
     reporting = ganchor("audit", "--workspace", workspace.folder, "--report", report, "--json")
     assert reporting.code == 1
-    assert {"the report's history head is not what the history says"} <= {
+    assert {"the report's history head differs from the history"} <= {
         finding["message"] for finding in step_a9(reporting)["findings"]
     }
 

@@ -262,7 +262,7 @@ class TestStore:
         report = audit_of(finished)
         assert steps_with_findings(report) == ["A5"]
         assert not_reached(report) == ["A6", "A7", "A9"]
-        why = f"round {revealed.round}: an update that counted is missing or tampered (A5)"
+        why = f"round {revealed.round}: an included update is missing or tampered with (A5)"
         assert report.reasons["A6"] == report.reasons["A7"] == (why,)
         (finding,) = report.findings
         assert (finding.round, finding.client) == (revealed.round, revealed.client)
@@ -329,7 +329,7 @@ class TestStore:
         assert steps_with_findings(report) == ["A5", "A7"]
         assert [finding.round for finding in report.findings] == [1, 1, 1, 1]
         assert not_reached(report) == ["A6", "A9"]
-        lost = "round 2: the model that it starts from is lost"
+        lost = "round 2: the model that it starts from is missing"
         assert report.reasons["A5"] == (lost,)
         assert lost in report.reasons["A6"] and lost in report.reasons["A7"]
         assert len(report.rounds) == 2
