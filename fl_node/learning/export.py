@@ -1,4 +1,4 @@
-"""A trained model taken out of the federation: its networks, and a file that PyTorch alone can read."""
+"""Export of a trained model: its networks, and a file that PyTorch can read without this package."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ def build_networks(data: DataSchema, learner: LearnerChoice, state: Arrays) -> n
 
     Args:
         data, learner: The sections of the manifest.
-        state: As a model blob holds it; what it has of the server's state is left out.
+        state: The contents of a model blob; the server's state is ignored.
 
     Returns:
         A GAN's `generator`, `discriminator` and, if it keeps one, `generator_ema`; a classifier's `base` and `head`.
-        A network that the members do not share is not among them.
+        Networks that the members do not share are left out.
 
     Raises:
-        Misuse: The tensors are not those of the manifest's networks.
+        Misuse: The tensors do not belong to the manifest's networks.
     """
     sections = Manifest.model_construct(data=data, learner=learner, strategy=Strategy())
     options = learning_options(sections)
     networks = kind_of(options).build(options)
     model = model_of(state)
     for name in tuple(networks):
-        own = unprefixed(f"{name}.", model)
-        if own:
-            fill_module(networks[name], own)
+        arrays = unprefixed(f"{name}.", model)
+        if arrays:
+            fill_module(networks[name], arrays)
         else:
             del networks[name]
     return networks

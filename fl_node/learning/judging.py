@@ -1,4 +1,4 @@
-"""How good finished models are, on test pictures: what `ganchor evaluate` asks of every kind of model."""
+"""Measuring finished models on test pictures: the interface that `ganchor evaluate` uses for every kind of model."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from fl_node.learning.features import FeatureExtractor
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What models are judged on.
+    """The data and settings for measuring models.
 
     Attributes:
         train: Real pictures that members trained on.
-        test: Real pictures that nobody trained on.
-        extractor: Gives what pictures are compared by; called only by a kind that compares some.
-        samples: Pictures to draw, for a kind that draws some; at most as many as `train` has are drawn.
-        seed: Every random choice follows from it.
-        device: Where models run.
+        test: Real pictures that no member trained on.
+        extractor: Gives the extractor for comparing pictures; called only by a kind that compares pictures.
+        samples: Number of samples to draw, for a kind that draws samples; at most the number of `train` pictures.
+        seed: Determines every random choice.
+        device: The device on which models run.
     """
 
     train: Images
@@ -35,14 +35,14 @@ class Trial:
 
 
 class Judge(Protocol):
-    """Measures models of one kind. Qualities are dataclasses of numbers."""
+    """Measures models of one kind. A quality is a dataclass of numbers."""
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the numbers depend on besides the trial, by name."""
+        """What the quality depends on besides the trial, by name."""
 
     def floor(self) -> Any | None:
-        """The quality that real pictures get in the place of samples; None for a kind that draws none."""
+        """The quality of real pictures in place of samples; None for a kind that draws no samples."""
 
     def judge(self, model: Arrays) -> Any:
         """The quality of a model.

@@ -1,4 +1,4 @@
-"""What a kind of model brings, so that everything else can be written once for all kinds."""
+"""The interface of a kind of model, so that everything else is written once for all kinds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fl_node.learning.steps import Examples, Features, Training
 
 
 class TrainSteps(Protocol):
-    """The loop over a kind's steps."""
+    """The training loop of a kind."""
 
     def __call__(
         self,
@@ -34,13 +34,13 @@ class TrainSteps(Protocol):
         """Take optimiser steps, in place.
 
         Args:
-            training: Changed.
-            options: The kind's own.
+            training: Model and optimisers; changed in place.
+            options: The kind's options.
             examples: At least one.
             steps: > 0.
-            seed: Every random choice follows from it.
-            second: Adds its term to the loss of whatever sees the real pictures.
-            progress: Told the mean losses since its last call.
+            seed: Determines every random choice.
+            second: Adds its term to the loss of the network that sees the real pictures.
+            progress: Called with the mean losses since the last call.
 
         Returns:
             Mean over the steps of the kind's own losses, without added terms.
@@ -52,20 +52,20 @@ class TrainSteps(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Functions, most of which take the kind's own options first.
+    """The functions of a kind of model, most of which take the kind's options first.
 
     Attributes:
-        options: (manifest, the stored weights of its extractor or None) to the kind's options.
-        build: The modules; their weights are not yet meaningful, and no process-wide random number is drawn.
-        initial: First value of a tensor, from its name and shape and the manifest's seed.
+        options: (manifest, the stored weights of its extractor or None) -> the kind's options.
+        build: Gives the modules, with arbitrary weights and without using the process's random numbers.
+        initial: (name, shape, the manifest's seed) -> a tensor's initial values.
         verify: Raises `DataUnusable` for pictures of the right shape that this kind cannot learn from.
-        prepare_training: Takes a model to a device and gives it fresh optimisers.
-        train_steps: The loop.
-        features: The function of pictures whose values the discrepancy between two models compares.
-        held_out_loss: How good a model is on held-out pictures, less is better; a seed fixes what is drawn for it.
-        judge: (options, trial) to what measures finished models.
-        usage: (options, the model's parts, such as "generator") to lines of Python that use a finished `model`.
-        draw: (options, model, path, seed) draws a grid of pictures into a PNG file; None for a kind that draws none.
+        prepare_training: Moves a model to a device and creates its optimisers.
+        train_steps: The training loop.
+        features: Gives the function of pictures whose outputs the discrepancy between two models compares.
+        held_out_loss: A model's loss on held-out pictures, lower is better; the seed determines what is drawn for it.
+        judge: (options, trial) -> the judge of finished models.
+        usage: (options, the model's parts, such as "generator") -> lines of Python that use a finished `model`.
+        draw: (options, model, path, seed) draws a grid of samples into a PNG file; None for a kind that cannot draw.
     """
 
     options: Callable[[Any, Arrays | None], Any]

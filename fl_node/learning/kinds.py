@@ -1,4 +1,4 @@
-"""The kinds of model that can be trained. Another one is a folder like `gan/` and `classifier/`, and a line here."""
+"""The kinds of model that can be trained. To add one, write a folder like `gan/` and add a line here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fl_node.manifest.manifest import Manifest
 
 KINDS: Mapping[str, Kind] = {"gan": GAN, "classifier": CLASSIFIER}
-"""By the learner's name in a manifest."""
+"""The kinds, by the learner's name in a manifest."""
 
 
 def kind_of(options: Options) -> Kind:
@@ -25,10 +25,10 @@ def kind_of(options: Options) -> Kind:
 
 
 def learning_options(manifest: Manifest, extractor_weights: Arrays | None = None) -> Options:
-    """Take what training needs out of a manifest.
+    """The options for training in a manifest.
 
     Args:
         manifest: The task.
-        extractor_weights: The tensors of the learner's extractor, where the manifest names a digest.
+        extractor_weights: The tensors of the learner's extractor, if the manifest names its digest.
     """
     return KINDS[manifest.learner.kind].options(manifest, extractor_weights)

@@ -1,8 +1,8 @@
-"""One member's learner: a piece of training as a pure function of received model, private state and seed.
+"""One member's learner: training as a pure function of received model, private state and seed.
 
-What is not shared is private: unshared tensors, and the optimisers' state. The state stays when the weights beneath it
-are replaced by received ones: between rounds the model moves by an average of such steps, so that the old moments are a
-better guess than none.
+The private state is the tensors that are not shared and the state of the optimisers. The optimisers keep their state
+when received weights replace the local ones: between rounds the model moves by an average of such steps, so the old
+moments are a better estimate than none.
 """
 
 from __future__ import annotations
@@ -34,19 +34,20 @@ def make_learner(
     device: str | None = None,
     threads: int | None = None,
 ) -> MemberLearner:
-    """Set this process up for training and give the learner of one member.
+    """Set up this process for training and give one member's learner.
 
     Args:
-        options: The model and how it trains.
-        seed: The manifest's: unshared weights and the held-out split follow from it.
+        options: The model and how it is trained.
+        seed: The manifest's seed; it determines unshared weights and the held-out split.
         images: All of this member's data.
-        device: Such as `cpu` or `cuda:1`; None takes the fastest kind there is.
-        threads: CPU threads, > 0; the same bytes come out for the same number only. None leaves torch's choice.
+        device: Such as `cpu` or `cuda:1`; None uses the fastest kind that is available.
+        threads: CPU threads, > 0. The same number gives the same bytes. None keeps torch's default.
 
     Raises:
-        DeviceUnusable: No such device here.
-        DataUnusable: Fewer than 4 pictures, of another shape than the options', or without the classes to learn.
-        ManifestInvalid: A pattern of `options.share` matches nothing.
+        DeviceUnusable: This machine has no such device.
+        DataUnusable: There are fewer than 4 pictures, their shape differs from the options', or their classes are
+            missing or unknown.
+        ManifestInvalid: A pattern of `options.share` matches no tensor.
     """
     chosen = choose_device(device)
     prepare(chosen, threads)
@@ -57,7 +58,7 @@ class MemberLearner:
     """Implements `fl_node.learner.Learner` for one member's pictures and any kind of model."""
 
     def __init__(self, options: Options, seed: int, images: Images, device: torch.device) -> None:
-        """Split the data and move it to the device once; arguments and errors are those of `make_learner`."""
+        """Split the data and move it to the device; arguments and errors are as for `make_learner`."""
         self._kind = kind_of(options)
         verify_images(images, options)
         self._kind.verify(options, images)
@@ -69,25 +70,25 @@ class MemberLearner:
         self._shared = shared_names(self._shapes, options.share)
 
     def steps_for(self, epochs: int) -> int:
-        """Optimiser steps of so many passes over the member's training data; the last batch is completed."""
+        """Number of optimiser steps in `epochs` passes over the member's training data, rounded up."""
         return math.ceil(epochs * len(self._examples) / self._options.batch)
 
     def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         """Train; see `fl_node.learner.Learner`.
 
         Raises:
-            TrainingDiverged: A loss, a weight or what an optimiser keeps is no longer finite.
-            Misuse: The assignment's arrays are not of this model.
+            TrainingDiverged: A loss, a weight or an optimiser's state is no longer finite.
+            Misuse: The assignment's arrays do not belong to this model.
         """
         trained = self._train(assignment, progress)
         release(self._device)
         return trained
 
     def measure(self, model: Arrays, private: Arrays | None) -> float:
-        """The kind's loss on the held-out pictures: see `held_out_loss` in its room.
+        """The loss on the held-out pictures: see the kind's `held_out_loss`.
 
         Raises:
-            Misuse: The arrays are not of this model.
+            Misuse: The arrays do not belong to this model.
         """
         complete = move_to(self._complete(model, private), self._device)
         return self._kind.held_out_loss(self._options, complete, self._held_out, self._seed)
@@ -117,7 +118,7 @@ class MemberLearner:
         )
 
     def _resume(self, shared: Arrays, private: Arrays | None) -> Training:
-        """The model and its optimisers as they were left."""
+        """The model and its optimisers, with the state that they had after the last training."""
         model = self._complete(shared, private)
         training = self._kind.prepare_training(model, self._options, self._device)
         if private is not None:
@@ -125,7 +126,7 @@ class MemberLearner:
         return training
 
     def _complete(self, shared: Arrays, private: Arrays | None) -> nn.ModuleDict:
-        """The model as received, completed by what the member kept, or by the genesis in its first round."""
+        """The received model, completed by the member's private tensors, or in its first round by the genesis."""
         kept = self._unshared_genesis() if private is None else private
         model = self._kind.build(self._options)
         unshared = {name: kept[name] for name in kept if not name.startswith(PREFIX)}
@@ -140,30 +141,30 @@ class MemberLearner:
         }
 
     def _add_terms(self, training: Training, assignment: Assignment) -> dict[str, Tensor] | None:
-        """Where there is a correction, the sums of the gradients that it changes."""
+        """Add the assignment's terms; with a correction, return the sums of the gradients before it."""
         if assignment.mu:
-            drift.pull(training, self._own(assignment.received), assignment.mu)
+            drift.pull(training, self._verified(assignment.received), assignment.mu)
         if assignment.correction is None:
             return None
-        return drift.correct(training, self._own(assignment.correction))
+        return drift.correct(training, self._verified(assignment.correction))
 
     def _second_stream(self, assignment: Assignment) -> drift.SecondStream | None:
         if not assignment.discrepancy:
             return None
         received = move_to(self._complete(assignment.received, assignment.private), self._device)
-        # In training mode as the trained model, so that the two are one function at first.
+        # In training mode, like the trained model, so that the two are the same function at the start.
         features = self._kind.features(received.requires_grad_(False))
         return drift.SecondStream(features, assignment.discrepancy)
 
-    def _own(self, arrays: Arrays) -> Arrays:
+    def _verified(self, arrays: Arrays) -> Arrays:
         if arrays.keys() != set(self._shared):
             differing = min(arrays.keys() ^ set(self._shared))
-            raise Misuse(f"the tensors are others than the shared ones, first {differing!r}")
+            raise Misuse(f"the tensors differ from the shared ones, first in {differing!r}")
         return arrays
 
 
 def _verify_finite(arrays: Arrays) -> None:
-    """The losses do not show what the last step did, nor a penalty; and what is kept is kept for every round to come.
+    """Check the arrays too: losses do not show the last step or a penalty, and private arrays are kept for all rounds.
 
     Raises:
         TrainingDiverged: An element of an array is not finite.
@@ -174,10 +175,10 @@ def _verify_finite(arrays: Arrays) -> None:
 
 
 def _means(sums: dict[str, Tensor] | None, steps: int, shared: Arrays) -> dict[str, Array] | None:
-    """Mean gradients under all shared names: 0 for what no gradient reaches, such as batch norm's statistics.
+    """Mean gradients for all shared tensors; 0 for a tensor without gradient, such as batch norm's statistics.
 
     Raises:
-        TrainingDiverged: One is not finite.
+        TrainingDiverged: A mean is not finite.
     """
     if sums is None:
         return None

@@ -1,4 +1,4 @@
-"""Group norm, which every network here can have."""
+"""Group norm, which every network offers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MAX_GROUPS = 8
 
 
 def group_norm(width: int) -> nn.GroupNorm:
-    """Normalise each picture by itself, in up to 8 groups of channels (Wu and He 2018, arXiv:1803.08494).
+    """Normalise each picture separately, in up to 8 groups of channels (Wu and He 2018, arXiv:1803.08494).
 
-    Batch norm does not go with members whose data differ: its statistics do, too (Hsieh et al. 2019, arXiv:1910.00189).
+    Batch norm does not suit members with non-IID data, whose statistics differ (Hsieh et al. 2019, arXiv:1910.00189).
     """
     return nn.GroupNorm(math.gcd(width, MAX_GROUPS), width)

@@ -1,4 +1,4 @@
-"""Between optimisers and the named arrays in which a member keeps their state from one training to the next."""
+"""Conversion between optimisers and the named arrays in which a member keeps their state between rounds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fl_node.learning.steps import Training
 from fl_node.learning.tensors import checked, to_array
 
 PREFIX = "optimiser."
-"""Of every name; no tensor of a model begins with it."""
+"""Prefix of every name; no tensor of a model has it."""
 
 
 def optimiser_arrays(training: Training) -> dict[str, Array]:
-    """What the optimisers keep, as float32 arrays `optimiser.SLOT.PARAMETER`; `step` is a count, in an array of one."""
+    """The optimisers' state as float32 arrays `optimiser.SLOT.PARAMETER`; `step` is a count, of shape (1,)."""
     return {
         f"{PREFIX}{slot}.{name}": to_array(
             optimiser.state[parameter][slot].reshape(_shape(slot, parameter))
@@ -70,5 +70,5 @@ def _stored(stored: str, arrays: Arrays, slot: str, parameter: nn.Parameter) -> 
     value = checked(stored, arrays[stored], _shape(slot, parameter))
     if slot == "step":
         return value[0]
-    # Laid out as its parameter: a fused optimiser walks through the memory of both side by side.
+    # In the parameter's memory layout: a fused optimiser walks through the memory of both in parallel.
     return torch.empty_like(parameter, requires_grad=False).copy_(value)

@@ -1,7 +1,7 @@
-"""The knobs of training, as plain values: the training code needs no manifest to be run or timed by itself.
+"""The knobs of training as plain values, so that the training code can run without a manifest.
 
-Each kind of model has a class of them in its own folder. They have no defaults: those stand in the manifest's learners
-(`fl_node.manifest.learners`), and nowhere else.
+Each kind of model has its own class of options. They have no defaults: all defaults are in the manifest's learners
+(`fl_node.manifest.learners`).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ Knobs = TypeVar("Knobs")
 
 
 class Options(Protocol):
-    """What the options of every kind of model have. Ranges and meanings: `fl_node.manifest`.
+    """The options that every kind of model has. For ranges and meanings see `fl_node.manifest`.
 
     Attributes:
         kind: The kind's name in a manifest.
-        channels, size: Of the square pictures.
-        held_out: Share of a member's data that is measured on, and never trained on.
-        batch: Pictures in a step.
-        share: Patterns over the names of the tensors that are exchanged.
+        channels, size: Channels, and pixels on each side, of the square pictures.
+        held_out: Share of a member's data that is held out from training, for measurements.
+        batch: Number of pictures in a step.
+        share: Patterns over tensor names; tensors that match are exchanged.
     """
 
     kind: ClassVar[str]
@@ -39,12 +39,12 @@ class Options(Protocol):
 
 
 def options_from(options: type[Knobs], *sections: object, **given: Any) -> Knobs:
-    """Fill options by name from a manifest's sections: exact decimals become floats.
+    """Fill options by name from a manifest's sections; exact decimals become floats.
 
     Args:
         options: A dataclass.
         sections: Searched in this order.
-        given: Values for fields that no section has, or that are not to be taken from one.
+        given: Values that are used instead of a section's.
     """
     wanted = [field.name for field in fields(options) if field.name not in given]  # type: ignore[arg-type]
     return options(**{name: _plain(_find(name, sections)) for name in wanted}, **given)

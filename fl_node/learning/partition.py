@@ -1,4 +1,4 @@
-"""Dealing one data set out to several members, for experiments. A real node has its own folder of pictures."""
+"""Partitioning of one data set between several members, for experiments. A real node has its own folder of pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class Iid:
 class Dirichlet:
     """Every class is divided in proportions drawn from a Dirichlet distribution.
 
-    `alpha` > 0: small makes members differ, large makes them alike. Source: Hsu et al. 2019 (arXiv:1909.06335).
+    `alpha` > 0: a small value makes the parts non-IID, a large one makes them similar.
+
+    Source: Hsu et al. 2019 (arXiv:1909.06335).
     """
 
     alpha: float
@@ -29,9 +31,11 @@ class Dirichlet:
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """The samples, sorted by class, are cut into parts x `count` shards; every member gets `count` of them.
+    """The samples, sorted by class, are cut into parts x `count` shards, and every member gets `count` of them.
 
-    So a member sees about `count` classes. Source: McMahan et al. 2017 (arXiv:1602.05629), section 3.
+    Each member therefore has about `count` classes.
+
+    Source: McMahan et al. 2017 (arXiv:1602.05629), section 3.
     """
 
     count: int
@@ -62,32 +66,32 @@ def parse_partition(text: str) -> Partition:
 
 
 def partition(rule: Partition, labels_N: Indices, parts: int, seed: int) -> list[Indices]:
-    """Deal samples out: each to exactly one part, no part empty.
+    """Partition samples: each goes to exactly one part, and no part is empty.
 
     Args:
-        rule: How.
+        rule: The partition rule.
         labels_N: Class of every sample.
-        parts: > 0.
-        seed: 0 to 2**63 - 1.
+        parts: Number of parts, > 0.
+        seed: 0 to 2**63 - 1. The same seed gives the same parts.
 
     Returns:
         For each part the indices of its samples, ascending.
 
     Raises:
-        DataUnusable: Fewer samples than parts (or, for `Classes`, than shards).
+        DataUnusable: There are fewer samples than parts (or, for `Classes`, than shards).
     """
     shards = parts * rule.count if isinstance(rule, Classes) else parts
     if len(labels_N) < shards:
-        raise DataUnusable(f"{len(labels_N)} samples cannot be dealt out in {shards} shares")
+        raise DataUnusable(f"{len(labels_N)} samples cannot be partitioned into {shards} parts")
     random = np.random.default_rng(seed)
     match rule:
         case Iid():
-            dealt = np.array_split(random.permutation(len(labels_N)), parts)
+            chosen = np.array_split(random.permutation(len(labels_N)), parts)
         case Dirichlet(alpha):
-            dealt = _fill_empty(_by_dirichlet(labels_N, parts, alpha, random))
+            chosen = _fill_empty(_by_dirichlet(labels_N, parts, alpha, random))
         case Classes(count):
-            dealt = _by_shards(labels_N, parts, count, random)
-    return [np.sort(indices) for indices in dealt]
+            chosen = _by_shards(labels_N, parts, count, random)
+    return [np.sort(indices) for indices in chosen]
 
 
 def _by_dirichlet(
@@ -103,13 +107,13 @@ def _by_dirichlet(
     return [np.concatenate(share) for share in shares]
 
 
-def _fill_empty(dealt: list[Indices]) -> list[Indices]:
-    """Give each empty part one sample of the largest."""
-    for number, indices in enumerate(dealt):
+def _fill_empty(parts: list[Indices]) -> list[Indices]:
+    """Move one sample of the largest part into each empty part."""
+    for number, indices in enumerate(parts):
         if len(indices) == 0:
-            largest = max(range(len(dealt)), key=lambda other: len(dealt[other]))
-            dealt[number], dealt[largest] = dealt[largest][:1], dealt[largest][1:]
-    return dealt
+            largest = max(range(len(parts)), key=lambda other: len(parts[other]))
+            parts[number], parts[largest] = parts[largest][:1], parts[largest][1:]
+    return parts
 
 
 def _by_shards(

@@ -1,4 +1,4 @@
-"""What every training loop is made of: a model with its optimisers, examples on the device, batches, a tally."""
+"""The parts of every training loop: a model with its optimisers, examples on the device, batches, and a tally."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fl_node.learner import StepProgress
 from fl_node.learning.data import Images
 
 REPORTS = 20
-"""StepProgress reports in a training; each waits for the device once."""
+"""Number of progress reports in a training; each of them waits for the device."""
 
 Features = Callable[[Tensor], Tensor]
-"""x_NCHW to one vector, or one stack of maps, for each picture."""
+"""x_NCHW -> a vector, or a stack of feature maps, for each picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """A member's pictures on the device: uint8 pixels_NCHW, and int64 labels_N where they are known."""
+    """A member's pictures on the device: uint8 pixels_NCHW, and int64 labels_N if they are known."""
 
     pixels_NCHW: Tensor
     labels_N: Tensor | None = None
@@ -42,7 +42,7 @@ class Examples:
 
 
 def to_device(images: Images, device: torch.device) -> Examples:
-    """Move pictures to where they are trained on, once for all rounds."""
+    """Move pictures to the device, once for all rounds."""
 
     def on_device(array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
@@ -52,23 +52,23 @@ def to_device(images: Images, device: torch.device) -> Examples:
 
 
 def move_to(model: nn.ModuleDict, device: torch.device) -> nn.ModuleDict:
-    """Put a model on the device, in the memory layout whose convolutions are fastest there."""
+    """Move a model to the device, in the memory layout with the fastest convolutions there."""
     layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
     return model.to(device, memory_format=layout)
 
 
 def is_fused(device: torch.device) -> bool:
-    """Whether optimisers take a step in one pass over the memory there."""
+    """Whether the device supports fused optimisers, which take a step in one pass over the memory."""
     return device.type in {"cuda", "cpu"}
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where it is fast and keeps float32's range, so that no loss needs scaling; nothing elsewhere."""
+    """bfloat16 on CUDA, where it is fast and its range makes loss scaling unnecessary; no autocast elsewhere."""
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
 def draw_batches(count: int, batch: int, seed: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield index_N without end: one shuffled pass over the data after the other, cut into equal batches."""
+    """Yield index_N endlessly: shuffled passes over the data, one after the other, cut into equal batches."""
     random = torch.Generator(device).manual_seed(seed)
     left = torch.empty(0, dtype=torch.int64, device=device)
     while True:
@@ -84,7 +84,7 @@ def to_pictures(pixels_NCHW: Tensor) -> Tensor:
 
 
 class Tally:
-    """Sums of a training's losses, kept on the device and read now and then, so that no step waits for it."""
+    """Sums of the losses, kept on the device and read only from time to time, so that steps do not wait for it."""
 
     def __init__(
         self, names: tuple[str, ...], steps: int, progress: StepProgress, device: torch.device
@@ -95,18 +95,20 @@ class Tally:
         self._reported, self._reported_at = torch.zeros(len(names)), 0
 
     def add(self, index: int, loss: Tensor) -> None:
-        """Add one step's loss of the name at an index."""
+        """Add a step's loss to the sum of the name at an index."""
         self._sums[index] += loss.detach()
 
     def report(self, step: int) -> None:
-        """After each step, counted from 1: tell the mean losses since the last report, if it is time.
+        """Report the mean losses since the last report, if it is time; to be called after each step, counted from 1.
 
         Raises:
             TrainingDiverged: A sum is no longer finite.
         """
         if step % self._every and step != self._steps:
             return
-        total = self._sums.to("cpu", copy=True)  # On the CPU itself, the sums go on changing.
+        total = self._sums.to(
+            "cpu", copy=True
+        )  # Copied, because on the CPU later steps would change it.
         if not all(map(math.isfinite, total.tolist())):
             raise TrainingDiverged(
                 f"the losses are no longer finite at step {step}; lower learning rates may help"
@@ -116,5 +118,5 @@ class Tally:
         self._progress(step, self._steps, dict(zip(self._names, means, strict=True)))
 
     def mean(self) -> float:
-        """Mean over all steps of the losses' sum, after the last report."""
+        """Mean over all steps of the sum of the losses; valid after the last report."""
         return self._reported.sum().item() / self._steps

@@ -1,4 +1,4 @@
-"""From a manifest to what a member trains with: the genesis, its part of the data, its learner."""
+"""From a manifest to training: the genesis, a member's part of the data, and its learner."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def load_data(manifest: Manifest, data: str) -> Images:
 
 
 def part_of(manifest: Manifest, images: Images, rule: str, index: int, count: int) -> Images:
-    """One member's part of a data set; the same for the same manifest seed.
+    """One member's part of a data set. The same manifest seed gives the same parts.
 
     Args:
         manifest: Gives the seed.
@@ -76,31 +76,31 @@ def partitioned(images: Images, rule: str, count: int, seed: int) -> list[Images
     if count == 1:
         return [images]
     labels = images.labels_N
-    if labels is None:  # Pictures without classes are all of one.
+    if labels is None:  # Pictures without classes count as a single class.
         labels = np.zeros(len(images.pixels_NCHW), np.int64)
     parts = partition(parse_partition(rule), labels, count, seed)
     return [images.subset(part) for part in parts]
 
 
 def extractor_weights(manifest: Manifest, store: Store | None) -> Arrays | None:
-    """The stored tensors of the extractor that the manifest's learner compares pictures by.
+    """The stored tensors of the extractor with which the manifest's learner compares pictures.
 
     Args:
         manifest: The task.
-        store: The task's; None where the command has none.
+        store: The task's store; None if the command has none.
 
     Returns:
-        None where none are stored: they follow from the seed, or the learner compares no pictures.
+        None if no weights are stored: they follow from the seed, or the learner compares no pictures.
 
     Raises:
-        Misuse: The manifest names a digest, and there is no store, or the store does not have it.
+        Misuse: The manifest names a digest, but there is no store, or the store does not have it.
     """
     extractor = manifest.learner.compared_by
     if extractor is None or not extractor.digest:
         return None
     if store is None:
         raise Misuse(
-            f"the manifest's extractor {extractor.digest} is in the task's store: give --store"
+            f"the manifest's extractor {extractor.digest} lies in the task's store: give --store"
         )
     try:
         digest = bytes.fromhex(extractor.digest)
@@ -110,12 +110,12 @@ def extractor_weights(manifest: Manifest, store: Store | None) -> Arrays | None:
 
 
 def drawing_of(manifest: Manifest) -> Callable[[Arrays, Path, int], None]:
-    """How models of a task draw: (shared tensors, PNG file to write, seed) to a grid of samples.
+    """The function (shared tensors, path, seed) that draws a grid of samples of a task's model into a PNG file.
 
-    The same seed gives the same noise, so that progress can be seen from round to round.
+    The same seed gives the same noise, so that pictures of different rounds can be compared.
 
     Raises:
-        Misuse: This kind of model draws no pictures. The function itself raises it for the tensors of another model.
+        Misuse: This kind of model cannot draw. The function raises it too, for the tensors of another model.
     """
     options = learning_options(manifest)
     draw = kind_of(options).draw
@@ -131,19 +131,19 @@ def make_learner(
     threads: int = 1,
     store: Store | None = None,
 ) -> Learner:
-    """The learner of one member, on its own pictures; an edge node with its devices, where the manifest asks for one.
+    """One member's learner on its own pictures: a single one, or an edge node with devices if the manifest asks for it.
 
     Args:
         manifest: The task.
-        images: The member's own, or its part of a data set.
-        device: cpu, cuda, cuda:N or mps; None takes the best that is there.
-        threads: Of the CPU; more are faster, and other numbers of them give other bytes.
-        store: The task's, where the manifest names an extractor that is stored.
+        images: The member's own pictures, or its part of a data set.
+        device: cpu, cuda, cuda:N or mps; None uses the fastest kind that is available.
+        threads: CPU threads, > 0. More are faster, but another number gives other bytes.
+        store: The task's store, needed if the manifest names a stored extractor.
 
     Raises:
-        DataUnusable: Too few pictures.
-        DeviceUnusable: No such device.
-        Misuse: As `extractor_weights`.
+        DataUnusable: There are too few pictures.
+        DeviceUnusable: This machine has no such device.
+        Misuse: As for `extractor_weights`.
     """
     options = learning_options(manifest, extractor_weights(manifest, store))
 

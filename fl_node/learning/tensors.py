@@ -1,4 +1,4 @@
-"""Between modules and the named numpy arrays in which weights are stored; which of them are shared."""
+"""Conversion between modules and the named numpy arrays in which weights are stored, and which of them are shared."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fl_node.errors import ManifestInvalid, Misuse
 
 
 def shared_names(names: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
-    """The names that at least one pattern matches, in ascending order.
+    """The names that match at least one pattern, in ascending order.
 
     Args:
         names: Tensor names, such as `generator.to_picture.weight`.
@@ -45,9 +45,9 @@ def shared_part(model: Arrays, patterns: Iterable[str]) -> dict[str, Array]:
 
 
 def module_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """The module's float tensors by name: everything that is learnt, or averaged as batch norm's statistics are.
+    """The module's float tensors by name: everything that is learnt, or averaged like batch norm's statistics.
 
-    Batch norm also counts batches in an int64; nothing reads it, and integers cannot be averaged, so it is left out.
+    Batch norm also counts batches in an int64. It is left out, because nothing reads it and it cannot be averaged.
     """
     return {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
 
@@ -59,31 +59,31 @@ def module_arrays(module: nn.Module) -> dict[str, Array]:
 
 @torch.no_grad()
 def fill_module(module: nn.Module, arrays: Arrays) -> None:
-    """Set the module's tensors to the arrays' values, which are copied.
+    """Copy the arrays' values into the module's tensors.
 
     Raises:
-        Misuse: Other names, shapes or dtypes than the module has.
+        Misuse: Names, shapes or dtypes differ from the module's.
     """
     tensors = module_tensors(module)
     if tensors.keys() != arrays.keys():
         differing = sorted(tensors.keys() ^ arrays.keys())
-        raise Misuse(f"the model's tensors are others than the manifest's, first {differing[0]!r}")
+        raise Misuse(f"the model's tensors differ from the manifest's, first in {differing[0]!r}")
     for name, tensor in tensors.items():
         tensor.copy_(checked(name, arrays[name], tuple(tensor.shape)))
 
 
 def to_array(tensor: Tensor) -> Array:
-    """A copy in C order."""
+    """A copy of the tensor in C order."""
     return tensor.detach().to("cpu", copy=True).contiguous().numpy()
 
 
 def checked(name: str, array: Array, shape: tuple[int, ...]) -> Tensor:
-    """A copy of an array that has the shape.
+    """A copy of the array as a tensor, after checking its shape.
 
     Raises:
-        Misuse: It has another shape, or is no float32.
+        Misuse: The array has another shape, or is not float32.
     """
     if array.shape != shape or array.dtype != np.float32:
         raise Misuse(f"tensor {name!r}: expected float32 {shape}, got {array.dtype} {array.shape}")
-    # Received arrays are read-only views of a blob, and torch wants memory it may write to.
+    # Received arrays are read-only views of a blob, but torch needs writable memory.
     return torch.from_numpy(np.array(array, order="C"))

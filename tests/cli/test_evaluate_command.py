@@ -237,7 +237,7 @@ class TestFiles:
 
     def test_a_model_without_its_generator_is_refused(self, evaluate: Any, tmp_path: Path) -> None:
         shared = GAN_TOML + '[strategy]\nshare = ["discriminator*"]\n'
-        refused(evaluate(*model_file(tmp_path, shared)), "holds no generator")
+        refused(evaluate(*model_file(tmp_path, shared)), "has no generator")
 
 
 class TestTheExtractor:

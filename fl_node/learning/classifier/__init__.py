@@ -1,9 +1,9 @@
-"""A classifier of pictures, whose last layer can stay with each member (FedPer: share only `base.*`).
+"""A picture classifier, whose last layer can stay with each member (FedPer: share only `base.*`).
 
 options.py        the knobs
-models.py         a small CNN and ResNet-18;  initial.py  their first values
-training_loop.py  the steps
-evaluation.py     how good it is, and what it sees in pictures;  judge.py  how good in the end
+models.py         a small CNN and ResNet-18;  initial.py  their initial values
+training_loop.py  the training loop
+evaluation.py     accuracy, losses and features;  judge.py  measures finished models
 """
 
 from collections.abc import Collection

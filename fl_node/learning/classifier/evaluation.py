@@ -1,4 +1,4 @@
-"""How good a classifier is, and what it sees in pictures."""
+"""A classifier's accuracy and loss, and its features."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from fl_node.learning.steps import Examples, move_to, to_device, to_pictures
 from fl_node.learning.tensors import fill_module
 
 CHUNK = 512
-"""Pictures that are looked at at once."""
+"""Number of pictures that are processed at a time."""
 
 
 def held_out_loss(
     options: ClassifierOptions, model: nn.ModuleDict, held_out: Examples, seed: int
 ) -> float:
-    """Mean cross-entropy over the held-out pictures; nothing is drawn, so that the seed does not matter."""
+    """Mean cross-entropy over the held-out pictures. Nothing is drawn, so the seed has no effect."""
     return _accuracy_and_loss(model, held_out)[1]
 
 
 def accuracy(
     options: ClassifierOptions, model: Arrays, images: Images, device: str | None = None
 ) -> tuple[float, float]:
-    """Share of pictures that a model classifies rightly, 0 to 1, and its mean cross-entropy on them.
+    """Share of pictures that a model classifies correctly, 0 to 1, and its mean cross-entropy on them.
 
     Args:
-        options: The model's.
+        options: The model's options.
         model: All of its tensors.
         images: At least one, with classes.
         device: As for `make_learner`.
 
     Raises:
-        Misuse: The tensors are not this model's.
-        DataUnusable: Pictures of another shape, or classes that are missing or unknown.
-        DeviceUnusable: No such device here.
+        Misuse: The tensors do not belong to this model.
+        DataUnusable: The pictures have another shape, or their classes are missing or unknown.
+        DeviceUnusable: This machine has no such device.
     """
     verify_images(images, options)
     verify_labels(options, images)
@@ -51,15 +51,15 @@ def accuracy(
 
 
 def features(options: ClassifierOptions, model: Arrays, x_NCHW: Tensor) -> Tensor:
-    """What a model's last hidden layer makes of pictures: float32 features_ND, on their device.
+    """The outputs of a model's last hidden layer for pictures: float32 features_ND, on the pictures' device.
 
     Args:
-        options: The model's.
+        options: The model's options.
         model: All of its tensors.
         x_NCHW: In [-1, 1], with the options' channels.
 
     Raises:
-        Misuse: The tensors are not this model's.
+        Misuse: The tensors do not belong to this model.
     """
     base = move_to(_filled(options, model), x_NCHW.device)["base"].eval()
     with torch.no_grad():

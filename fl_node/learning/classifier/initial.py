@@ -1,4 +1,4 @@
-"""First values of a classifier's tensors."""
+"""Initial values of a classifier's tensors."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fl_node.seeds import derive_seed
 
 
 def initial(name: str, shape: tuple[int, ...], seed: int) -> Array:
-    """Weights are drawn with mean 0 and variance 2 / inputs of one output (He et al. 2015, arXiv:1502.01852).
+    """Weights are drawn with mean 0 and variance 2 / (inputs of an output) (He et al. 2015, arXiv:1502.01852).
 
-    The root is exact arithmetic, too: IEEE 754 has it correctly rounded.
+    The square root is the same on every machine, because IEEE 754 requires correct rounding.
     """
     if len(shape) < 2:
         return identity(name, shape)

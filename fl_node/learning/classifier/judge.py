@@ -1,4 +1,4 @@
-"""How good a classifier is on test pictures."""
+"""The quality of a classifier on test pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ClassifierQuality:
 
 
 class ClassifierJudge:
-    """Has a classifier look at the test pictures."""
+    """Measures classifiers on the test pictures."""
 
     facts: Mapping[str, Any] = {}
 
@@ -29,13 +29,13 @@ class ClassifierJudge:
         self._options, self._test, self._device = options, trial.test, trial.device
 
     def floor(self) -> None:
-        """None: a classifier's numbers say by themselves how good they are."""
+        """None: accuracy and loss need no comparison."""
 
     def judge(self, model: Arrays) -> ClassifierQuality:
         """Measure a model.
 
         Raises:
-            Misuse: The tensors are not this model's; the last layer is missing, where members keep theirs.
+            Misuse: The tensors do not belong to this model, or the last layer is missing because members keep it.
             DataUnusable: Classes of the test pictures are missing or unknown.
         """
         return ClassifierQuality(*accuracy(self._options, model, self._test, self._device))

@@ -8,10 +8,10 @@ from fl_node.learning.data import Images
 
 
 def verify_labels(options: ClassifierOptions, images: Images) -> None:
-    """Hold the pictures' classes against the model's.
+    """Check that the pictures' classes suit the model.
 
     Raises:
-        DataUnusable: There are none, or one lies outside 0 to `options.classes` - 1.
+        DataUnusable: There are no classes, or one is outside 0 to `options.classes` - 1.
     """
     if images.labels_N is None:
         raise DataUnusable("the pictures have no classes; put each class into a folder of its own")

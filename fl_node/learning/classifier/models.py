@@ -1,7 +1,7 @@
-"""Two classifiers. Both are a `base`, x_NCHW to features_ND, and a `head`, one linear layer from there to logits_NK.
+"""Two classifiers. Each has a `base`, x_NCHW -> features_ND, and a `head`, a linear layer features_ND -> logits_NK.
 
-Norms are group norms, in ResNet-18 too: batch norm's statistics are what goes wrong first where members' data differ
-(Hsieh et al. 2019, arXiv:1910.00189, section 5).
+Both use group norm, ResNet-18 too: batch norm fails first if the members' data are non-IID (Hsieh et al. 2019,
+arXiv:1910.00189, section 5).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ BLOCKS = 4
 
 
 def build(options: ClassifierOptions) -> nn.ModuleDict:
-    """The whole model; the weights are not yet meaningful."""
+    """The whole model, with arbitrary weights."""
     base = {"cnn": _cnn, "resnet18": _resnet18}[options.network]
-    # Modules draw weights when they are made; these are replaced, and the process's random numbers stay as they were.
+    # Creating modules draws weights, which are replaced later. The process's random numbers must not change.
     with torch.random.fork_rng(devices=[]):
         features = options.width << (BLOCKS - 1)
         return nn.ModuleDict({"base": base(options), "head": nn.Linear(features, options.classes)})
@@ -43,12 +43,12 @@ class Residual(nn.Module):
 
 
 def _cnn(options: ClassifierOptions) -> nn.Sequential:
-    """Four times convolution, halving, norm, ReLU; widths double from block to block."""
+    """Four blocks of convolution, pooling, norm and ReLU; each block is twice as wide as the one before."""
     blocks: OrderedDict[str, nn.Module] = OrderedDict()
     width_in = options.channels
     for number in range(BLOCKS):
         width = options.width << number
-        # Halved first, so that norm and ReLU have a quarter of the work.
+        # Pooling comes first, so that norm and ReLU have a quarter of the work.
         blocks[f"block{number + 1}"] = _block(width_in, width, 3, then=nn.MaxPool2d(2)).append(
             nn.ReLU(inplace=True)
         )
@@ -57,7 +57,7 @@ def _cnn(options: ClassifierOptions) -> nn.Sequential:
 
 
 def _resnet18(options: ClassifierOptions) -> nn.Sequential:
-    """For small pictures: the first convolution is 3x3 and neither it nor a pool halves the picture."""
+    """ResNet-18 for small pictures: the first convolution is 3x3, has stride 1, and is not followed by pooling."""
     stem = _block(options.channels, options.width, 3).append(nn.ReLU(inplace=True))
     blocks: OrderedDict[str, nn.Module] = OrderedDict(stem=stem)
     width_in = options.width
@@ -77,7 +77,7 @@ def _pooled(blocks: OrderedDict[str, nn.Module]) -> nn.Sequential:
 def _block(
     width_in: int, width: int, kernel: int, stride: int = 1, then: nn.Module | None = None
 ) -> nn.Sequential:
-    """Convolution, whatever comes then, norm."""
+    """Convolution, optionally another module, and norm."""
     conv = nn.Conv2d(width_in, width, kernel, stride, kernel // 2, bias=False)
     parts: OrderedDict[str, nn.Module] = OrderedDict(conv=conv)
     if then is not None:

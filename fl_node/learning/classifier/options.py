@@ -17,7 +17,7 @@ Network = Literal["cnn", "resnet18"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierOptions:
-    """One classifier and how a member trains it. Ranges and meanings: `fl_node.manifest.learners`."""
+    """A classifier and how a member trains it. For ranges and meanings see `fl_node.manifest.learners`."""
 
     kind: ClassVar[str] = "classifier"
 
@@ -36,6 +36,6 @@ class ClassifierOptions:
 
 
 def classifier_options(manifest: Manifest, extractor_weights: Arrays | None) -> ClassifierOptions:
-    """The options of a manifest whose learner is a classifier; it compares no pictures, so it needs no extractor."""
+    """The options of a manifest whose learner is a classifier. It compares no pictures and needs no extractor."""
     share = manifest.strategy.share
     return options_from(ClassifierOptions, manifest.data, manifest.learner, share=share)

@@ -1,4 +1,4 @@
-"""The loop: minimise cross-entropy on one device, with no wait for it inside a step."""
+"""The training loop: minimises cross-entropy on one device. Steps do not wait for the device."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fl_node.seeds import derive_seed
 def prepare_training(
     model: nn.ModuleDict, options: ClassifierOptions, device: torch.device
 ) -> Training:
-    """Take a model to the device and give it a fresh optimiser."""
+    """Move a model to the device and create its optimiser."""
     move_to(model, device)
     return Training(model, {"classifier": _optimiser(model, options, is_fused(device))})
 

@@ -1,11 +1,11 @@
 """A DCGAN.
 
 options.py        the knobs
-models.py         generator and discriminator;  initial.py  their first values
-losses.py         what they minimise
-training_loop.py  the steps
-evaluation.py     how good its pictures are in training;  judge.py  in the end
-samples.py        pictures out
+models.py         generator and discriminator;  initial.py  their initial values
+losses.py         the losses and the gradient penalty
+training_loop.py  the training loop
+evaluation.py     the held-out loss during training;  judge.py  measures finished models
+samples.py        draws samples
 """
 
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""How far samples are from real pictures, by a number that falls as they get better, unlike a GAN's own losses."""
+"""A GAN's held-out loss: a distance between samples and real pictures, which falls as the samples improve."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from fl_node.seeds import derive_seed
 
 SAMPLES = 256
 MAX_REAL = 1024
-"""Held-out pictures that are measured on, where there are more."""
+"""The most held-out pictures that are used."""
 
 
 def held_out_loss(
     options: GanOptions, model: nn.ModuleDict, held_out: Examples, seed: int
 ) -> float:
-    """Kernel inception distance of the generator's samples from held-out pictures, on the extractor's features.
+    """Kernel inception distance between the generator's samples and held-out pictures, on the extractor's features.
 
-    The generator's average is measured, where the model has one. Adversarial losses say little about the pictures, and
-    this does: docs/decisions/0012-held-out-loss-is-kid.md.
+    If the model has an average of the generator, the average is measured. Unlike adversarial losses, this distance
+    shows how good the samples are: docs/decisions/0012-held-out-loss-is-kid.md.
 
     Args:
-        options: The model's, and the extractor.
+        options: The options of the model and of its extractor.
         model: On the pictures' device.
         held_out: At least 2.
-        seed: The manifest's. Gives z, the same in every round and on every device, so that rounds can be compared, and
-            the extractor's weights, where they are random.
+        seed: The manifest's seed. It determines z, which is the same in every round and on every device so that rounds
+            can be compared, and the extractor's weights if they are random.
 
     Raises:
-        Misuse: `options.extractor_weights` are not the extractor's.
+        Misuse: `options.extractor_weights` do not belong to the extractor.
     """
     generator = model["generator_ema" if "generator_ema" in model else "generator"]
     real_NCHW = held_out.pixels_NCHW[:MAX_REAL]
     random = torch.Generator().manual_seed(derive_seed(seed, "held-out z"))
     z_NZ = torch.randn(SAMPLES, options.latent, generator=random).to(real_NCHW.device)
-    # Rounded to bytes as real pictures are, so that rounding cannot tell them apart.
+    # Rounded to bytes like real pictures, so that rounding does not distinguish them.
     fake_NCHW = to_pixels(sample(generator, z_NZ))
     weights = options.extractor_weights or random_weights(options.extractor, seed)
 

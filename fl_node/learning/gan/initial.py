@@ -1,4 +1,4 @@
-"""First values of a GAN's tensors."""
+"""Initial values of a GAN's tensors."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def initial(name: str, shape: tuple[int, ...], seed: int) -> Array:
     """
     if len(shape) < 4:
         return identity(name, shape)
-    own_stream = derive_seed(seed, name.replace("generator_ema.", "generator."))
-    return near_normal(shape, WEIGHT_STD, own_stream)
+    tensor_seed = derive_seed(seed, name.replace("generator_ema.", "generator."))
+    return near_normal(shape, WEIGHT_STD, tensor_seed)

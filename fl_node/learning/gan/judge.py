@@ -1,4 +1,4 @@
-"""How good a GAN is: its samples held against test pictures."""
+"""The quality of a GAN: its samples, compared with test pictures."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from fl_node.seeds import derive_seed
 
 @dataclass(frozen=True, slots=True)
 class SampleQuality:
-    """How far samples are from test pictures.
+    """The distance between samples and test pictures.
 
     Attributes:
         kid, kid_error: Kernel inception distance and its standard error.
         fid: Fréchet inception distance.
-        coverage: Which classes they show; None where the extractor knows none.
+        coverage: Which classes the samples show; None if the extractor cannot classify.
     """
 
     kid: float
@@ -34,24 +34,24 @@ class SampleQuality:
 
 
 class GanJudge:
-    """Holds a GAN's samples against test pictures, whose features are computed once."""
+    """Compares a GAN's samples with test pictures, whose features are computed once."""
 
     def __init__(self, options: GanOptions, trial: Trial) -> None:
         """Compute the test pictures' features.
 
-        The trial's training pictures stand for a perfect generator in the `floor`. Its seed gives z, the order of the
-        test pictures, and which training pictures count.
+        In the `floor`, the trial's training pictures stand for a perfect generator. Its seed determines z, the order of
+        the test pictures, and which training pictures are used.
         """
         self._options, self._extractor, self._device = options, trial.extractor(), trial.device
         self._seed, self._train = trial.seed, trial.train
-        # As many as there are training pictures, so that the floor compares.
+        # At most the number of training pictures, so that the floor is comparable.
         self._samples = min(trial.samples, len(trial.train.pixels_NCHW))
         self._test = _shuffled(trial.test, derive_seed(trial.seed, "test"))
         self._test_ND = self._extractor.features(self._test.pixels_NCHW)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """How many samples are drawn, and by what they are compared."""
+        """The number of samples, and the extractor with its accuracy."""
         return {
             "samples": self._samples,
             "extractor_digest": self._extractor.digest,
@@ -59,14 +59,14 @@ class GanJudge:
         }
 
     def _extractor_accuracy(self) -> float | None:
-        """Share of the test pictures that the extractor classifies rightly; None where it knows no classes."""
+        """Share of the test pictures that the extractor classifies correctly; None if it cannot classify."""
         classify, labels_N = self._extractor.classify, self._test.labels_N
         if classify is None or labels_N is None:
             return None
         return float((classify(self._test_ND) == labels_N).mean())
 
     def floor(self) -> SampleQuality:
-        """What real training pictures get in the place of samples: hardly any generator can do better."""
+        """The quality of real training pictures in place of samples, which hardly any generator can exceed."""
         drawn = _shuffled(self._train, derive_seed(self._seed, "floor"))
         return self._quality(drawn.pixels_NCHW[: self._samples])
 
@@ -74,7 +74,7 @@ class GanJudge:
         """Draw samples from a model and measure them.
 
         Raises:
-            Misuse: The model holds no generator, or another one than the options describe.
+            Misuse: The model has no generator, or not the one that the options describe.
         """
         return self._quality(
             draw_samples(self._options, model, self._samples, self._seed, self._device)

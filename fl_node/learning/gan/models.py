@@ -1,7 +1,6 @@
 """DCGAN's generator and discriminator (Radford et al. 2015, arXiv:1511.06434), for pictures of 32x32 and 64x64.
 
-Suffixes name shapes, here and in the whole package: N pictures, Z latent, C channels, H height, W width. x_NCHW lies
-in [-1, 1].
+Suffixes name shapes, in this whole package: N pictures, Z latent, C channels, H height, W width. x_NCHW is in [-1, 1].
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ LEAK = 0.2
 
 
 class Generator(nn.Module):
-    """z_NZ to x_NCHW. Widths halve while sizes double: 4x4, 8x8, ... up to the picture."""
+    """z_NZ -> x_NCHW. From layer to layer, widths halve and sizes double: 4x4, 8x8, ... up to the picture."""
 
     def __init__(self, options: GanOptions) -> None:
         super().__init__()
@@ -37,7 +36,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """x_NCHW to logits_N: above 0 means real. The generator's mirror image; its first block has no norm."""
+    """x_NCHW -> logits_N, where above 0 means real. It mirrors the generator; its first block has no norm."""
 
     def __init__(self, options: GanOptions) -> None:
         super().__init__()
@@ -54,11 +53,11 @@ class Discriminator(nn.Module):
         self.to_logit = nn.Conv2d(width_in, 1, 4, 1, 0, bias=False)
 
     def features(self, x_NCHW: Tensor) -> Tensor:
-        """The last hidden layer: maps of 4x4."""
+        """The last hidden layer: feature maps of 4x4."""
         return self.blocks(x_NCHW)
 
     def judge(self, features_NCHW: Tensor) -> Tensor:
-        """Features to logits_N."""
+        """Features -> logits_N."""
         return self.to_logit(features_NCHW).flatten()
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -68,9 +67,9 @@ class Discriminator(nn.Module):
 def build(options: GanOptions) -> nn.ModuleDict:
     """The whole model: generator, discriminator, and `generator_ema`, the generator's average, if one is kept.
 
-    The weights are not yet meaningful; `fl_node.learning.genesis` and received models are what fills them.
+    The weights are arbitrary, and are later filled from `fl_node.learning.genesis` or a received model.
     """
-    # Modules draw weights when they are made; these are replaced, and the process's random numbers stay as they were.
+    # Creating modules draws weights, which are replaced later. The process's random numbers must not change.
     with torch.random.fork_rng(devices=[]):
         parts = {"generator": Generator(options), "discriminator": Discriminator(options)}
         if options.ema_half_life:
@@ -93,5 +92,5 @@ def _block(conv: nn.Module, width: int, norm: Norm, activation: nn.Module) -> nn
 
 
 def _bias(norm: Norm) -> bool:
-    # A norm has a shift of its own, which makes the convolution's redundant.
+    # A norm has its own shift, which makes the convolution's bias redundant.
     return norm == "none"

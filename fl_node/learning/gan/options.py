@@ -20,11 +20,11 @@ Objective = Literal["bce", "hinge", "relativistic"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GanOptions:
-    """One GAN and how a member trains it. Ranges and meanings: `fl_node.manifest.learners`.
+    """A GAN and how a member trains it. For ranges and meanings see `fl_node.manifest.learners`.
 
     Attributes:
-        extractor: What held-out pictures and samples are compared by; its channels and size are the GAN's.
-        extractor_weights: All of its tensors; None: random ones, which the seed gives.
+        extractor: The classifier whose features compare held-out pictures and samples; channels and size are the GAN's.
+        extractor_weights: All tensors of the extractor; None for random weights, which follow from the seed.
     """
 
     kind: ClassVar[str] = "gan"

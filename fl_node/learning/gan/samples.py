@@ -1,4 +1,4 @@
-"""Pictures out: a grid of the generator's samples, from the same z every time, so that progress can be seen."""
+"""Samples of the generator, and a grid of them from the same z every time, so that progress is visible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from fl_node.arrays import Arrays
+from fl_node.arrays import Arrays, unprefixed
 from fl_node.errors import Misuse
 from fl_node.learning.gan.models import Generator
 from fl_node.learning.gan.options import GanOptions
@@ -21,7 +21,7 @@ GAP = 2
 """Pixels between pictures."""
 
 CHUNK = 512
-"""Samples that are drawn at once."""
+"""Number of samples that are drawn at a time."""
 
 
 def sample_grid(
@@ -30,14 +30,14 @@ def sample_grid(
     """Draw rows x columns samples into a PNG file.
 
     Args:
-        options: The model's.
-        model: Holds a generator; its average is used if it is there. Other tensors may be there too.
-        path: The file to write; its folder exists.
-        seed: Gives z; the same z for the same seed.
+        options: The model's options.
+        model: Contains a generator; its average is used if there is one. Other tensors are ignored.
+        path: The file to write, in an existing folder.
+        seed: Determines z.
         rows, columns: > 0.
 
     Raises:
-        Misuse: The model holds no generator, or another one than the options describe.
+        Misuse: The model has no generator, or not the one that the options describe.
     """
     pixels_NCHW = draw_samples(options, model, rows * columns, seed, torch.device("cpu"))
     grid_HWC = _tile(pixels_NCHW, rows, columns)
@@ -50,14 +50,14 @@ def draw_samples(
     """Draw samples: pixels_NCHW.
 
     Args:
-        options: The model's.
+        options: The model's options.
         model: As for `sample_grid`.
         count: > 0.
-        seed: Gives z, the same on every device.
-        device: Where the generator runs.
+        seed: Determines z, which is the same on every device.
+        device: The device on which the generator runs.
 
     Raises:
-        Misuse: As `sample_grid`.
+        Misuse: As for `sample_grid`.
     """
     generator = move_to(_generator(options, model), device)
     random = torch.Generator().manual_seed(seed)
@@ -73,18 +73,18 @@ def sample(generator: nn.Module, z_NZ: Tensor) -> Tensor:
 
 
 def to_pixels(x_NCHW: Tensor) -> Tensor:
-    """-1..1 to uint8 0..255: what a picture is once it is stored."""
+    """-1..1 to uint8 0..255, as in a stored picture."""
     return ((x_NCHW + 1) * 127.5).round().to(torch.uint8)
 
 
 def _generator(options: GanOptions, model: Arrays) -> Generator:
     for part in ("generator_ema.", "generator."):
-        own = {name.removeprefix(part): model[name] for name in model if name.startswith(part)}
-        if own:
+        arrays = unprefixed(part, model)
+        if arrays:
             generator = Generator(options)
-            fill_module(generator, own)
+            fill_module(generator, arrays)
             return generator
-    raise Misuse("the model holds no generator, so that nothing can be drawn")
+    raise Misuse("the model has no generator, so it cannot draw samples")
 
 
 def _tile(pixels_NCHW: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:

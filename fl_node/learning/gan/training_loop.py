@@ -1,4 +1,4 @@
-"""The loop: alternate steps of discriminator and generator on one device, with no wait for it inside a step."""
+"""The training loop: alternates discriminator and generator steps on one device. Steps do not wait for the device."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from fl_node.seeds import derive_seed
 
 
 def prepare_training(model: nn.ModuleDict, options: GanOptions, device: torch.device) -> Training:
-    """Take a model to the device and give each of its two networks a fresh Adam."""
+    """Move a model to the device and create an Adam optimiser for each of its two networks."""
     move_to(model, device)
     rates = {"generator": options.generator_rate, "discriminator": options.discriminator_rate}
     betas = (options.beta1, options.beta2)
@@ -57,11 +57,11 @@ def train_steps(
 ) -> float:
     """Take optimiser steps of both networks, in place; see `fl_node.learning.kind.TrainSteps`.
 
-    The mean is of discriminator loss plus generator loss, without the penalty. A second stream's term is added to the
-    discriminator's loss: of the two networks it is the one that sees pictures, and what it sees in them is what the
-    generator learns from.
+    The returned mean is of discriminator loss plus generator loss, without the penalty. A second stream's term is added
+    to the discriminator's loss, because the discriminator is the network that sees the pictures, and the generator
+    learns from its features.
     """
-    # Set up: everything the steps need is on the device before the first one.
+    # Set up: everything that the steps need is on the device before the first step.
     device = examples.pixels_NCHW.device
     generator, discriminator = training.model["generator"], training.model["discriminator"]
     generator_adam = training.optimisers["generator"]
@@ -87,7 +87,7 @@ def train_steps(
         discriminator_adam.step()
         tally.add(0, loss)
 
-        # Generator, against the discriminator that has just learnt; the same fakes serve both.
+        # Generator, against the updated discriminator; both use the same fake pictures.
         with autocast(device):
             real_logits = None
             if compares_with_real(options.loss):
@@ -106,7 +106,7 @@ def train_steps(
 
 
 def ema_decay(half_life: int) -> float:
-    """What is kept of the average in one step, so that a weight counts half after `half_life` steps."""
+    """The average's decay per step, with which a weight counts half after `half_life` steps."""
     return 0.5 ** (1 / half_life)
 
 
@@ -117,7 +117,7 @@ def _discriminator_objective(
     x_fake: Tensor,
     second: SecondStream | None,
 ) -> tuple[Tensor, Tensor]:
-    """The loss alone, and with all that is added to it, the penalties R1 + R2 among them: what is minimised."""
+    """The loss alone, and the objective, which adds the penalties R1 + R2 and the second stream's term."""
     penalised = options.penalty > 0
     x_real = x_real.detach().requires_grad_(penalised)
     x_fake = x_fake.detach().requires_grad_(penalised)

@@ -169,7 +169,7 @@ def test_terms_of_another_model_are_refused(term):
     lacking = shared(CLASSIFIER)
     lacking.pop("head.bias")
     short = {**shared(CLASSIFIER), "head.bias": np.zeros(1, np.float32)}
-    with pytest.raises(Misuse, match=r"first 'head\.bias'"):
+    with pytest.raises(Misuse, match=r"first in 'head\.bias'"):
         train(CLASSIFIER, mu=1.0, **{term: lacking})
     with pytest.raises(Misuse, match=r"'head\.bias': expected float32 \(3,\), got float32 \(1,\)"):
         train(CLASSIFIER, mu=1.0, **{term: short})

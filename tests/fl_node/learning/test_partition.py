@@ -82,5 +82,5 @@ def test_another_text_is_refused_with_what_is_allowed(text):
 
 
 def test_fewer_samples_than_shares_are_refused():
-    with pytest.raises(DataUnusable, match="3 samples cannot be dealt out in 4 shares"):
+    with pytest.raises(DataUnusable, match="3 samples cannot be partitioned into 4 parts"):
         partition(Classes(2), np.array([0, 1, 2]), 2, seed=0)
