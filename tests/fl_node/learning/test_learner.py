@@ -190,7 +190,7 @@ def test_a_model_that_is_not_the_manifests_is_refused():
     lacking.pop("generator.to_picture.weight")
     other["generator.to_picture.weight"] = np.zeros((1, 2), np.float32)
     wide["generator.to_picture.weight"] = wide["generator.to_picture.weight"].astype(np.float64)
-    with pytest.raises(Misuse, match=r"first 'generator\.to_picture\.weight'"):
+    with pytest.raises(Misuse, match=r"first in 'generator\.to_picture\.weight'"):
         learner().train(piece(lacking, None, 1))
     for model in (other, wide):
         with pytest.raises(Misuse, match="expected float32"):
