@@ -1,9 +1,9 @@
-"""E5: two of ten members send bad updates; which rules of combination bear it.
+"""E5: two of ten members are Byzantine; which aggregation rules tolerate them.
 
     uv run scripts/experiments/bad_members.py
 
-`limits.update_norm`, which leaves out updates that are too long, is at its default of 1000, which lets all of these
-through; one row has the mean with a limit that honest updates keep.
+`limits.update_norm`, which leaves out updates with a larger norm, has its default of 1000, which all of these updates
+keep. One row shows the mean with a limit that only honest updates keep.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ NONE = ""
 """No attack."""
 
 Attack = Callable[[Array, np.random.Generator, int], Array]
-"""(a tensor of the honest difference, randomness, the member's index) to what is sent instead."""
+"""(a tensor of the honest difference, random generator, the member's index) -> the tensor that is sent instead."""
 
 ATTACKS: Mapping[str, Attack] = {
     "sign flipped": lambda honest, random, index: -honest,
     "scaled by 100": lambda honest, random, index: 100 * honest,
-    # Not quite the same from both: a repeated update is left out by itself.
+    # Slightly different for each member, because a repeated update would be left out as a copy.
     "constant": lambda honest, random, index: np.full_like(honest, 1 + index / 10),
     "noise": lambda honest, random, index: random.standard_normal(honest.shape, np.float32),
 }
-"""What a Byzantine member sends, by the words of the table."""
+"""What a Byzantine member sends, by its name in the table."""
 
 
 def _robust(combine: Mapping[str, Any]) -> dict[str, Any]:
-    """Robust rules ask for so many updates that the honest ones are enough."""
+    """A robust rule, with as many required updates as there are honest members."""
     return {"strategy": {"combine": combine}, "values": {"rounds": {"min_updates": 8}}}
 
 
@@ -54,30 +54,30 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "Krum, 2 Byzantine": _robust({"kind": "krum", "byzantine": 2}),
     "multi-Krum, 2 Byzantine, 6 kept": _robust({"kind": "krum", "byzantine": 2, "keep": 6}),
 }
-"""The rules, by the words of the table."""
+"""The rules, by their names in the table."""
 
 
 @dataclass(frozen=True, slots=True)
 class BadLearner:
-    """Trains honestly, and then hands in something else."""
+    """Trains honestly, and then sends something else."""
 
     learner: Learner
     attack: Attack
     index: int
 
     def steps_for(self, epochs: int) -> int:
-        """As the honest learner's."""
+        """As for the honest learner."""
         return self.learner.steps_for(epochs)
 
     def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
-        """Claim the honest number of examples and the honest loss for another model."""
+        """Give another model with the honest number of examples and the honest loss."""
         trained = self.learner.train(assignment, progress)
         random = np.random.default_rng(assignment.seed)
         honest = difference(trained.shared, assignment.model)
         return replace(trained, shared=_moved(assignment.model, self._bad(honest, random)))
 
     def measure(self, model: Arrays, private: Arrays | None) -> float:
-        """As the honest learner's."""
+        """As for the honest learner."""
         return self.learner.measure(model, private)
 
     def _bad(self, honest: Arrays, random: np.random.Generator) -> Arrays:
@@ -85,7 +85,7 @@ class BadLearner:
 
 
 def attacked(setting: Setting, index: int, learner: Learner) -> Learner:
-    """Replace the Byzantine members' learners, where the setting names an attack."""
+    """Replace the Byzantine members' learners if the setting names an attack."""
     if not setting.variant or index not in BAD:
         return learner
     return BadLearner(learner, ATTACKS[setting.variant], index)
@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def settings(options: Options) -> list[Setting]:
-    """Each rule against each attack, and against none; IID, because robust rules lean on honest updates being alike."""
+    """Each rule with each attack and with none, on IID data, because robust rules assume similar honest updates."""
     return [
         classifier(
             options,

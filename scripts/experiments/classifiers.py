@@ -1,4 +1,4 @@
-"""The classifier that the experiments train, small for two cores or large for a GPU, and how its data is dealt out."""
+"""The experiments' classifier, small for two cores or large for a GPU, and the partitions of its data."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ SPLITS: Mapping[str, str] = {
     "2 classes": "classes:2",
     "1 class": "classes:1",
 }
-"""How the data is dealt out: the tables' words, and `--partition`'s."""
+"""How the data is partitioned: the name in the tables, and the value of `--partition`."""
 
 
 def classifier(
     options: Options, name: str, strategy: Mapping[str, Any] | None = None, **fields: Any
 ) -> Setting:
-    """A setting of the size and data that were asked for: ten members, plain SGD, `epochs(options)` a round.
+    """A setting of the chosen size and data: ten members, plain SGD, and `epochs(options)` in a round.
 
     Args:
-        options: Size and data count.
-        name: The setting's.
-        strategy: The manifest's section; work that it does not mention is `epochs(options)`.
-        fields: More fields of the setting, which win.
+        options: Its size and data are used.
+        name: The setting's name.
+        strategy: The manifest's section; without `work` it has `epochs(options)`.
+        fields: Other fields of the setting, which take precedence.
     """
     work = {"epochs": epochs(options), **(strategy or {}).get("work", {})}
     chosen: dict[str, Any] = {**(strategy or {}), "work": work}
@@ -34,7 +34,7 @@ def classifier(
 
 
 def epochs(options: Options) -> int:
-    """Passes over its data that a member makes in a round."""
+    """Number of passes over its data that a member makes in a round."""
     return 10 if options.size == "large" else 2
 
 

@@ -1,4 +1,4 @@
-"""How good a classifier is: on all test pictures, and for each member on its own mix of classes."""
+"""The accuracy of a classifier: on all test pictures, and for each member on its own mix of classes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from fl_node.learning.classifier.evaluation import accuracy
 from fl_node.learning.data import Images
 
 PERSONAL = ("ditto",)
-"""Ways of training that leave each member a whole model of its own."""
+"""Training algorithms that give each member a complete personal model."""
 
 
 def classified(at: Checkpoint) -> dict[str, float]:
     """The classifier's figures.
 
     Returns:
-        `accuracy` of the global model on the test split, where all of the model is shared. `own`: each member's own
-        model, which is the global one where it has no other, on test pictures with the classes in that member's
-        proportions; the mean over the members. Both from 0 to 1.
+        `accuracy` of the global model on the test split, if the whole model is shared. `own`: the mean over the members
+        of the accuracy of each member's own model, which is the global one if it has no other, on test pictures with
+        classes in that member's proportions. Both are from 0 to 1.
     """
     strategy = at.manifest.strategy
     is_whole, is_personal = strategy.share == ("*",), strategy.train.kind in PERSONAL
@@ -33,16 +33,18 @@ def classified(at: Checkpoint) -> dict[str, float]:
         figures["accuracy"] = float(_mix(at, at.test) @ by_class)
     if by_class is None or is_personal:
         models = {member: own_model(at, member) for member in at.parts}
-        own = [_mix(at, part) @ _by_class(at, models[member]) for member, part in at.parts.items()]
+        accuracies = [
+            _mix(at, part) @ _by_class(at, models[member]) for member, part in at.parts.items()
+        ]
     else:
-        own = [_mix(at, part) @ by_class for part in at.parts.values()]
-    return {**figures, "own": float(mean(own))}
+        accuracies = [_mix(at, part) @ by_class for part in at.parts.values()]
+    return {**figures, "own": float(mean(accuracies))}
 
 
 def own_model(at: Checkpoint, member: Address) -> Arrays:
-    """The whole model that a member would use.
+    """The complete model that a member would use.
 
-    Of Ditto its personal model; where a part of the model is private, the global part with its own.
+    With Ditto, this is its personal model. If some tensors are private, it is the global model with these tensors.
     """
     trained = at.trained[member]
     if at.manifest.strategy.train.kind in PERSONAL:

@@ -1,9 +1,9 @@
-"""E4: bytes against quality: every codec and some chains of them, and members that send or train less.
+"""E4: traffic against quality, for every codec, some chains of codecs, and members that send or train less.
 
     uv run scripts/experiments/codecs_quality.py
 
-Up goes a member's update. Down come the model that it starts from, which no codec shrinks, and, where it attests, the
-updates of all members.
+Each member uploads its update. It downloads the model that it starts from, which no codec shrinks, and, if it attests,
+the updates of all members.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from harness import Experiment, Result, Setting
 from reporting import Options, finals, markdown, mean_and_spread, read_options, results_of
 
 NOTHING = "float32"
-"""The row that the others are held against."""
+"""The row with which the others are compared."""
 
 SHARE_OF_BEST = 0.95
-"""How much of float32's final accuracy counts as good in the second table."""
+"""The share of float32's final accuracy that counts as good in the second table."""
 
 
 def _chain(*stages: Mapping[str, Any], feedback: int | str = 0) -> dict[str, Any]:
@@ -58,7 +58,7 @@ CODECS: Mapping[str, Mapping[str, Any]] = {
     "top 1 %, 8 bits, feedback": _chain(_top("0.01"), _bits(8), feedback=1),
     "rank 4, top 10 %, 8 bits, feedback": _chain(RANK, _top("0.1"), _bits(8), feedback=1),
 }
-"""The codecs, by the words of the table: `strategy.encode` of a manifest."""
+"""The codecs, by their names in the table: `strategy.encode` of a manifest."""
 
 
 def _relevance(threshold: str, **knobs: str) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def settings(options: Options) -> list[Setting]:
-    """Each codec and each way to send or train less, at Dirichlet(0.5)."""
+    """Each codec, and each way to send or train less, on data partitioned by Dirichlet(0.5)."""
     codecs = {name: {"encode": encode} for name, encode in CODECS.items()}
     strategies = codecs | dict(SPARING)
     return [_setting(options, name, strategy) for name, strategy in strategies.items()]
@@ -96,14 +96,14 @@ def _setting(options: Options, name: str, strategy: Mapping[str, Any]) -> Settin
     fields = {"partition": "dirichlet:0.5", "values": {"rounds": {"min_updates": 1}}, "every": 1}
     if options.size == "large":
         return classifier(options, name, strategy, **fields)
-    # Of a narrower model names and headers outweigh the numbers. Feedback needs rounds more than epochs.
+    # In a narrower model, names and headers would outweigh the numbers. Error feedback needs rounds more than epochs.
     work = {"epochs": 1, **strategy.get("work", {})}
     setting = classifier(options, name, {**strategy, "work": work}, **fields)
     return replace(setting, learner={**setting.learner, "width": 32, "batch": 16})
 
 
 def codec_row(name: str, results: Sequence[Result], baseline: Sequence[Result]) -> dict[str, str]:
-    """What a codec costs and saves; the loss of accuracy is taken seed by seed."""
+    """What a codec costs and saves; the loss of accuracy is computed for each seed."""
     update, plain = _update_bytes(results[0]), _update_bytes(baseline[0])
     return {
         "codec": name,
@@ -116,18 +116,18 @@ def codec_row(name: str, results: Sequence[Result], baseline: Sequence[Result]) 
 
 
 def sparing_row(name: str, results: Sequence[Result], baseline: Sequence[Result]) -> dict[str, str]:
-    """What is sent and done in all, and until an accuracy is reached."""
-    good = [SHARE_OF_BEST * (one.final("accuracy") or 0) for one in baseline]
-    reached = [_first(one, level) for one, level in zip(results, good, strict=True)]
+    """The total number of updates and steps, and the numbers until a good accuracy is reached."""
+    good = [SHARE_OF_BEST * (result.final("accuracy") or 0) for result in baseline]
+    reached = [_first(result, level) for result, level in zip(results, good, strict=True)]
     pairs = list(zip(results, reached, strict=True))
     return {
         "strategy": name,
         "accuracy, %": finals(results, "accuracy", scale=100),
-        "updates": mean_and_spread([sum(one.senders) for one in results], 0),
-        "epochs": mean_and_spread([one.epochs for one in results]),
+        "updates": mean_and_spread([sum(result.senders) for result in results], 0),
+        "epochs": mean_and_spread([result.epochs for result in results]),
         "rounds until good": _until([end and float(end) for end in reached], 1),
-        "updates until good": _until([end and sum(one.senders[:end]) for one, end in pairs], 0),
-        "steps until good": _until([end and sum(one.steps[:end]) for one, end in pairs], 0),
+        "updates until good": _until([end and sum(run.senders[:end]) for run, end in pairs], 0),
+        "steps until good": _until([end and sum(run.steps[:end]) for run, end in pairs], 0),
     }
 
 
@@ -137,16 +137,16 @@ def _update_bytes(result: Result) -> float:
 
 def _below(results: Sequence[Result], baseline: Sequence[Result]) -> str:
     pairs = zip(results, baseline, strict=True)
-    drops = [_drop(one.final("accuracy"), full.final("accuracy")) for one, full in pairs]
+    drops = [_drop(run.final("accuracy"), full.final("accuracy")) for run, full in pairs]
     return mean_and_spread(drops, scale=100)
 
 
-def _drop(one: float | None, full: float | None) -> float | None:
-    return None if one is None or full is None else full - one
+def _drop(accuracy: float | None, full: float | None) -> float | None:
+    return None if accuracy is None or full is None else full - accuracy
 
 
 def _first(result: Result, level: float) -> int | None:
-    """The first measured round with that accuracy."""
+    """The first measured round with at least this accuracy; None if there is none."""
     rounds = [int(at["round"]) for at in result.curve if at["accuracy"] >= level]
     return rounds[0] if rounds else None
 

@@ -1,10 +1,10 @@
-"""E3: a GAN on central data, on each member's alone, with the generator shared, and with both networks shared.
+"""E3: a GAN on central data, on one member's data alone, with the generator shared, and with both networks shared.
 
     uv run scripts/experiments/gan.py
 
-Every member takes as many steps in every setting, so that all of them take a node the same time. Central training is
-measured twice: after as many steps as one member takes, and after as many as all members take together, when it has
-seen as many examples as they have. The samples of the first seed's runs are left beside the results, in gan.png.
+In every setting a member takes the same number of steps, so that a node needs the same time. Central training is
+measured twice: after the steps of one member, and after the steps of all members together, when it has seen the same
+number of examples as they have. The samples of the first seed's runs are written to gan.png beside the results.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SPLITS: Mapping[str, str] = {
     "Dirichlet(0.5)": "dirichlet:0.5",
     "2 classes": "classes:2",
 }
-"""How the data is dealt out: the table's words, and `--partition`'s."""
+"""How the data is partitioned: the name in the table, and the value of `--partition`."""
 
 CENTRAL = "central"
 
@@ -43,10 +43,10 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "generator shared": {"strategy": {"preset": "fedper"}},
     "both shared": {"strategy": {"preset": "fedavg"}},
 }
-"""What is done with a split: fields of the setting."""
+"""What members do with their part of the data: fields of the setting."""
 
 HEADING, GREYS = 14, 16
-"""Pixels above each setting's samples, and levels of grey, in the picture that compares them."""
+"""Height in pixels of each setting's heading, and levels of grey, in the picture that compares the samples."""
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def settings(options: Options) -> list[Setting]:
-    """Central, and each way on each split."""
+    """Central training, and each way of sharing on each partition."""
     count = rounds(options)
     central = gan(options, CENTRAL, members=1, rounds=MEMBERS * count, every=count)
     split = [
@@ -73,22 +73,22 @@ def settings(options: Options) -> list[Setting]:
 
 
 def table(options: Options, results: Mapping[str, list[Result]]) -> list[dict[str, str]]:
-    """A row for each setting; its KID is held against central training's at either length."""
+    """A row for each setting; its KID is compared with that of central training at both lengths."""
     end, central = rounds(options), results[CENTRAL]
     rows = {
         "central, a member's steps": (central, end),
         "central, all members' steps": (central, MEMBERS * end),
     }
-    federated = [one for one in settings(options) if one.name != CENTRAL]
-    rows |= {one.name: (results[one.name], one.rounds) for one in federated}
+    federated = [setting for setting in settings(options) if setting.name != CENTRAL]
+    rows |= {setting.name: (results[setting.name], setting.rounds) for setting in federated}
     return [
         {
             "training": name,
-            **quality_cells(several, round),
-            "KID / central, a member's steps": ratio_cell(several, central, round, end),
-            "KID / central, all steps": ratio_cell(several, central, round, MEMBERS * end),
+            **quality_cells(runs, round),
+            "KID / central, a member's steps": ratio_cell(runs, central, round, end),
+            "KID / central, all steps": ratio_cell(runs, central, round, MEMBERS * end),
         }
-        for name, (several, round) in rows.items()
+        for name, (runs, round) in rows.items()
     ]
 
 

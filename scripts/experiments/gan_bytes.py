@@ -1,9 +1,8 @@
-"""E4, the GAN: bytes against quality, for codecs and chains of them, at Dirichlet(0.5) with both networks shared.
+"""E4 with a GAN: traffic against quality, for several codecs, at Dirichlet(0.5) with both networks shared.
 
     uv run scripts/experiments/gan_bytes.py
 
-Uplink: the bytes of the updates that were included. Downlink: those of the model that every member starts from, which
-no codec shrinks.
+The upload is a member's update. The download is the model that every member starts from, which no codec shrinks.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from harness import Experiment, Result, Setting
 from reporting import Options, markdown, read_options
 
 CHOSEN = ("QSGD, 2 bits", "one in 16, rotate, 2 bits", "top 1 %, 8 bits, feedback")
-"""Of the classifier's codecs: a mild one, and the best of those that come to a hundredth."""
+"""Some of the classifier's codecs: a mild one, and the best of those that shrink updates to about a hundredth."""
 
 BOTH_SHARED = {"preset": "fedavg"}
-"""As gan.py writes it, so that the row without a codec is its result."""
+"""The same as in gan.py, so that the row without a codec reuses its result."""
 
 STRATEGIES: Mapping[str, Mapping[str, Any]] = {
     NOTHING: BOTH_SHARED,
@@ -36,7 +35,7 @@ def main() -> None:
 
 
 def settings(options: Options) -> list[Setting]:
-    """Each codec."""
+    """A setting for each codec."""
     return [
         gan(options, name, strategy, partition="dirichlet:0.5")
         for name, strategy in STRATEGIES.items()
@@ -46,7 +45,7 @@ def settings(options: Options) -> list[Setting]:
 def row(
     options: Options, name: str, results: Sequence[Result], baseline: Sequence[Result]
 ) -> dict[str, str]:
-    """What a codec costs and saves; the ratio of KIDs is taken seed by seed."""
+    """What a codec costs and saves; the ratio of KIDs is computed for each seed."""
     end = rounds(options)
     update, plain = _update_bytes(results[0]), _update_bytes(baseline[0])
     return {

@@ -1,4 +1,4 @@
-"""The GAN that the experiments train, small for two cores or large for a GPU, and how good its samples are."""
+"""The experiments' GAN, small for two cores or large for a GPU, and the quality of its samples."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from fl_node.learning.gan.samples import sample_grid
 from fl_node.learning.kinds import learning_options
 
 SAMPLES_VARIABLE = "GANCHOR_EXPERIMENT_SAMPLES"
-"""Names the folder into which the last round's samples are drawn; nothing is drawn where it is not set."""
+"""Environment variable with the folder for the last round's samples; without it none are drawn."""
 
 SAMPLES, SEED = 2048, 0
-"""At most so many samples are measured, from this seed's z; the extractor's weights follow from it, too."""
+"""The most samples that are measured, and the seed of their z and of the extractor's weights."""
 
 ROWS, COLUMNS = 8, 4
-"""Of a picture of samples."""
+"""Rows and columns of samples in a picture."""
 
 RELATIVISTIC: Mapping[str, Any] = {
     "kind": "gan",
@@ -39,21 +39,21 @@ RELATIVISTIC: Mapping[str, Any] = {
     "generator_rate": "0.001",
     "discriminator_rate": "0.001",
     "ema_half_life": 60,
-    "extractor": {"width": 8},  # The members' own, for the losses that they report.
+    "extractor": {"width": 8},  # for the losses that members report
 }
-"""What gave the best KID in a few hundred steps, of some twenty settings that docs/experiments.md names."""
+"""The settings with the best KID after a few hundred steps, among about twenty that docs/experiments.md names."""
 
 
 def gan(
     options: Options, name: str, strategy: Mapping[str, Any] | None = None, **fields: Any
 ) -> Setting:
-    """A setting of the size and data that were asked for: five members, `steps(options)` a round, `rounds(options)`.
+    """A setting of the chosen size and data: five members and `rounds(options)` rounds of `steps(options)` steps.
 
     Args:
-        options: Size and data count.
-        name: The setting's.
+        options: Its size and data are used.
+        name: The setting's name.
         strategy: The manifest's section, without the work.
-        fields: More fields of the setting, which win.
+        fields: Other fields of the setting, which take precedence.
     """
     strategy = {**(strategy or {}), "work": {"steps": steps(options)}}
     count = rounds(options)
@@ -65,17 +65,17 @@ def gan(
 
 
 def rounds(options: Options) -> int:
-    """Rounds of a setting."""
+    """Number of rounds in a setting."""
     return 100 if options.size == "large" else 20
 
 
 def steps(options: Options) -> int:
-    """Optimiser steps of a member in a round."""
+    """Number of optimiser steps of a member in a round."""
     return 200 if options.size == "large" else 20
 
 
 def learner(options: Options) -> dict[str, Any]:
-    """The manifest's section: the DCGAN, wider where the size is large."""
+    """The manifest's section: the DCGAN, which is wider for the large size."""
     if options.size == "small":
         return dict(RELATIVISTIC)
     wide = {"latent": 100, "generator_width": 64, "discriminator_width": 64, "batch": 64}
@@ -83,7 +83,7 @@ def learner(options: Options) -> dict[str, Any]:
 
 
 def judged(at: Checkpoint) -> dict[str, float]:
-    """How far the global generator's samples are from the test split, and how many classes they show.
+    """The distance between the global generator's samples and the test split, and how many classes they show.
 
     Returns:
         `kid`, `fid` and `covered`: see `fl_node.measures`.
@@ -99,47 +99,47 @@ def judged(at: Checkpoint) -> dict[str, float]:
 
 
 def floor_of(setting: Setting, device: str | None) -> dict[str, float]:
-    """The figures that real training pictures get in the place of samples."""
+    """The figures of real training pictures in place of samples."""
     options = learning_options(setting.manifest(SEED))
     return _figures(_judge(setting.data, setting.pictures, setting.tests, options, device).floor())
 
 
 def gan_results(experiment: Experiment, options: Options) -> dict[str, list[Result]]:
-    """Run an experiment, or what of it has not been run yet, and draw every run's samples."""
-    os.environ[SAMPLES_VARIABLE] = str(options.out / "samples")  # The runs' processes inherit it.
+    """Do those runs of an experiment that have no result yet, and draw every run's samples."""
+    os.environ[SAMPLES_VARIABLE] = str(options.out / "samples")  # inherited by the runs' processes
     return results_of(experiment, options)
 
 
 def picture_file(folder: Path, name: str, seed: int) -> Path:
-    """Where the samples of a setting's run are drawn."""
+    """The file for the samples of a setting's run."""
     words = "".join(letter if letter.isalnum() else "-" for letter in name)
     return folder / f"{words}-{seed}.png"
 
 
 def figure_at(result: Result, figure: str, round: int) -> float | None:
-    """A figure after a measured round; None where the run diverged."""
+    """A figure after a measured round; None if the run diverged."""
     if result.diverged:
         return None
     return next(at[figure] for at in result.curve if at["round"] == round)
 
 
 def quality_cells(results: list[Result], round: int) -> dict[str, str]:
-    """The figures' cells of a table, after a round."""
+    """The table cells of the figures after a round."""
     return {
-        "KID": mean_and_spread([figure_at(one, "kid", round) for one in results], 3),
-        "FID": mean_and_spread([figure_at(one, "fid", round) for one in results], 1),
-        "classes": mean_and_spread([figure_at(one, "covered", round) for one in results], 1),
+        "KID": mean_and_spread([figure_at(run, "kid", round) for run in results], 3),
+        "FID": mean_and_spread([figure_at(run, "fid", round) for run in results], 1),
+        "classes": mean_and_spread([figure_at(run, "covered", round) for run in results], 1),
     }
 
 
 def ratio_cell(results: list[Result], baseline: list[Result], round: int, of_round: int) -> str:
-    """KID over the baseline's, seed by seed."""
+    """The KID divided by the baseline's, for each seed."""
     pairs = zip(results, baseline, strict=True)
-    return mean_and_spread([_ratio(one, base, round, of_round) for one, base in pairs], 2)
+    return mean_and_spread([_ratio(run, base, round, of_round) for run, base in pairs], 2)
 
 
-def _ratio(one: Result, base: Result, round: int, of_round: int) -> float | None:
-    above, below = figure_at(one, "kid", round), figure_at(base, "kid", of_round)
+def _ratio(run: Result, base: Result, round: int, of_round: int) -> float | None:
+    above, below = figure_at(run, "kid", round), figure_at(base, "kid", of_round)
     return None if above is None or below is None else above / below
 
 

@@ -1,7 +1,7 @@
-"""One run of an experiment, and many of them: settings in, measured results out.
+"""Runs of experiments, from settings to measured results.
 
-A run builds a manifest, deals the data out and simulates the rounds with the node's own code: the same bytes as the
-same manifest gives on a chain. Every finished run is one JSON file, and a run that has its file is not run again.
+A run builds a manifest, partitions the data and simulates the rounds with the node's own code, so it gives the same
+bytes as the same manifest on a chain. The result of every run is a JSON file; a run whose file exists is not repeated.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ from fl_node.seeds import derive_seed
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is varied between runs, besides the seed. All of it but `name` decides whether a result is reused.
+    """What differs between runs, besides the seed. A result is reused for a setting that is equal in all but `name`.
 
     Attributes:
-        name: For people: what the table calls it.
-        rounds: Rounds in all.
+        name: The name in the table.
+        rounds: Number of rounds.
         learner: The manifest's section.
         strategy: The manifest's section, or a preset's name.
         data: `digits` or `cifar10`.
-        pictures: Training pictures taken, None for all; `tests`, the same for the test split.
-        size: Pixels per side.
-        members: Among how many the data is dealt out.
-        partition: How, as `--partition` takes it.
-        alone: The index of the only member that trains, on its own part; None: all of them do.
-        values: More of the manifest, such as `limits`, or fields of `rounds`.
-        every: Rounds between two measurements; the last round is always measured.
-        variant: Read by the experiment's own code, such as the name of an attack.
+        pictures, tests: Number of training and of test pictures that are used; None for all.
+        size: Pixels on each side.
+        members: Number of members between which the data is partitioned.
+        partition: The partition rule, as for `--partition`.
+        alone: Index of the only member that trains, on its own part; None if all members train.
+        values: Other sections of the manifest, such as `limits`, or fields of `rounds`.
+        every: Number of rounds between two measurements; the last round is always measured.
+        variant: Used by the experiment's own code, such as the name of an attack.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Setting:
     variant: str = ""
 
     def manifest(self, seed: int) -> Manifest:
-        """The task; the members' addresses are made up.
+        """The manifest, with invented addresses of members.
 
         Raises:
             ManifestInvalid: A field is wrong.
@@ -95,17 +95,17 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What there is to measure after a round.
+    """The state of a run after a round, for measurements.
 
     Attributes:
-        setting: The run's.
-        manifest: The run's.
-        round: The round that is over, from 1.
-        model: The global model after it: the shared tensors.
-        trained: Each member's last training: of Ditto's two in a round, that of the personal model.
-        parts: Each member's pictures, those it holds out included.
+        setting: The run's setting.
+        manifest: The run's manifest.
+        round: The round that has ended, from 1.
+        model: The global model after the round: the shared tensors.
+        trained: Each member's last training; with Ditto, the training of the personal model.
+        parts: Each member's pictures, including those that it holds out.
         test: The test split.
-        device: As torch names it; None for the fastest.
+        device: A torch device name; None for the fastest.
     """
 
     setting: Setting
@@ -119,20 +119,20 @@ class Checkpoint:
 
 
 Measure = Callable[[Checkpoint], dict[str, float]]
-"""A function of a module, so that other processes find it. Its figures go into the result's curve."""
+"""Gives the figures for a result's curve. Must be a module's function, so that other processes can import it."""
 
 Wrap = Callable[[Setting, int, Learner], Learner]
-"""Puts something in front of the learner of the member at an index, such as an attack."""
+"""(setting, a member's index, its learner) -> the learner to use, such as one that attacks."""
 
 
 def plain(setting: Setting, index: int, learner: Learner) -> Learner:
-    """Leave the learner as it is."""
+    """Keep the learner unchanged."""
     return learner
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Settings, and the functions that all of them share."""
+    """Settings, and the functions that they share."""
 
     settings: Sequence[Setting]
     measure: Measure
@@ -141,19 +141,20 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run gave.
+    """The result of one run.
 
     Attributes:
-        name, seed: The setting's and the run's.
+        name, seed: The setting's name and the run's seed.
         manifest: The manifest's sha256.
         curve: `{"round": r, **figures}` for each measured round.
-        up: For each round, the bytes of all updates that were included; an attester reads as many.
+        up: For each round, the total bytes of the included updates, all of which every attester reads.
         down: For each round, the bytes of the parent model, which each member of the cohort reads.
-        senders: For each round, how many updates were included.
-        left_out: For each round, how many updates were sent and left out as invalid.
-        steps: For each round, the optimiser steps of all members.
-        epochs: Passes over its training data of a member, mean over members, over all rounds.
-        diverged: The round in which a loss or a weight was no longer finite, which ended the run; None if none was.
+        senders: For each round, the number of included updates.
+        left_out: For each round, the number of updates that were left out as invalid.
+        steps: For each round, the optimiser steps of all members together.
+        epochs: Passes that a member made over its training data in all rounds, as a mean over the members.
+        diverged: The round in which a loss or a weight was no longer finite, which ended the run; None if there was
+            none.
         seconds: Wall time.
     """
 
@@ -171,12 +172,12 @@ class Result:
     seconds: float
 
     def final(self, figure: str) -> float | None:
-        """A figure after the last round; None where the run diverged or does not have it."""
+        """A figure after the last round; None if the run diverged or does not have it."""
         return None if self.diverged else self.curve[-1].get(figure)
 
 
 class Watched:
-    """A learner that counts what another one does and remembers its last training."""
+    """A learner that counts the steps of another one and keeps its last result."""
 
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
@@ -184,33 +185,33 @@ class Watched:
         self.last: Trained | None = None
 
     def steps_for(self, epochs: int) -> int:
-        """As the learner's."""
+        """As for the wrapped learner."""
         return self._learner.steps_for(epochs)
 
     def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
-        """As the learner's."""
+        """As for the wrapped learner."""
         self.last = self._learner.train(assignment, progress)
         self.steps += self.last.steps
         self.epochs += self.last.steps / self._learner.steps_for(1)
         return self.last
 
     def measure(self, model: Arrays, private: Arrays | None) -> float:
-        """As the learner's."""
+        """As for the wrapped learner."""
         return self._learner.measure(model, private)
 
 
 def run_one(
     setting: Setting, seed: int, measure: Measure, wrap: Wrap, device: str | None = "cpu"
 ) -> Result:
-    """Simulate one run with one torch thread, and measure it on the way.
+    """Simulate a run with one torch thread, and measure it.
 
     Raises:
-        ManifestInvalid: The setting makes no manifest.
-        DataUnusable: The data is not there, or cannot be dealt out so.
+        ManifestInvalid: The setting gives no valid manifest.
+        DataUnusable: The data is missing, or cannot be partitioned in this way.
     """
     start = time.perf_counter()
     manifest = setting.manifest(seed)
-    parts = deal_out(setting, manifest)
+    parts = parts_of(setting, manifest)
     learners = {
         member: Watched(wrap(setting, index, make_learner(manifest, part, device, 1)))
         for index, (member, part) in enumerate(parts.items())
@@ -224,10 +225,12 @@ def run_one(
     try:
         for done in simulate(manifest, learners, genesis):
             rounds.append(done)
-            steps.append(sum(one.steps for one in learners.values()) - sum(steps))
+            steps.append(sum(learner.steps for learner in learners.values()) - sum(steps))
             if done.round % setting.every == 0 or done.round == setting.rounds:
                 model = model_of(decode_model(done.aggregated.blob))
-                trained = {member: one.last for member, one in learners.items() if one.last}
+                trained = {
+                    member: learner.last for member, learner in learners.items() if learner.last
+                }
                 checkpoint = Checkpoint(
                     setting, manifest, done.round, model, trained, parts, test, device
                 )
@@ -235,27 +238,28 @@ def run_one(
     except TrainingDiverged:
         diverged = len(rounds) + 1
     results = [done.aggregated for done in rounds]
+    models = [aggregated.blob for aggregated in results]
     return Result(
         name=setting.name,
         seed=seed,
         manifest=hashlib.sha256(manifest.to_bytes()).hexdigest(),
         curve=curve,
-        up=[one.blob_bytes - len(one.blob) for one in results],
-        down=[len(blob) for blob in [encode_model(genesis), *(one.blob for one in results)]][:-1],
-        senders=[one.included.bit_count() for one in results],
-        left_out=[len(one.left_out) for one in results],
+        up=[aggregated.blob_bytes - len(aggregated.blob) for aggregated in results],
+        down=[len(model) for model in [encode_model(genesis), *models]][:-1],
+        senders=[aggregated.included.bit_count() for aggregated in results],
+        left_out=[len(aggregated.left_out) for aggregated in results],
         steps=steps,
-        epochs=sum(one.epochs for one in learners.values()) / len(learners),
+        epochs=sum(learner.epochs for learner in learners.values()) / len(learners),
         diverged=diverged,
         seconds=round(time.perf_counter() - start, 2),
     )
 
 
-def deal_out(setting: Setting, manifest: Manifest) -> dict[Address, Images]:
-    """Each member's pictures; the same for the same setting and seed.
+def parts_of(setting: Setting, manifest: Manifest) -> dict[Address, Images]:
+    """Each member's pictures. The same setting and seed give the same parts.
 
     Raises:
-        DataUnusable: The data is not there, or cannot be dealt out so.
+        DataUnusable: The data is missing, or cannot be partitioned in this way.
     """
     images = training_pictures(setting.data, learning_options(manifest), setting.pictures)
     seed = derive_seed(manifest.seed, "partition")
@@ -272,17 +276,17 @@ def run_all(
     processes: int = 2,
     device: str | None = "cpu",
 ) -> dict[str, list[Result]]:
-    """Run every setting with every seed, several at a time, and keep each result as a file.
+    """Run every setting with every seed in several processes, and keep each result as a file.
 
     Args:
-        experiment: Settings with distinct names.
-        seeds: The manifests'.
-        out: Folder for the results; those that are there already are read instead of run.
-        processes: How many runs at a time, each with one torch thread; 1 stays in this process.
-        device: As torch names it; None for the fastest.
+        experiment: Its settings have distinct names.
+        seeds: The manifests' seeds.
+        out: Folder for the results; a run whose result is there already is not repeated.
+        processes: Number of simultaneous runs, each with one torch thread; 1 runs them in this process.
+        device: A torch device name; None for the fastest.
 
     Returns:
-        By the setting's name, one result for each seed in the order given.
+        For each setting's name, one result for each seed, in the order given.
     """
     wanted = [(setting, seed) for setting in experiment.settings for seed in seeds]
     files = {
@@ -290,9 +294,13 @@ def run_all(
         for setting, seed in wanted
     }
     out.mkdir(parents=True, exist_ok=True)
-    missing = [one for one in wanted if not files[one[0].name, one[1]].is_file()]
+    missing = [
+        (setting, seed) for setting, seed in wanted if not files[setting.name, seed].is_file()
+    ]
     console = Console(stderr=True)
-    console.print(f"{len(wanted)} runs, {len(wanted) - len(missing)} of them done before")
+    console.print(
+        f"{len(wanted)} runs, of which {len(wanted) - len(missing)} already have a result"
+    )
     for number, result in enumerate(_run(experiment, missing, processes, device), start=1):
         _write(files[result.name, result.seed], result)
         console.print(f"{number}/{len(missing)} {_shown(result)}", highlight=False)
@@ -303,7 +311,7 @@ def run_all(
 
 
 def result_key(experiment: Experiment, setting: Setting, seed: int) -> str:
-    """The name of a run's result: a digest of everything that it depends on, but the code."""
+    """The name of a run's result: a digest of everything that it depends on except the code."""
     described = {
         **asdict(setting),
         "name": "",
@@ -341,7 +349,7 @@ def _write(file: Path, result: Result) -> None:
 
 
 def _read(file: Path, name: str) -> Result:
-    # Another experiment may have called the same setting by another name.
+    # Another experiment may have given the same setting another name.
     return Result(**{**json.loads(file.read_text()), "name": name})
 
 

@@ -1,10 +1,11 @@
-"""E6: what it cost the listing that this project grew from to initialise both networks again at every call of `train`.
+"""E6: the effect of a fault in the listing that this project grew from: each call of `train` initialised both networks.
 
     uv run scripts/experiments/listing.py
 
-Its model and budget: a DCGAN with batch norm, binary cross-entropy, Adam at 1e-3 with betas 0.5 and 0.999, batches of
-32; of ten members a tenth is drawn, at least two; the generator alone is shared. Beside it the same without the fault,
-and this project's objective with both networks shared, with as many members, rounds, steps and layers.
+The listing trains a DCGAN with batch norm and binary cross-entropy, by Adam at 1e-3 with betas 0.5 and 0.999, in
+batches of 32. A cohort is a tenth of ten members, but at least two, and only the generator is shared. It is compared
+with the same without the fault, and with this project's objective and both networks shared, for the same members,
+rounds, steps and layers.
 """
 
 from __future__ import annotations
@@ -35,34 +36,34 @@ OBJECTIVE: dict[str, Any] = {
     "ema_half_life": 0,
     "batch": 32,
 }
-"""The listing's; fields of the manifest's learner."""
+"""The listing's objective: fields of the manifest's learner."""
 
 FORGETS = "forgets"
 EVERY = 2
 
 
 class Forgetful:
-    """A learner whose member begins from new weights whenever it trains, whatever model it received."""
+    """A learner that starts every training with new weights and ignores the received model."""
 
     def __init__(self, learner: Learner, options: GanOptions) -> None:
         self._learner, self._options = learner, options
 
     def steps_for(self, epochs: int) -> int:
-        """As the learner's."""
+        """As for the wrapped learner."""
         return self._learner.steps_for(epochs)
 
     def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
-        """Train a generator drawn anew, against the discriminator that a member begins with."""
+        """Train a newly drawn generator against a member's initial discriminator."""
         drawn = shared_part(genesis(self._options, assignment.seed), self._options.share)
         return self._learner.train(replace(assignment, model=drawn, private=None), progress)
 
     def measure(self, model: Arrays, private: Arrays | None) -> float:
-        """As the learner's."""
+        """As for the wrapped learner."""
         return self._learner.measure(model, private)
 
 
 def wrap(setting: Setting, index: int, learner: Learner) -> Learner:
-    """Make the members of the listing's own setting forgetful."""
+    """Make the members forgetful in the setting that has the fault."""
     if setting.variant != FORGETS:
         return learner
     return Forgetful(learner, learning_options(setting.manifest(0)))
@@ -78,11 +79,11 @@ def main() -> None:
             [
                 {
                     "training": name,
-                    **quality_cells(several, last),
-                    "KID / ours": ratio_cell(several, ours, last, last),
-                    "seconds": mean_and_spread([one.seconds for one in several], 0),
+                    **quality_cells(runs, last),
+                    "KID / ours": ratio_cell(runs, ours, last, last),
+                    "seconds": mean_and_spread([run.seconds for run in runs], 0),
                 }
-                for name, several in results.items()
+                for name, runs in results.items()
             ]
         )
     )
@@ -113,11 +114,11 @@ def rounds_table(results: dict[str, list[Result]]) -> list[dict[str, str]]:
         {
             "KID after round": name,
             **{
-                str(round): mean_and_spread([one.curve[index]["kid"] for one in several], 2)
+                str(round): mean_and_spread([run.curve[index]["kid"] for run in runs], 2)
                 for index, round in enumerate(rounds)
             },
         }
-        for name, several in results.items()
+        for name, runs in results.items()
     ]
 
 

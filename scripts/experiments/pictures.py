@@ -17,7 +17,7 @@ from fl_node.learning.data import Images, Shape, load_images, load_test_images
 from fl_node.seeds import derive_seed
 
 CIFAR10_VARIABLE = "GANCHOR_CIFAR10"
-"""Names the folder with train.zip and test.zip, each of one sub-folder per class."""
+"""Environment variable with the folder that contains train.zip and test.zip, each with a sub-folder for each class."""
 
 CHANNELS = {"digits": 1, "cifar10": 3}
 """The data sets, and the channels of their pictures."""
@@ -31,21 +31,21 @@ class _Shape(NamedTuple):
 
 
 def training_pictures(data: str, shape: Shape, limit: int | None = None) -> Images:
-    """What is dealt out to the members.
+    """The pictures that are partitioned between the members.
 
     Args:
         data: `digits` or `cifar10`.
-        shape: What every picture is brought to.
-        limit: So many of them, always the same; None takes all.
+        shape: The shape to which every picture is converted.
+        limit: Number of pictures, always the same ones; None for all.
 
     Raises:
-        DataUnusable: CIFAR-10 is not where the environment says.
+        DataUnusable: CIFAR-10 is not in the folder that the environment names.
     """
     return _limited(_whole(data, "train", shape.channels, shape.size), limit)
 
 
 def unseen_pictures(data: str, shape: Shape, limit: int | None = None) -> Images:
-    """What no member trains on; as `training_pictures`."""
+    """The pictures that no member trains on; otherwise as `training_pictures`."""
     return _limited(_whole(data, "test", shape.channels, shape.size), limit)
 
 
@@ -66,10 +66,10 @@ def _limited(images: Images, limit: int | None) -> Images:
 
 
 def _cifar10(split: str, shape: Shape) -> Images:
-    """Decoding 50,000 pictures takes long, so the arrays are kept, one file for each archive and size."""
+    """CIFAR-10's pictures. Decoding them takes long, so the arrays are cached in a file for each archive and size."""
     archive = _folder() / f"{split}.zip"
     if not archive.is_file():
-        raise DataUnusable(f"{archive} is no file; {CIFAR10_VARIABLE} names the folder with it")
+        raise DataUnusable(f"{archive} is not a file; {CIFAR10_VARIABLE} names its folder")
     stamp = f"{archive.stat().st_size}-{shape.channels}x{shape.size}"
     cached = user_cache_path("ganchor") / "experiments" / f"cifar10-{split}-{stamp}.npz"
     if not cached.is_file():
@@ -82,7 +82,7 @@ def _folder() -> Path:
     given = os.environ.get(CIFAR10_VARIABLE)
     if not given:
         raise DataUnusable(
-            f"give --data cifar10:PATH, or set {CIFAR10_VARIABLE}, to the folder with train.zip and test.zip"
+            f"set --data cifar10:PATH or {CIFAR10_VARIABLE} to the folder with train.zip and test.zip"
         )
     return Path(given).expanduser()
 
@@ -93,7 +93,7 @@ def _decode(archive: Path, shape: Shape, cached: Path) -> None:
         (top,) = (path for path in Path(folder).iterdir() if path.is_dir())
         images = load_images(f"folder:{top}", shape)
     cached.parent.mkdir(parents=True, exist_ok=True)
-    # Written aside and renamed, so that two runs that start together never read half a file.
+    # Written to another file and renamed, so that simultaneous runs never read an incomplete file.
     partial = cached.with_suffix(f".{os.getpid()}.npz")
     np.savez(partial, pixels=images.pixels_NCHW, labels=images.labels_N)
     partial.replace(cached)

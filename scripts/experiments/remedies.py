@@ -1,9 +1,9 @@
-"""E2: what helps where the members' data differ: the algorithms on the same splits, beside FedAvg.
+"""E2: what helps against non-IID data: the algorithms compared with FedAvg on the same partitions.
 
     uv run scripts/experiments/remedies.py
 
-Two tables: the accuracy of the global model on all test pictures; and that of each member's own model on its own mix of
-classes, which is what FedPer and Ditto are for.
+There are two tables: the accuracy of the global model on all test pictures, and the accuracy of each member's own model
+on its own mix of classes, which is the aim of FedPer and Ditto.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def main() -> None:
 
 
 def strategies(options: Options) -> Mapping[str, Mapping[str, Any]]:
-    """The rows: the table's words, and the manifest's."""
+    """The rows: the name in the table, and the manifest's strategy."""
     per_round = epochs(options)
-    # Half of the members do half of the work, the others one and a half times as much.
+    # Half of the members do half of the work, and the others do one and a half times the work.
     uneven = {"epochs": [max(1, per_round // 2), per_round + per_round // 2] * 5}
     return {
         "FedAvg": {},
@@ -51,7 +51,7 @@ def strategies(options: Options) -> Mapping[str, Mapping[str, Any]]:
 
 
 def settings(options: Options) -> list[Setting]:
-    """Each algorithm on each split."""
+    """Each algorithm on each partition."""
     return [
         classifier(options, f"{name} | {split}", strategy, partition=rule)
         for name, strategy in strategies(options).items()

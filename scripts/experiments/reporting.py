@@ -1,4 +1,4 @@
-"""What the experiments' commands share: their options, and tables of means and spreads."""
+"""What the experiments' scripts share: their options, and tables of means and standard deviations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pictures import CIFAR10_VARIABLE
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a person asked for; see `read_options`."""
+    """The options of the command line; see `read_options`."""
 
     seeds: tuple[int, ...]
     processes: int
@@ -28,23 +28,25 @@ class Options:
 
 
 def read_options(doc: str) -> Options:
-    """Read the command line that all experiments have.
+    """Read the command line, which is the same for all experiments.
 
     Args:
         doc: The script's docstring.
     """
     parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
-    parser.add_argument("--seeds", default="1,2,3", help="one run of each setting for each of them")
-    parser.add_argument("--processes", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("--seeds", default="1,2,3", help="each setting runs once with each seed")
+    parser.add_argument(
+        "--processes", type=int, default=2, help="simultaneous runs, with one thread each"
+    )
     parser.add_argument("--out", type=Path, default=Path("experiments-results"))
     parser.add_argument("--size", choices=("small", "large"), default="small")
     parser.add_argument("--data", default="digits", help="digits, cifar10, or cifar10:PATH")
-    parser.add_argument("--device", default="cpu", help="such as cuda; auto takes the fastest")
-    parser.add_argument("--json", action="store_true", help="print every result as JSON, too")
+    parser.add_argument("--device", default="cpu", help="such as cuda; auto chooses the fastest")
+    parser.add_argument("--json", action="store_true", help="also print every result as JSON")
     given = parser.parse_args()
     data, _, folder = given.data.partition(":")
     if folder:
-        os.environ[CIFAR10_VARIABLE] = folder  # The runs' own processes inherit it.
+        os.environ[CIFAR10_VARIABLE] = folder  # inherited by the runs' processes
     return Options(
         seeds=tuple(int(seed) for seed in given.seeds.split(",")),
         processes=given.processes,
@@ -57,20 +59,20 @@ def read_options(doc: str) -> Options:
 
 
 def results_of(experiment: Experiment, options: Options) -> dict[str, list[Result]]:
-    """Run an experiment, or what of it has not been run yet."""
+    """Do those runs of an experiment that have no result yet, and give all results."""
     results = run_all(experiment, options.seeds, options.out, options.processes, options.device)
     if options.json:
-        print(json.dumps([asdict(one) for several in results.values() for one in several]))
+        print(json.dumps([asdict(run) for runs in results.values() for run in runs]))
     return results
 
 
 def mean_and_spread(values: Sequence[float | None], digits: int = 1, scale: float = 1) -> str:
-    """Mean ± standard deviation over the seeds (n - 1 in the divisor); says so where runs diverged.
+    """Mean ± standard deviation over the seeds (with divisor n - 1), or how many runs diverged.
 
     Args:
-        values: One for each seed; None where its run diverged.
-        digits: After the point.
-        scale: Multiplies values, such as 100 for percent.
+        values: One for each seed; None if its run diverged.
+        digits: Digits after the decimal point.
+        scale: Multiplies the values, such as 100 for percent.
     """
     there = [value * scale for value in values if value is not None]
     if len(there) < len(values):
@@ -81,14 +83,14 @@ def mean_and_spread(values: Sequence[float | None], digits: int = 1, scale: floa
 
 
 def finals(results: Sequence[Result], figure: str, digits: int = 1, scale: float = 1) -> str:
-    """Mean ± spread of a figure after the last round; a dash where the setting does not have it."""
-    if any(not one.diverged and figure not in one.curve[-1] for one in results):
+    """Mean ± standard deviation of a figure after the last round; a dash if the setting does not have it."""
+    if any(not run.diverged and figure not in run.curve[-1] for run in results):
         return "-"
-    return mean_and_spread([one.final(figure) for one in results], digits, scale)
+    return mean_and_spread([run.final(figure) for run in results], digits, scale)
 
 
 def markdown(rows: Sequence[Mapping[str, str]]) -> str:
-    """A table; the first row's keys are its columns."""
+    """A Markdown table, whose columns are the keys of the first row."""
     columns = list(rows[0])
     lines = [columns, ["---"] * len(columns), *([row[name] for name in columns] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,11 +1,11 @@
-"""E1: how far FedAvg falls behind central training when the members' data differ.
+"""E1: how far FedAvg falls behind central training on non-IID data.
 
     uv run scripts/experiments/skew.py
     uv run scripts/experiments/skew.py --data cifar10:FOLDER
 
-Central training is one member with all of the data and as many epochs in all: it sees as many examples, in as many
-steps as ten members take together. The last rows do the same work in a fifth of the rounds: the longer the members
-train by themselves, the further they drift apart.
+Central training is one member with all of the data and the same number of epochs: it sees the same number of examples
+as ten members, in as many steps as they take together. The last rows do the same work in a fifth of the rounds: the
+longer members train between two averages, the further they drift apart.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def settings(options: Options) -> list[Setting]:
-    """Central training, and FedAvg on each split, with the usual work between two rounds and with five times that."""
+    """Central training, and FedAvg on each partition, with the usual work in a round and with five times as much."""
     central, longer = classifier(options, CENTRAL, members=1), 5 * epochs(options)
     return [
         central,
@@ -61,8 +61,8 @@ def _row(name: str, results: dict[str, list[Result]]) -> dict[str, str]:
     }
 
 
-def _drop(central: Result, one: Result) -> float | None:
-    above, below = central.final("accuracy"), one.final("accuracy")
+def _drop(central: Result, federated: Result) -> float | None:
+    above, below = central.final("accuracy"), federated.final("accuracy")
     return None if above is None or below is None else above - below
 
 

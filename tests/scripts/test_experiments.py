@@ -16,7 +16,7 @@ from harness import (
     Checkpoint,
     Experiment,
     Setting,
-    deal_out,
+    parts_of,
     plain,
     result_key,
     run_all,
@@ -95,7 +95,7 @@ def test_a_run_gives_the_bytes_of_the_simulation() -> None:
     manifest = TINY.manifest(1)
     learners = {
         member: make_learner(manifest, part, "cpu", 1)
-        for member, part in deal_out(TINY, manifest).items()
+        for member, part in parts_of(TINY, manifest).items()
     }
     (done,) = simulate(manifest, learners, derive_genesis(manifest))
     assert encode_model(seen[-1]) == done.aggregated.blob
@@ -143,8 +143,8 @@ def test_a_private_last_layer_leaves_no_global_accuracy() -> None:
 
 def test_a_member_alone_trains_on_its_part_only() -> None:
     alone = replace(TINY, alone=1)
-    (part,) = deal_out(alone, alone.manifest(1)).values()
-    both = list(deal_out(TINY, TINY.manifest(1)).values())
+    (part,) = parts_of(alone, alone.manifest(1)).values()
+    both = list(parts_of(TINY, TINY.manifest(1)).values())
     assert np.array_equal(part.pixels_NCHW, both[1].pixels_NCHW)
 
 
