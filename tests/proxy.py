@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""`urlopen` would keep, for every later test, the proxy that a test sets in the environment."""
 EVERY = "*"
 """Stands for every method."""
 
@@ -90,7 +92,7 @@ class Proxy:
 
     def _pass_on(self, body: bytes) -> bytes:
         request = urllib.request.Request(self._upstream, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with DIRECT.open(request, timeout=30) as response:
             content: bytes = response.read()
             return content
 

@@ -15,7 +15,7 @@ COMMANDS = {
     "password": ["key", "new", "key.json", "--password-file", "FILE"],
     "manifest": ["simulate", "FILE"],
     "manifest to open": ["task", "open", "FILE"],
-    "model": ["evaluate", "--manifest", "manifest.toml", "--model", "FILE"],
+    "model": ["evaluate", "--manifest", "manifest.toml", "--model", "FILE", "--data", "digits"],
 }
 
 
