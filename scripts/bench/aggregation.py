@@ -1,9 +1,9 @@
-"""How fast each rule combines updates, the mean beside Flower's FedAvg, and how much memory a round of many takes.
+"""Speed of every aggregation rule, of the mean compared with Flower's FedAvg, and memory of a round with many updates.
 
     uv run scripts/bench/aggregation.py [--repeats 7] [--json]
     uv run --with 'flwr==1.41.*' scripts/bench/aggregation.py
 
-One core: the process pins itself to one, and the rules are single-threaded numpy without BLAS.
+The process pins itself to one core, and the rules are single-threaded numpy without BLAS.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from fl_node.strategy.combine import COMBINE, WeightedMean, weighted_mean
 UPDATES = 10
 STORED_UPDATES = 50
 SEED = 0
-"""The manifest's."""
+"""The manifest's seed."""
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _rules(updates: list[Update], repeats: int) -> dict[str, dict[str, float]]:
-    """Seconds that each rule takes with its default knobs, and how many times the weighted mean's that is."""
+    """Seconds that each rule takes with its default knobs, absolute and as a multiple of the weighted mean's."""
     seconds = {}
     for choice, rule in COMBINE.items():
         knobs, parent = choice(), first_state(dcgan_sized(0), rule.slots)
@@ -91,10 +91,10 @@ def _mean_table(result: dict[str, float | None]) -> Table:
 
 
 def _speeds(updates: list[Update], repeats: int) -> dict[str, float | None]:
-    """Gigabytes of update a second: the rule alone; and from blobs to blob, beside Flower's ways to do that."""
+    """Gigabytes of updates per second, for the rule alone, and from blobs to blob here and in Flower."""
     parent, knobs = dcgan_sized(0), WeightedMean()
-    blobs = [encode_update(one.header, one.arrays) for one in updates]
-    size = sum(array.nbytes for one in updates for array in one.arrays.values()) / 1e9
+    blobs = [encode_update(update.header, update.arrays) for update in updates]
+    size = sum(array.nbytes for update in updates for array in update.arrays.values()) / 1e9
     rule = _seconds(lambda: weighted_mean(knobs, parent, updates), repeats)
     ours = _seconds(
         lambda: encode_model(weighted_mean(knobs, parent, map(decode_update, blobs))), repeats
@@ -114,8 +114,8 @@ def _speeds(updates: list[Update], repeats: int) -> dict[str, float | None]:
 def _flower(updates: list[Update]) -> dict[str, Callable[[], object] | None]:
     """Flower's FedAvg over the same updates, from serialised replies to a serialised model.
 
-    Three of its code paths: the strategy as it comes, the same without its in-place shortcut, and the newer message
-    API. None for each where Flower is not installed.
+    There are three code paths: the default strategy, the strategy without its in-place shortcut, and the newer message
+    API. Each is None if Flower is not installed.
     """
     names = ("flower_fedavg", "flower_fedavg_not_inplace", "flower_message_api")
     try:
@@ -132,21 +132,23 @@ def _flower(updates: list[Update]) -> dict[str, Callable[[], object] | None]:
             None,
             FitRes(
                 ok,
-                ndarrays_to_parameters(list(one.arrays.values())),
-                one.header.num_examples,
+                ndarrays_to_parameters(list(update.arrays.values())),
+                update.header.num_examples,
                 {},
             ),
         )
-        for one in updates
+        for update in updates
     ]
     records = [
         RecordDict(
             {
-                "arrays": ArrayRecord({name: Array(array) for name, array in one.arrays.items()}),
-                "metrics": MetricRecord({"num-examples": one.header.num_examples}),
+                "arrays": ArrayRecord(
+                    {name: Array(array) for name, array in update.arrays.items()}
+                ),
+                "metrics": MetricRecord({"num-examples": update.header.num_examples}),
             }
         )
-        for one in updates
+        for update in updates
     ]
     return dict(
         zip(
@@ -169,7 +171,7 @@ def _update(client: int, parent_digest: bytes) -> Update:
 
 
 def _seconds(call: Callable[[], object], repeats: int) -> float:
-    """The median of several runs, after one that does not count."""
+    """The median time of several runs, after a warm-up run."""
     call()
     times = []
     for _ in range(repeats):
@@ -180,7 +182,7 @@ def _seconds(call: Callable[[], object], repeats: int) -> float:
 
 
 def _rss_growth_mb() -> float:
-    """Peak memory of a fresh process over a round of 50 stored updates, above its idle size."""
+    """Peak memory of a fresh process that aggregates 50 stored updates, above its idle size."""
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(folder)
         parent_digest = store.put(encode_model(dcgan_sized(0)))

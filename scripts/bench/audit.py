@@ -1,7 +1,8 @@
-"""How fast a stored history is audited, in bytes of update blobs a second, on one core.
+"""Speed of the audit of a stored history, in bytes of update blobs per second, on one core.
 
-The history is real but for the chain, which is the in-memory ledger: 10 members, 14.3 MB an update, blobs in a folder.
-Beside it stands the time that the store alone takes, which reads and hashes the same blobs: no audit is faster.
+The history is real except for the chain, which is the in-memory ledger: 10 members, updates of 14.3 MB, blobs in a
+folder. For comparison, the script measures how long the store takes to read and hash the same blobs, which is a lower
+bound for every audit.
 
     uv run scripts/bench/audit.py [--members 10] [--rounds 3] [--repeats 3] [--json]
 """
@@ -78,8 +79,9 @@ def history(folder: Path, members: int, rounds: int) -> tuple[MemoryLedger, Stor
 
 
 def measure(ledger: MemoryLedger, store: Store, repeats: int) -> dict[str, float]:
-    """Audit and hash in turn, several times; the medians."""
-    digests = [update.digest for one in audited(ledger, store).rounds for update in one.updates]
+    """Medians of several runs of the audit and of hashing alone, which take turns."""
+    rounds = audited(ledger, store).rounds
+    digests = [update.digest for final in rounds for update in final.updates]
     audits, hashes = [], []
     for _ in range(repeats):
         audits.append(seconds_of(lambda: audited(ledger, store)))

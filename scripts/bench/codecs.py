@@ -1,9 +1,10 @@
-"""How fast updates are encoded and decoded, by each stage alone and in chains, and how small they get.
+"""Speed, size and error of codecs, for each stage alone and for chains.
 
     uv run scripts/bench/codecs.py [--repeats 15] [--json]
 
-One core: the process pins itself to one, and counts processor time. The update has the size of the reference generator,
-14.3 MB; GB/s are of its float32, in both directions. "error" is the squared error over the update's squared norm.
+The process pins itself to one core and measures processor time. The update has the size of the reference generator,
+14.3 MB; GB/s refer to its float32 values, in both directions. "error" is the squared error divided by the update's
+squared norm.
 """
 
 from __future__ import annotations
@@ -61,9 +62,9 @@ def main() -> None:
     rows = [copy_row(arrays, options.repeats)]
     rows += [row(name, stages, arrays, options.repeats) for name, stages in CHAINS.items()]
     table = Table(*rows[0], title="Encoding an update of 3.58M float32, one core")
-    for one in rows:
+    for cells in rows:
         table.add_row(
-            *(f"{value:,}" if isinstance(value, int) else str(value) for value in one.values())
+            *(f"{value:,}" if isinstance(value, int) else str(value) for value in cells.values())
         )
     Console(stderr=options.json, width=120).print(table)
     if options.json:
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 def copy_row(arrays: Arrays, repeats: int) -> dict[str, Any]:
-    """What it costs to touch the update at all."""
+    """The cost of a plain copy of the update, for comparison."""
     taken = seconds(lambda: {name: array.copy() for name, array in arrays.items()}, repeats)
     return figures("plain copy", arrays, arrays, taken, taken, 0.0)
 
@@ -95,7 +96,7 @@ def row(name: str, stages: Sequence[Choice], arrays: Arrays, repeats: int) -> di
 def figures(
     name: str, arrays: Arrays, sent: Arrays, encoding: float, decoding: float, error: float
 ) -> dict[str, Any]:
-    """One row. Sizes are those of the blobs, with header and names."""
+    """One row of the table. Sizes are those of the blobs, with header and names."""
     before, after = size_of(schema_of(arrays)), size_of(schema_of(sent))
     return {
         "codec": name,
@@ -113,7 +114,7 @@ def squares(arrays: Arrays) -> float:
 
 
 def seconds(call: Callable[[], object], repeats: int) -> float:
-    """Processor time of the fastest of several runs: what else the machine does can only add."""
+    """Processor time of the fastest of several runs, because other load on the machine can only add to it."""
     times = []
     for _ in range(repeats):
         start = time.process_time()

@@ -1,8 +1,8 @@
-"""What a round costs when training costs nothing: chain over HTTP, store, encoding, aggregation, attestation.
+"""The duration of a round without training: chain over HTTP, store, encoding, aggregation and attestation.
 
-The local chain and every node are processes of their own, as in `ganchor demo`. Models have 3,576,704 parameters
-(14.3 MB). Seconds per round are wall-clock time from the opening of round 1 to the end of the task, divided by the
-number of rounds; starting the processes is not counted.
+The local chain and every node run in their own processes, as in `ganchor demo`. Models have 3,576,704 parameters
+(14.3 MB). Seconds per round are the wall-clock time from the opening of round 1 to the end of the task, divided by the
+number of rounds; starting the processes is not included.
 
     uv run scripts/bench/coordination.py [--nodes 3] [--rounds 5] [--json]
 """
@@ -84,7 +84,7 @@ def measure(folder: Path, nodes: int, rounds: int) -> dict[str, float]:
 def run_nodes(
     folder: Path, rpc_url: str, manifest: Manifest, signers: list[Signer]
 ) -> dict[str, float]:
-    """Start the nodes, let them begin together, and wait for the end of the task."""
+    """Start the nodes, release them at the same time, and wait for the end of the task."""
     deployed = deploy(rpc_url, signers[0])
     ledger = Web3Ledger(rpc_url, deployed.address, signers[0])
     context = multiprocessing.get_context("spawn")
@@ -124,7 +124,7 @@ def take_one_part(
     index: int,
     ready: Barrier,
 ) -> None:
-    """One node, in its own process."""
+    """Run one node in its own process."""
     signer = dev_accounts(0, len(manifest.members))[index]
     ledger = Web3Ledger(rpc_url, deployed.address, signer, first_block=deployed.block)
     membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)

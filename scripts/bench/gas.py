@@ -1,8 +1,8 @@
 """Measure what tasks of five members cost on chain, each over 50 rounds on an in-process eth-tester.
 
-Three tasks differ in their quorum only. Where all five must attest, every member makes every call:
-the dearest round there is. With a smaller quorum fewer attest; the round gets cheaper and the
-average attestation dearer, because the last one, which opens the next round, weighs more in it.
+The three tasks differ only in their quorum. If all five must attest, every member makes every call,
+which is the most expensive round. With a smaller quorum fewer members attest: the round is cheaper,
+but the average attestation is more expensive, because the last one also opens the next round.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEMBERS = 5
 ROUNDS = 50
 GAS = 5_000_000
 TERMS = Terms(
-    rounds=ROUNDS + 1,  # so that the last round measured opens another, like all before it
+    rounds=ROUNDS + 1,  # so that the last measured round opens another one, like all before it
     commit_window=3_600,
     reveal_window=3_600,
     attest_window=3_600,
@@ -55,7 +55,7 @@ Gas = dict[str, list[int]]
 
 
 def digest(*parts: object) -> bytes:
-    """Return 32 bytes that look like a sha256, because zeros would be cheaper."""
+    """Return 32 bytes that look like a sha256, because zero bytes would cost less gas."""
     return hashlib.sha256(repr(parts).encode()).digest()
 
 
@@ -78,12 +78,12 @@ class Bench:
         return int(receipt["gasUsed"])
 
     def open_task(self, terms: Terms) -> int:
-        """Open a task of all members and return the gas of that."""
+        """Open a task with all members and return its gas."""
         parts = (digest("manifest"), digest("genesis"), self.members, astuple(terms))
         return self.call(self.members[0], "openTask", *parts)
 
     def play(self, task: int, round: int, votes: int) -> Gas:
-        """Play one round to its end, which comes with so many votes."""
+        """Play one round to its end, which `votes` attestations bring about."""
         gas: Gas = {"commit": [], "reveal": [], "attest": []}
         for member in self.members:
             question = (task, round, member, opening(round, member))
@@ -104,7 +104,7 @@ class Bench:
 
 
 def opening(round: int, member: str) -> tuple[Any, ...]:
-    """Return what a member of ordinary size and loss reveals."""
+    """Return a reveal with typical numbers of examples and losses."""
     salt = digest("salt", round, member)
     return astuple(Reveal(digest("update", round, member), 1_797, 1_386_294, 1_390_112, salt))
 
@@ -147,7 +147,7 @@ def measure() -> dict[str, float]:
 
 
 def table(figures: dict[str, float]) -> Table:
-    """Return the figures for people; a goal that is missed is said to be."""
+    """Return the figures as a table, which also marks goals that were missed."""
     result = Table("what", "gas", "goal", title=f"{MEMBERS} members, {ROUNDS} rounds")
     for name, value in figures.items():
         goal = f"<= {GOALS[name]:,}" if name in GOALS else ""
@@ -158,8 +158,8 @@ def table(figures: dict[str, float]) -> Table:
 
 def main() -> None:
     """Print the table and, with --json, one JSON object as the last line."""
-    parser = argparse.ArgumentParser(description="Measure the gas of tasks of five.")
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser = argparse.ArgumentParser(description="Measure the gas of tasks with five members.")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON at the end")
     as_json = parser.parse_args().json
     figures = measure()
     Console().print(table(figures))

@@ -1,9 +1,9 @@
-"""What the exchange costs in memory: the most that a node allocates in each of its steps, beside its learner.
+"""Memory of the exchange: the peak of what a node allocates in each of its steps, without its learner.
 
-A node of three takes part in two rounds over the in-memory ledger and a store in a folder. The learner hands back a
-fixed change of a model of 14.3 MB and allocates nothing in between, so that what is traced is the node's own: the
-trained model, the difference, the encoded update, the sums of an aggregation, the next model. Blobs that are read are
-mapped files, which the kernel gives and takes, and are not counted.
+One of three nodes is measured over two rounds, with the in-memory ledger and a store in a folder. The learner returns a
+fixed change of a model of 14.3 MB and allocates nothing else, so that only the node's own memory is traced: the trained
+model, the difference, the encoded update, the sums of an aggregation, and the next model. Blobs that are read are
+memory-mapped files, which are not counted.
 
     uv run scripts/bench/memory.py [--json]
 """
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def measure(strategy: dict[str, object]) -> dict[str, float]:
-    """The most that the first node holds in each kind of step, in models; the learner's own change not counted."""
+    """Peak memory of the first node in each kind of step, in models, without the learner's own change."""
     manifest = build_manifest(
         {
             "name": "memory",
@@ -73,7 +73,7 @@ def measure(strategy: dict[str, object]) -> dict[str, float]:
 
 
 def run(folder: Path, manifest: Manifest) -> dict[str, float]:
-    """Step three nodes in turn, and trace the first one's steps."""
+    """Step three nodes in turn, and trace the steps of the first."""
 
     ledger, store = MemoryLedger(), open_store(folder / "store")
     genesis = first_state(dcgan_sized(0), manifest.strategy.slots)

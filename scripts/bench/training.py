@@ -1,7 +1,7 @@
-"""Training speed: our loop against the usual tutorial's, or with each term against drift beside plain training.
+"""Training speed: this project's loop compared with a typical tutorial's, or each term against client drift.
 
-The GAN's tutorial loop is that of the listing the project grew from. Needs numpy and torch and nothing of the chain.
-Pictures are random bytes: a step costs the same on any picture.
+The GAN's tutorial loop is that of the listing from which the project grew. The script needs numpy and torch, but no
+chain. Pictures are random bytes, because a step takes the same time for any picture.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REPEATS = 5
 WARM_UP_STEPS = 3
 
 Run = Callable[[int], None]
-"""Takes so many steps, and returns when the device has finished them."""
+"""Takes a number of steps, and returns when the device has finished them."""
 
 
 def main() -> None:
@@ -64,16 +64,16 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--learner", default="gan", choices=("gan", "classifier", "resnet18"), help="what learns"
+        "--learner", default="gan", choices=("gan", "classifier", "resnet18"), help="the model"
     )
     parser.add_argument(
-        "--algorithms", action="store_true", help="compare the terms against drift instead"
+        "--algorithms", action="store_true", help="compare the terms against client drift instead"
     )
     parser.add_argument("--batch", type=int, default=32, help="pictures per step")
     parser.add_argument("--size", type=int, default=64, choices=(32, 64), help="pixels per side")
     parser.add_argument("--steps", type=int, default=10, help="steps per repeat")
-    parser.add_argument("--device", help="such as cpu or cuda:1; the fastest kind by default")
-    parser.add_argument("--threads", type=int, help="CPU threads; torch's choice by default")
+    parser.add_argument("--device", help="such as cpu or cuda:1; by default the fastest kind")
+    parser.add_argument("--threads", type=int, help="CPU threads; by default torch's choice")
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object as the last line"
     )
@@ -81,9 +81,9 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def describe_model(arguments: argparse.Namespace) -> Options:
-    """A classifier as it is by default, or the listing's GAN.
+    """The options of a default classifier or of the listing's GAN.
 
-    That is a DCGAN with batch norm, binary cross-entropy, Adam at 1e-3, and no average.
+    That GAN is a DCGAN with batch norm, binary cross-entropy, Adam at 1e-3, and no average of the generator.
     """
     size, batch = arguments.size, arguments.batch
     if arguments.learner != "gan":
@@ -136,7 +136,7 @@ def random_images(options: Options) -> Images:
 
 
 def ours(options: Options, images: Images, device: torch.device) -> Run:
-    """The project's own loop."""
+    """This project's training loop."""
     kind = kind_of(options)
     model = kind.build(options)
     fill_module(model, genesis(options, seed=0))
@@ -146,7 +146,7 @@ def ours(options: Options, images: Images, device: torch.device) -> Run:
 
 
 def algorithms(options: Options, images: Images, device: torch.device) -> dict[str, Run]:
-    """A member's whole training, plain and with one term each; the start and the end of a training count, too."""
+    """A member's whole training, including its start and end: plain, and with one term each."""
     learner = MemberLearner(options, 0, images, device)
     model = genesis(options, seed=0)
     zeros = {name: np.zeros_like(array) for name, array in model.items()}
@@ -157,14 +157,14 @@ def algorithms(options: Options, images: Images, device: torch.device) -> dict[s
         "discrepancy": {"discrepancy": 0.1},
     }
 
-    def run(own: dict) -> Run:
-        return lambda steps: learner.train(Assignment(model, None, 0, steps, **own))
+    def run(fields: dict) -> Run:
+        return lambda steps: learner.train(Assignment(model, None, 0, steps, **fields))
 
-    return {name: run(own) for name, own in terms.items()}
+    return {name: run(fields) for name, fields in terms.items()}
 
 
 def usual_batches(images: Images, batch: int, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
-    """A data loader, every batch copied over."""
+    """A data loader that copies every batch to the device."""
     pictures = torch.utils.data.TensorDataset(
         to_pictures(torch.from_numpy(images.pixels_NCHW)), torch.from_numpy(images.labels_N)
     )
@@ -175,7 +175,7 @@ def usual_batches(images: Images, batch: int, device: torch.device) -> Iterator[
 
 
 def listing(options: GanOptions, images: Images, device: torch.device) -> Run:
-    """The listing's loop: both losses are read back in every step."""
+    """The listing's loop, which reads the losses back in every step."""
     generator, discriminator = Generator(options).to(device), Discriminator(options).to(device)
     for module in [*generator.modules(), *discriminator.modules()]:
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
@@ -212,7 +212,7 @@ def listing(options: GanOptions, images: Images, device: torch.device) -> Run:
 
 
 def tutorial(options: ClassifierOptions, images: Images, device: torch.device) -> Run:
-    """The same network in the usual loop; the loss is read back in every step."""
+    """The same network in a typical loop, which reads the loss back in every step."""
     model = build_classifier(options).to(device)
     optimiser = torch.optim.SGD(model.parameters(), options.rate)
     batches = usual_batches(images, options.batch, device)
@@ -230,7 +230,7 @@ def tutorial(options: ClassifierOptions, images: Images, device: torch.device) -
 
 
 def compare(runs: list[Run], steps: int) -> list[float]:
-    """Median seconds of each run, taken in turns so that a busy moment of the machine meets all of them."""
+    """Median seconds of each run; the runs take turns, so that other load on the machine affects all of them."""
     for run in runs:
         run(WARM_UP_STEPS)
     seconds: list[list[float]] = [[] for _ in runs]
@@ -249,7 +249,7 @@ def describe(device: torch.device) -> str:
 
 
 def report(device: str, arguments: argparse.Namespace, rates: dict[str, float]) -> None:
-    """Rates, and each as a multiple of the one it is compared with: the last, or plain training, the first."""
+    """Print the rates, absolute and as multiples of the listing's rate or of plain training's."""
     base = rates["plain" if arguments.algorithms else "listing"]
     print(
         f"{arguments.learner} {arguments.size}x{arguments.size}, batch {arguments.batch}, on {device}; "

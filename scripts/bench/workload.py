@@ -1,4 +1,4 @@
-"""What the benchmarks share: a model of the reference size, and a learner that costs nothing."""
+"""What the benchmarks share: a model of the reference size, and a learner that takes no time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def dcgan_sized(seed: int) -> dict[str, np.ndarray]:
 
 
 class RestingLearner:
-    """Hands back the received model, moved by a fixed difference: what is left is the coordination."""
+    """Returns the received model plus a fixed difference, so that only the coordination takes time."""
 
     def __init__(self, seed: int) -> None:
         self._difference = dcgan_sized(seed)
