@@ -155,3 +155,19 @@ def test_the_time_grows_with_the_length_alone(text):
     except ValueError as refusal:
         assert len(str(refusal)) < 200
         assert not re.search(r"(.)\1{50}", str(refusal))
+
+
+def test_the_limits_are_those_of_the_protocol():
+    """In numbers, since a limit that moved would part those who still agree from those who no longer do."""
+    assert parse_json("[" * 32 + "]" * 32)
+    with pytest.raises(ValueError, match="more than 32 deep"):
+        parse_json("[" * 33 + "]" * 33)
+    assert parse_json("9" * 78) == 10**78 - 1
+    with pytest.raises(ValueError, match="79 digits; at most 78"):
+        parse_json("9" * 79)
+
+
+def test_what_is_closed_makes_no_room_for_more():
+    with pytest.raises(ValueError, match="more than 32 deep"):
+        parse_json("[" + "[]," * 40 + "[" * 32 + "]" * 32 + "]")
+    assert parse_json("[" + "[]," * 40 + "[" * 31 + "]" * 31 + "]")
