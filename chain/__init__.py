@@ -1,1 +1,1 @@
-"""The ledger seen from Python. Knows nothing of learning."""
+"""The ledger, seen from Python. Nothing here depends on machine learning."""

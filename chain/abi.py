@@ -1,4 +1,4 @@
-"""Calls of the contract and what they return, in the encoding of Solidity's ABI, as web3 writes and reads it.
+"""The contract's calls and results in Solidity's ABI encoding; web3 encodes and decodes them.
 
 Source: https://docs.soliditylang.org/en/v0.8.28/abi-spec.html
 """
@@ -16,7 +16,7 @@ from chain.artifact import load_artifact
 from chain.errors import LedgerUnusable
 from chain.recursion import recursion_limit
 
-with recursion_limit():  # py_ecc, which it loads, lifts it
+with recursion_limit():  # web3 loads py_ecc, which raises the limit.
     from web3 import Web3
     from web3.contract import Contract
     from web3.exceptions import Web3Exception
@@ -24,15 +24,15 @@ with recursion_limit():  # py_ecc, which it loads, lifts it
 
 @cache
 def contract() -> type[Contract]:
-    """The contract by its ABI, at no address and on no chain; no two of its functions share a name."""
+    """The contract's ABI as a web3 class without address or chain; each function name is unique."""
     return Web3().eth.contract(abi=load_artifact().abi)
 
 
 def encode_call(name: str, arguments: Sequence[Any]) -> bytes:
-    """A call's data.
+    """Encode a call's data.
 
     Raises:
-        LedgerUnusable: The function's types do not hold the arguments.
+        LedgerUnusable: The arguments do not fit the function's types.
     """
     try:
         data = contract().encode_abi(name, list(arguments))
@@ -43,10 +43,10 @@ def encode_call(name: str, arguments: Sequence[Any]) -> bytes:
 
 
 def decode_results(name: str, data: bytes) -> tuple[Any, ...]:
-    """What a call returned; addresses in lower case.
+    """Decode what a call returned; addresses are in lower case.
 
     Raises:
-        ValueError: The bytes are not of the function's types.
+        ValueError: The bytes do not decode to the function's types.
     """
     types = get_abi_output_types(contract().get_function_by_name(name).abi)
     try:

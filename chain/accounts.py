@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 
 class Signer(Protocol):
-    """An account that signs transactions here, without asking a node to; eth_account's LocalAccount is one.
+    """An account that signs transactions locally, not on a node; eth_account's LocalAccount is one.
 
-    eth_account itself is imported where a key is made or used: it takes half a second, and most commands need none.
+    eth_account itself is imported only where a key is made or used: it takes half a second, and most commands use no
+    key.
     """
 
     @property
@@ -40,18 +41,18 @@ class Signer(Protocol):
         """The private key, 32 bytes."""
 
     def sign_transaction(self, transaction_dict: dict[str, Any]) -> SignedTransaction:
-        """Sign, to be sent as it is."""
+        """Sign a transaction; the result can be sent as it is."""
 
 
 DEV_CHAIN_IDS = frozenset({1337, 31337})
-"""Chains whose money is worth nothing: geth's default; that of hardhat, anvil and our devnet."""
+"""Chains whose ether is worth nothing: 1337 is geth's, 31337 that of hardhat, anvil and our devnet."""
 
 SCRYPT_COST = 1 << 18
-"""scrypt's N, as geth has it: about a second and 256 MiB for each guess at the password."""
+"""scrypt's N, the same as geth's: each guess at the password costs about a second and 256 MiB."""
 
 MAX_KEYSTORE_BYTES = 1 << 16
 MAX_SCRYPT_BLOCKS = 1 << 23
-"""n * r * p of a keystore that is opened: four times geth's, which is seconds and a GiB at most."""
+"""The largest n * r * p of a keystore that is opened: four times geth's; takes seconds and at most 1 GiB."""
 
 MAX_PBKDF2_ROUNDS = 1 << 24
 
@@ -60,36 +61,36 @@ _PLAIN_KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
 
 def to_address(text: str) -> Address:
-    """Put an address into its EIP-55 checksummed form.
+    """Convert an address to its EIP-55 checksummed form.
 
     Args:
-        text: "0x" and 40 hex digits; in one case only, or with a checksum that fits.
+        text: "0x" and 40 hex digits, either all in one case or with a valid checksum.
 
     Raises:
-        ValueError: It is no address, or its checksum does not fit. (Not a `LedgerError`: this is a
-            plain parser, and pydantic's validators want a ValueError.)
+        ValueError: It is not an address, or its checksum is wrong. (Not a `LedgerError`: this is a
+            plain parser, and pydantic's validators expect a ValueError.)
     """
     if not isinstance(text, str) or not _ADDRESS.fullmatch(text):
         raise ValueError(f"expected an address, 0x and 40 hex digits, got {text!r}")
     checksummed = to_checksum_address(text)
     digits = text[2:]
     if digits not in (digits.lower(), digits.upper()) and text != checksummed:
-        raise ValueError(f"the checksum of address {text} does not fit, expected {checksummed}")
+        raise ValueError(f"address {text} has a wrong checksum, expected {checksummed}")
     return Address(checksummed)
 
 
 def address_of(signer: Signer) -> Address:
-    """The address a signer signs for."""
+    """The signer's address."""
     return Address(signer.address)
 
 
 def create_keystore(path: Path, password: str, *, scrypt_cost: int = SCRYPT_COST) -> Address:
-    """Make a new key and write it as an encrypted JSON keystore (Web3 Secret Storage, version 3).
+    """Create a key and write it as an encrypted JSON keystore (Web3 Secret Storage, version 3).
 
-    The file appears whole or not at all, readable by its owner only, and never replaces another.
+    The file is written whole or not at all, is readable by its owner only, and never replaces another file.
 
     Args:
-        scrypt_cost: scrypt's N, a power of 2; lower is faster to open and to guess.
+        scrypt_cost: scrypt's N, a power of 2. A lower one makes the keystore faster to open, and to guess.
 
     Raises:
         AccountUnusable: The password is empty, the file exists, or it cannot be written.
@@ -111,7 +112,8 @@ def open_keystore(path: Path, password: str) -> Signer:
     """Decrypt a keystore.
 
     Raises:
-        AccountUnusable: No such file, no keystore, one that would take too long to open, or the wrong password.
+        AccountUnusable: The file does not exist, is not a keystore, would take too long to open, or the password is
+            wrong.
     """
     encrypted = _read_keystore(path)
     try:
@@ -122,24 +124,26 @@ def open_keystore(path: Path, password: str) -> Signer:
         reason = "wrong password" if "MAC mismatch" in str(error) else "not a keystore of version 3"
         raise AccountUnusable(f"keystore {path}: {reason}") from None
     except Exception:
-        # A damaged file meets any of a dozen exceptions here; some quote what they read.
+        # A damaged file raises any of a dozen exceptions here; some of them quote the file.
         raise AccountUnusable(f"keystore {path}: not a keystore of version 3") from None
     if said != signer.address.removeprefix("0x").lower():
-        # The format's checksum does not cover the cipher's beginning, so that damage there gives another key.
-        raise AccountUnusable(f"keystore {path}: its key is not that of the address it names")
+        # The format's checksum does not cover the cipher's first bytes: damage there gives another key.
+        raise AccountUnusable(
+            f"keystore {path}: its key belongs to another address than the one it names"
+        )
     return signer
 
 
 def keystore_address(path: Path) -> Address:
-    """The address that a keystore names, without its password. Anybody can write any address into such a file:
-    `open_keystore` tells the one that its key signs for.
+    """The address that a keystore names, read without its password. The name proves nothing: anybody can write any
+    address into such a file. `open_keystore` checks it against the key.
 
     Raises:
-        AccountUnusable: No such file, no keystore, or one that names no address.
+        AccountUnusable: The file does not exist, is not a keystore, or names no address.
     """
     named = _read_keystore(path).get("address")
     if named is None:
-        raise AccountUnusable(f"keystore {path}: names no address; --check takes it from the key")
+        raise AccountUnusable(f"keystore {path}: names no address; --check derives it from the key")
     try:
         return to_address("0x" + str(named).removeprefix("0x"))
     except ValueError as error:
@@ -147,13 +151,13 @@ def keystore_address(path: Path) -> Address:
 
 
 def open_plain_key(text: str, chain_id: int) -> Signer:
-    """Take a private key as it is; only for a dev chain.
+    """Take an unencrypted private key; accepted on a dev chain only.
 
     Args:
         text: 64 hex digits, with or without "0x".
 
     Raises:
-        AccountUnusable: The chain is no dev chain, or the text is no key. The text is not repeated.
+        AccountUnusable: The chain is not a dev chain, or the text is not a key. The message does not repeat the text.
     """
     if chain_id not in DEV_CHAIN_IDS:
         allowed = ", ".join(str(known) for known in sorted(DEV_CHAIN_IDS))
@@ -170,9 +174,9 @@ def open_plain_key(text: str, chain_id: int) -> Signer:
 
 
 def dev_account(seed: int, index: int) -> Signer:
-    """The same account for the same numbers on every machine, so that a demo can be repeated.
+    """Derive an account from two numbers, the same on every machine, so that a demo can be repeated.
 
-    Dev chains only: anybody can compute its key.
+    For dev chains only: anybody can compute its key.
 
     Args:
         seed: 0 to 2**63 - 1.
@@ -188,7 +192,7 @@ def dev_account(seed: int, index: int) -> Signer:
 
 
 def dev_accounts(seed: int, count: int) -> list[Signer]:
-    """The first `count` dev accounts of a seed, in ascending order of address: position = index of a member."""
+    """The first `count` dev accounts of a seed, in ascending order of address, as a task indexes its members."""
     made = (dev_account(seed, index) for index in range(count))
     return sorted(made, key=lambda signer: address_number(address_of(signer)))
 
@@ -199,7 +203,7 @@ def _signer(key: bytes) -> Signer:
 
 
 def _eth_account() -> Any:
-    with recursion_limit():  # py_ecc, which it loads, lifts it
+    with recursion_limit():  # eth_account loads py_ecc, which raises the limit.
         from eth_account import Account
     return Account
 
@@ -228,7 +232,7 @@ def _verify_cost(encrypted: dict[str, Any]) -> None:
     """Refuse a keystore that would take hours or terabytes to open.
 
     Raises:
-        ValueError: It is that, or no keystore.
+        ValueError: It would, or it is not a keystore.
     """
     cost = {"n": 1, "r": 1, "p": 1, "c": 1, "dklen": 1} | encrypted["crypto"]["kdfparams"]
     cheap = (
@@ -242,7 +246,7 @@ def _verify_cost(encrypted: dict[str, Any]) -> None:
 
 
 def _write_new(path: Path, content: bytes) -> None:
-    """Write a file that must not exist yet, readable by its owner only, all of it or nothing."""
+    """Write a new file whole or not at all, readable by its owner only."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -1,7 +1,7 @@
-"""What an endpoint answers, decoded and held to its range. Everything here raises ValueError and nothing else.
+"""Decodes an endpoint's answers and checks their ranges. Every function here raises ValueError and nothing else.
 
-JSON-RPC gives numbers as QUANTITY and bytes as DATA, both in hex (https://ethereum.org/developers/docs/apis/json-rpc,
-"Conventions"). Ranges: a number of blocks or gas fits 64 bits, a time ends with the year 9999.
+JSON-RPC encodes numbers as QUANTITY and bytes as DATA, both in hex (https://ethereum.org/developers/docs/apis/json-rpc,
+"Conventions"). Ranges: block numbers and gas fit into 64 bits, times end with the year 9999.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chain.types import Address
 T = TypeVar("T")
 
 MAX_DEPTH = 64
-"""How deep an answer may be nested; a genuine one is at most 10."""
+"""The deepest nesting of an answer that is parsed; genuine ones have at most 10 levels."""
 
 NUMBERS = 1 << 64
 CHAIN_IDS = 1 << 63
@@ -35,42 +35,42 @@ def parse_json(body: bytes) -> Any:
     """Parse JSON that an endpoint sent.
 
     Raises:
-        ValueError: Not JSON, or nested too deep. The parser itself would overrun its stack there: with the limit on
-            recursion that py-evm sets for the process, that is a crash and no exception.
+        ValueError: Not JSON, or nested too deep. The parser would overrun its stack there: under the recursion limit
+            that py-evm sets for the process, Python crashes instead of raising.
     """
     left = _STRINGS.sub(b"", body).translate(None, _NO_BRACKETS)
-    for _ in range(MAX_DEPTH):  # Peel the innermost pairs, while there are any.
+    for _ in range(MAX_DEPTH):  # Remove the innermost pairs of brackets, level by level.
         peeled = left.replace(b"[]", b"").replace(b"{}", b"")
         if len(peeled) == len(left):
             break
         left = peeled
     if left:
-        raise ValueError(f"no JSON, or nested more than {MAX_DEPTH} deep")
+        raise ValueError(f"not JSON, or nested more than {MAX_DEPTH} deep")
     return json.loads(body)
 
 
 def quantity(value: object, below: int = NUMBERS) -> int:
-    """A whole number in [0, below); some nodes give plain JSON numbers in places."""
+    """A whole number in [0, below); some nodes use plain JSON numbers for some of them."""
     number = value
     if isinstance(value, str) and _QUANTITY.fullmatch(value):
         number = int(value, 16)
     if type(number) is not int or not 0 <= number < below:
-        raise ValueError(f"expected a number from 0 and below {below}, got {_brief(value)}")
+        raise ValueError(f"expected a number from 0 to {below - 1}, got {_brief(value)}")
     return number
 
 
 def chain_id(value: object) -> int:
-    """The id of a chain (EIP-155)."""
+    """A chain's id (EIP-155)."""
     return quantity(value, CHAIN_IDS)
 
 
 def wei(value: object) -> int:
-    """An amount, or a price for a unit of gas, in wei."""
+    """An amount, or the price of a unit of gas, in wei."""
     return quantity(value, AMOUNTS)
 
 
 def data(value: object) -> bytes:
-    """Bytes, any number of them."""
+    """Bytes of any length."""
     if not isinstance(value, str) or not _DATA.fullmatch(value):
         raise ValueError(f"expected bytes in hex, got {_brief(value)}")
     return bytes.fromhex(value[2:])
@@ -91,7 +91,7 @@ def address(value: object) -> Address:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What is looked at of a block; `base_fee` is None before EIP-1559."""
+    """The fields of a block that are used here; `base_fee` is None before EIP-1559."""
 
     timestamp: int
     gas_limit: int
@@ -99,7 +99,7 @@ class Block:
 
 
 def block(value: object) -> Block | None:
-    """A block; None where the node has no such one."""
+    """A block; None if the node does not have it."""
     if value is None:
         return None
     fields = _object(value)
@@ -113,7 +113,7 @@ def block(value: object) -> Block | None:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What a contract recorded; `timestamp` is its block's, where the node gives it with the log."""
+    """A log: an event that a contract recorded. `timestamp` is its block's, or None if the node does not give it."""
 
     address: Address
     topics: tuple[bytes, ...]
@@ -126,7 +126,7 @@ class Log:
 
 
 def log(value: object) -> Log:
-    """A log of a block; one that is only pending has no block and is refused."""
+    """A log in a block; a pending log has no block and is refused."""
     fields = _object(value)
     given = fields.get("blockTimestamp")
     return Log(
@@ -143,7 +143,7 @@ def log(value: object) -> Log:
 
 @dataclass(frozen=True, slots=True)
 class TransactionReceipt:
-    """What became of a transaction; `contract` is the one that it made."""
+    """The outcome of a transaction; `contract` is the one that it created."""
 
     transaction: bytes
     block_number: int
@@ -154,7 +154,7 @@ class TransactionReceipt:
 
 
 def receipt(value: object) -> TransactionReceipt | None:
-    """A transaction's receipt; None while it is in no block."""
+    """A transaction's receipt; None while the transaction is in no block."""
     fields = {} if value is None else _object(value)
     if fields.get("blockNumber") is None:
         return None
@@ -170,12 +170,12 @@ def receipt(value: object) -> TransactionReceipt | None:
 
 
 def logs(value: object) -> list[Log]:
-    """Logs, in the order given."""
+    """Logs, in the order of the answer."""
     return _list(log)(value)
 
 
 def anything(value: object) -> object:
-    """Any JSON, as it is."""
+    """Any JSON value, unchecked."""
     return value
 
 

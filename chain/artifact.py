@@ -1,4 +1,4 @@
-"""The committed artifact: what is deployed, and what the code on a chain is compared with. No compiler is needed."""
+"""The committed artifact, which is deployed, and which code on a chain is compared with; needs no compiler."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Artifact:
     Attributes:
         abi: The contract's ABI, as JSON.
         bytecode: Creation code, 0x and hex digits.
-        deployed_bytecode: What the chain holds after deployment, 0x and hex digits.
+        deployed_bytecode: The code on the chain after deployment, 0x and hex digits.
         compiler: Version and commit of solc.
-        settings: What solc was asked for.
+        settings: The compiler settings.
         sources: sha256 of each source file, by its import path.
     """
 
@@ -33,7 +33,7 @@ class Artifact:
     sources: dict[str, str]
 
     def to_bytes(self) -> bytes:
-        """Return the artifact file's bytes: the same for the same artifact, on any machine."""
+        """Return the artifact file's bytes: equal artifacts give equal bytes on every machine."""
         return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
 
     @property

@@ -1,9 +1,8 @@
-"""The contract, from Solidity to the committed artifact.
+"""Compiles the contract from Solidity to the committed artifact.
 
-py-solc-x drives the compiler: a native solc of the pinned version where it has installed one, else
-the npm package `solc` (the same compiler, built for node). package.json pins it and the Solidity
-library; npm puts both into a cache folder. Compiling again must give the committed artifact byte by
-byte.
+py-solc-x drives the compiler. It uses a native solc of the pinned version if it has installed one, and otherwise
+the npm package `solc` (the same compiler, built for node). package.json pins that package and the Solidity
+library, and npm installs both into a cache folder. Compiling again must give the committed artifact byte for byte.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from chain.errors import CompilerUnusable
 
 LIBRARY_SOURCES = ("@openzeppelin/contracts/utils/math/SafeCast.sol",)
 SETTINGS: dict[str, Any] = {
-    # The newest EVM with an opcode that the compiler uses here; py-evm, Besu and L2s all run it.
+    # The compiler uses an opcode of this EVM version; py-evm, Besu and L2s all run it.
     "evmVersion": "cancun",
     "optimizer": {"enabled": True, "runs": 10_000},
     "viaIR": True,
@@ -36,8 +35,8 @@ SETTINGS: dict[str, Any] = {
 }
 NPM_SECONDS = 300
 
-# What py-solc-x calls. The npm package has a command of its own, but that mixes other lines into
-# its JSON and stops at a pipe that is not full yet.
+# py-solc-x calls this script. The npm package has its own command, but that command mixes other lines into
+# its JSON and stops reading at a pipe that is not full yet.
 SOLC_SCRIPT = """\
 #!/usr/bin/env node
 const solc = require("solc");
@@ -48,7 +47,7 @@ console.log(process.argv.includes("--version") ? solc.version() : solc.compile(i
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """What it takes to compile.
+    """The inputs of a compilation.
 
     Attributes:
         sources: The text of each source file, by its import path.
@@ -59,7 +58,7 @@ class Workbench:
     solc: Path
 
     def standard_json(self, selection: dict[str, Any]) -> dict[str, Any]:
-        """The compiler's input, with what it shall put out.
+        """The compiler's input, with the outputs that it is asked for.
 
         Source: https://docs.soliditylang.org/en/latest/using-the-compiler.html
         """
@@ -77,7 +76,7 @@ def compile_contracts(root: Path) -> Artifact:
         root: Folder that holds contracts/ and package.json.
 
     Raises:
-        CompilerUnusable: sources, npm or the compiler are missing, or the contract is in error.
+        CompilerUnusable: The sources, npm or the compiler are missing, or the contract does not compile.
     """
     workbench = prepare(root)
     request = workbench.standard_json(SETTINGS["outputSelection"])
@@ -89,13 +88,13 @@ def compile_contracts(root: Path) -> Artifact:
 
 
 def prepare(root: Path) -> Workbench:
-    """Read the sources in a checkout of the project, and have the compiler ready.
+    """Read the sources in a checkout of the project and install the compiler.
 
     Args:
         root: Folder that holds contracts/ and package.json.
 
     Raises:
-        CompilerUnusable: sources, npm or the compiler are missing.
+        CompilerUnusable: The sources, npm or the compiler are missing.
     """
     try:
         packages = _install_packages((root / "package.json").read_bytes())
@@ -131,7 +130,7 @@ def _solc(packages: Path) -> Path:
 
 
 def _install_packages(package_json: bytes) -> Path:
-    """Install what package.json names into a cache folder, once, and return the folder."""
+    """Install the packages of package.json into a cache folder, once, and return the folder."""
     cache = platformdirs.user_cache_path("ganchor") / "solc"
     folder = cache / hashlib.sha256(package_json + SOLC_SCRIPT.encode()).hexdigest()[:16]
     if folder.exists():

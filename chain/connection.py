@@ -1,7 +1,7 @@
-"""The way to a chain: one connection to its JSON-RPC endpoint, and what its answers and errors mean to us.
+"""A connection to a chain's JSON-RPC endpoint, and the meaning of its answers and errors.
 
-The endpoint is not trusted. Its answers are bounded in time and bytes (`chain.transport`), in nesting and range
-(`chain.answers`), and what it says is shown without what steers a terminal, cut, and without the key in its URL.
+The endpoint is not trusted. Its answers are bounded in time and bytes (`chain.transport`) and in nesting and range
+(`chain.answers`). Its text is shown shortened, without control characters, and without the key in its URL.
 
 Source: https://www.jsonrpc.org/specification
 """
@@ -29,7 +29,7 @@ from chain.text import shown
 from chain.transport import AnswerTooLong, NoAnswer, StatusRefused, Transport
 
 REQUEST_SECONDS = 20.0
-"""How long an answer may take as a whole, a second try included."""
+"""The longest that an answer may take, second attempt included."""
 
 RETRIES = 4
 FIRST_WAIT_SECONDS = 0.1
@@ -50,13 +50,13 @@ def connect(
 
     Args:
         rpc_url: http:// or https:// URL of an endpoint.
-        chain_id: The chain that is expected there; None takes any.
+        chain_id: The expected chain; None accepts any.
         seconds: How long the answer to one request may take as a whole.
 
     Raises:
-        EndpointInvalid: It is no such URL.
-        ChainUnreachable: Nothing answers JSON-RPC there.
-        ChainMismatch: Another chain does.
+        EndpointInvalid: `rpc_url` is not such a URL.
+        ChainUnreachable: No JSON-RPC endpoint answers there.
+        ChainMismatch: The endpoint serves another chain.
     """
     connection = Connection(rpc_url, seconds)
     if chain_id not in (None, connection.chain_id):
@@ -68,21 +68,21 @@ def chain_id_at(rpc_url: str) -> int:
     """The id of the chain at an endpoint (EIP-155).
 
     Raises:
-        ChainUnreachable: Nothing answers JSON-RPC there.
+        ChainUnreachable: No JSON-RPC endpoint answers there.
     """
     return connect(rpc_url).chain_id
 
 
 class Connection:
-    """An endpoint of a chain; as text, its scheme, host and port.
+    """An endpoint of a chain. Its `str` is scheme, host and port only.
 
     Args:
         rpc_url: http:// or https:// URL.
         seconds: How long the answer to one request may take as a whole.
 
     Raises:
-        EndpointInvalid: It is no such URL.
-        As `ask`.
+        EndpointInvalid: `rpc_url` is not such a URL.
+        Others as for `ask`.
     """
 
     def __init__(self, rpc_url: str, seconds: float = REQUEST_SECONDS) -> None:
@@ -98,19 +98,20 @@ class Connection:
         return self._shown
 
     def ask(self, decode: Callable[[object], T], method: str, *params: object) -> T:
-        """Ask for something and decode the answer.
+        """Send a request and decode the answer.
 
-        Everything that is asked may be asked again without harm, the sending of a signed transaction too; where no
-        answer comes, it is: within a second when the connection fails, within `seconds` when it holds.
+        Every request can be repeated without harm, even one that sends a signed transaction. A request without an
+        answer is repeated: within a second if the connection fails, within `seconds` if it holds.
 
         Args:
-            decode: One of `chain.answers`, which raises ValueError for what it does not take.
-            params: JSON.
+            decode: One of `chain.answers`; raises ValueError if the answer is not of its kind.
+            method: The JSON-RPC method.
+            params: Its parameters, as JSON values.
 
         Raises:
             CallRejected: The contract reverted.
-            ChainRefused: The node refused for another reason, which the message gives.
-            ChainUnreachable: No answer in time, or none that a chain would give.
+            ChainRefused: The node refused for another reason, given in the message.
+            ChainUnreachable: No answer came in time, or none that a chain would give.
         """
         result = self._result(method, params)
         try:
@@ -130,7 +131,7 @@ class Connection:
                 return answer["result"]
 
     def _post(self, body: bytes) -> bytes:
-        """Post until an answer comes; a failed connection is tried again, while there is time."""
+        """Post a request, again after a failed connection while there is time, until an answer comes."""
         ends = time.monotonic() + self._seconds
         wait = FIRST_WAIT_SECONDS
         for attempt in itertools.count(1):
@@ -140,7 +141,7 @@ class Connection:
                 if attempt >= RETRIES or time.monotonic() + wait >= ends:
                     raise ChainUnreachable(f"no chain answers at {self}: {error}") from None
             except AnswerTooLong:
-                raise ChainRefused(f"{self} refused: the answer is longer than is read") from None
+                raise ChainRefused(f"{self} refused: the answer is too long to be read") from None
             except StatusRefused as error:
                 raise ChainRefused(f"{self} refused: {self._told(error)}") from None
             time.sleep(wait)
@@ -159,7 +160,7 @@ class Connection:
         return f"{self} does not answer {method} as a chain does: {self._told(why)}"
 
     def _told(self, text: object) -> str:
-        """What the endpoint said, fit to be shown, without what only its user should know."""
+        """The endpoint's text, fit to be shown, with the secrets of its URL replaced."""
         told = str(text)
         for secret in self._secrets:
             told = told.replace(secret, "***")
@@ -167,7 +168,7 @@ class Connection:
 
 
 def _split(rpc_url: str) -> SplitResult:
-    """Take a URL apart; one that is refused is not repeated, for there is no telling where its key is."""
+    """Split a URL. The error does not repeat an invalid one, because a key may be anywhere in it."""
     try:
         url = urlsplit(rpc_url)
         if url.scheme in ("http", "https") and url.hostname:
@@ -176,12 +177,12 @@ def _split(rpc_url: str) -> SplitResult:
     except ValueError:
         pass
     scheme = _SCHEME.match(rpc_url)
-    given = f"one that begins with {scheme[0]}" if scheme else "text that does not begin so"
+    given = f"one that begins with {scheme[0]}" if scheme else "other text"
     raise EndpointInvalid(f"expected an http:// or https:// URL of an endpoint, got {given}")
 
 
 def _secrets(url: SplitResult) -> list[str]:
-    """What in a URL may be a key, as it is written and as it is meant; longest first."""
+    """The parts of a URL that may be a key, as written and percent-decoded; longest first."""
     hidden = f"{url.netloc.rpartition('@')[0]}/{url.path}/{url.query}/{url.fragment}"
     parts = {*_PARTS.split(hidden), *_PARTS.split(unquote(hidden))}
     return sorted((part for part in parts if len(part) >= _LEAST_SECRET), key=len, reverse=True)

@@ -1,4 +1,4 @@
-"""What the contract recorded and what it shows, decoded and checked: events from logs, a task's state from a view."""
+"""Decodes and checks what the contract gives: events from logs, and a task's state from the view `taskState`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from chain.types import MAX_MEMBERS, Event, Phase, TaskState, Terms
 
 
 def event_from_log(log: Log) -> Event:
-    """Decode a log of the contract. In its events, the indexed arguments come first.
+    """Decode a log of the contract. The indexed arguments of its events come first.
 
     Raises:
-        HistoryInvalid: It is no event of the contract.
+        HistoryInvalid: It is not an event of the contract.
     """
     signature, *indexed = log.topics or (b"",)
     if signature not in TOPICS:
@@ -48,7 +48,7 @@ def _checksummed(kind: str, value: Any) -> Any:
 
 
 def task_state_from(values: Sequence[Any]) -> TaskState:
-    """A task's state from what the view `taskState` returns, addresses in any case.
+    """Decode a task's state from the result of the view `taskState`; its addresses may be in any case.
 
     Raises:
         HistoryInvalid: No task can be in such a state.
@@ -58,7 +58,7 @@ def task_state_from(values: Sequence[Any]) -> TaskState:
         state = TaskState(
             to_address(coordinator), manifest, genesis, Terms(*terms), members, Phase(phase), *rest
         )
-    except ValueError as error:  # a phase that there is not
+    except ValueError as error:  # An unknown phase.
         raise HistoryInvalid(
             f"the node shows a task in a state that does not exist: {error}"
         ) from None
@@ -67,7 +67,7 @@ def task_state_from(values: Sequence[Any]) -> TaskState:
 
 
 def _verify_state(state: TaskState) -> None:
-    """What holds for every task that was opened, whatever its history."""
+    """Check what holds for every opened task."""
     if state.phase is Phase.NONE:
         raise HistoryInvalid("the node shows an open task without a phase")
     if not 1 <= state.member_count <= MAX_MEMBERS:

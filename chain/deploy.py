@@ -1,4 +1,4 @@
-"""Putting the contract on a chain, and the small file that says where it is."""
+"""Deploys the contract, and reads and writes deployment.json, which says where it is."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Where a contract lives.
+    """Where a contract is deployed.
 
     Attributes:
         chain_id: The chain (EIP-155).
         address: The contract.
-        block: Number of the block it was deployed in; nothing of it is on record before.
-        artifact_digest: sha256 of the artifact it was deployed from, 64 hex digits.
+        block: Number of the block that it was deployed in; no earlier block has events of it.
+        artifact_digest: sha256 of the artifact that was deployed, 64 hex digits.
     """
 
     chain_id: int
@@ -44,8 +44,8 @@ def deploy(rpc_url: str, signer: Signer) -> Deployment:
     """Deploy the committed artifact, wait for its block, and compare the code on chain with it.
 
     Raises:
-        ChainUnreachable, AccountUnusable, ChainRefused, CallRejected: As `send`.
-        ContractMismatch: The chain holds other code than was sent.
+        ChainUnreachable, AccountUnusable, ChainRefused, CallRejected: As for `send`.
+        ContractMismatch: The code on chain is not the code that was sent.
     """
     connection = connect(rpc_url)
     artifact = load_artifact()
@@ -61,8 +61,8 @@ def verify_contract(connection: Connection, address: Address) -> None:
     """Compare the code at an address with the committed artifact's, byte for byte.
 
     Raises:
-        ContractMismatch: There is none, or another.
-        ChainUnreachable: No answer.
+        ContractMismatch: There is no code, or other code.
+        ChainUnreachable: The endpoint does not answer.
     """
     actual = connection.ask(answers.data, "eth_getCode", address, "latest")
     expected = _bytes(load_artifact().deployed_bytecode)
@@ -80,7 +80,7 @@ def _bytes(text: str) -> bytes:
 
 
 def write_deployment(path: Path, deployment: Deployment) -> None:
-    """Write the file, whole or not at all.
+    """Write deployment.json, whole or not at all.
 
     Raises:
         DeploymentInvalid: It cannot be written.
@@ -95,7 +95,7 @@ def read_deployment(path: Path) -> Deployment:
     """Read the file that `write_deployment` wrote.
 
     Raises:
-        DeploymentInvalid: No such file, or a field is missing or wrong; the message names it.
+        DeploymentInvalid: The file does not exist, or a field is missing or wrong; the message names it.
     """
     try:
         values = read_json(path, MAX_DEPLOYMENT_BYTES)

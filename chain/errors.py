@@ -2,21 +2,21 @@
 
 LedgerError
 ├── LedgerUnusable          the caller, the node or the set-up is at fault
-│   ├── EndpointInvalid       what should be the URL of an endpoint is none
+│   ├── EndpointInvalid       not the URL of an endpoint
 │   ├── ChainUnreachable      no answer at the endpoint
 │   ├── ChainRefused          the node refused, for now
-│   ├── TransactionFailed     it failed in its block, and would not now
+│   ├── TransactionFailed     failed in its block, but would succeed now
 │   ├── ChainMismatch         another chain id than expected
 │   ├── ContractMismatch      no code, or other code, at the address
 │   ├── AccountUnusable       bad keystore or password, no funds
 │   ├── DeploymentInvalid     a deployment.json that cannot be read
-│   ├── FileUnusable          a file is not there, not a regular one, or too long
+│   ├── FileUnusable          a file is missing, not a regular one, or too long
 │   ├── DevnetUnusable        its database or port is taken, or its engine is not installed
 │   └── CompilerUnusable      solc missing or failing
 ├── CallRejected            the contract refused the call; one class for each error of ITrainingLedger
 │   ├── TaskUnknown, TermsInvalid, MemberCountInvalid, ...
 │   └── UnknownRejection      reverted without a reason this version knows
-└── HistoryInvalid          the ledger's answers do not fit together
+└── HistoryInvalid          the ledger's answers contradict each other
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ class LedgerUnusable(LedgerError):
 
 
 class EndpointInvalid(LedgerUnusable):
-    """What should be the http:// or https:// URL of an endpoint is none."""
+    """The text is not the http:// or https:// URL of an endpoint."""
 
 
 class ChainUnreachable(LedgerUnusable):
-    """No JSON-RPC answer at the endpoint. What was sent may have arrived."""
+    """The endpoint gave no JSON-RPC answer. It may still have received the request."""
 
 
 class ChainRefused(LedgerUnusable):
-    """The node answered, and refused for a reason of its own, which may pass."""
+    """The node answered with a refusal of its own, which may pass."""
 
 
 class TransactionFailed(LedgerUnusable):
-    """A transaction failed in its block for a reason that is gone: look again, and send it again if need be."""
+    """A transaction failed in its block for a reason that has passed: read the state, and send again if needed."""
 
 
 class ChainMismatch(LedgerUnusable):
@@ -67,7 +67,7 @@ class DeploymentInvalid(LedgerUnusable):
 
 
 class FileUnusable(LedgerUnusable):
-    """A file is not there, is no regular file, is longer than allowed, or cannot be read."""
+    """A file does not exist, is not a regular file, is too long, or cannot be read."""
 
 
 class DevnetUnusable(LedgerUnusable):
@@ -79,7 +79,7 @@ class CompilerUnusable(LedgerUnusable):
 
 
 class HistoryInvalid(LedgerError):
-    """The ledger's answers do not fit together."""
+    """The ledger's answers contradict each other."""
 
 
 @dataclass(eq=True)
@@ -87,7 +87,7 @@ class CallRejected(LedgerError):
     """The contract refused the call. Each subclass mirrors one error of ITrainingLedger, field for field."""
 
     def __str__(self) -> str:
-        # Not `vars`: whoever passes an exception on may have noted something in it.
+        # Not `vars`: code that passes an exception on may have added attributes to it.
         named = ((field.name, getattr(self, field.name)) for field in fields(self))
         shown = ", ".join(f"{name}={_readable(value)}" for name, value in named)
         return f"{type(self).__name__}({shown})"

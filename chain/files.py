@@ -1,7 +1,7 @@
-"""Reading files that somebody else may have put there: regular ones alone, and no more bytes than expected.
+"""Reads files that somebody else may have planted: regular files only, and no more bytes than expected.
 
-Opening a named pipe waits for a writer, and reading a device never ends; a sparse file claims terabytes that no disk
-holds. Whatever this project reads by name, it opens here. What it writes by name is whole or not there at all.
+Opening a named pipe waits for a writer, reading a device never ends, and a sparse file claims terabytes that no disk
+holds. So the project opens every file that it reads here. It writes files here too, whole or not at all.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ MAX_JSON_BRACKETS = 100
 
 @contextmanager
 def regular_file(path: Path) -> Iterator[int]:
-    """Open a regular file, or a symbolic link to one, for reading; gives the descriptor.
+    """Open a regular file, or a symbolic link to one, for reading; yields the descriptor.
 
     Raises:
-        FileUnusable: It is no regular file.
-        OSError: As the system says, such as FileNotFoundError.
+        FileUnusable: It is not a regular file.
+        OSError: The system cannot open it; for example FileNotFoundError.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # so that a pipe is not waited for
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # O_NONBLOCK: a pipe does not block.
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise FileUnusable(f"{path}: not a regular file")
@@ -38,9 +38,9 @@ def regular_file(path: Path) -> Iterator[int]:
 
 
 def mapped(descriptor: int) -> memoryview:
-    """A whole regular file as read-only memory, of which the system reads what is looked at."""
+    """A whole regular file as read-only memory; the system loads its pages on access."""
     size = os.fstat(descriptor).st_size
-    if not size:  # which cannot be mapped
+    if not size:  # An empty file cannot be mapped.
         return memoryview(b"")
     return memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ))
 
@@ -50,16 +50,16 @@ def read_file(path: Path, max_bytes: int) -> bytes:
 
     Args:
         path: A regular file, or a symbolic link to one.
-        max_bytes: A longer file is refused before it is read.
+        max_bytes: The longest file that is read.
 
     Raises:
-        FileUnusable: It is not there, is no regular file, is longer, or cannot be read.
+        FileUnusable: It does not exist, is not a regular file, is longer, or cannot be read.
     """
     with _refusals(path), regular_file(path) as descriptor:
         _verify_size(path, os.fstat(descriptor).st_size, max_bytes)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(max_bytes + 1)
-        _verify_size(path, len(content), max_bytes)  # It may have grown since.
+        _verify_size(path, len(content), max_bytes)  # It may have grown meanwhile.
         return content
 
 
@@ -67,7 +67,7 @@ def read_text(path: Path, max_bytes: int) -> str:
     """Read a whole file of UTF-8 text, as `read_file` does.
 
     Raises:
-        FileUnusable: As `read_file`, or it is not UTF-8.
+        FileUnusable: As for `read_file`, or it is not UTF-8.
     """
     try:
         return read_file(path, max_bytes).decode()
@@ -79,9 +79,9 @@ def read_json(path: Path, max_bytes: int) -> Any:
     """Read a small file of JSON, as `read_file` does.
 
     Raises:
-        FileUnusable: As `read_file`.
-        ValueError: Not JSON, or more than `MAX_JSON_BRACKETS` opening brackets: the parser runs out of stack on deep
-            nesting, and takes the process with it where a library has raised the recursion limit.
+        FileUnusable: As for `read_file`.
+        ValueError: Not JSON, or more than `MAX_JSON_BRACKETS` opening brackets: deep nesting overruns the parser's
+            stack, which crashes the process if a library has raised the recursion limit.
     """
     content = read_file(path, max_bytes)
     if content.count(b"[") + content.count(b"{") > MAX_JSON_BRACKETS:
@@ -97,15 +97,15 @@ def map_file(path: Path, max_bytes: int) -> memoryview:
 
 
 def write_whole(path: Path, *pieces: bytes | memoryview, mode: int = 0o666) -> None:
-    """Write a file whole or not at all: beside its place first, onto the disk, then renamed.
+    """Write a file whole or not at all: write it under another name, sync it to disk, then rename it.
 
     Args:
-        path: The file; its folder exists. One that is there is replaced.
-        pieces: Its content, one after the other.
-        mode: Who may read and write it, less what the process's umask forbids.
+        path: The file, in an existing folder. An existing file is replaced.
+        pieces: Its content, in order.
+        mode: Its permissions, before the process's umask.
 
     Raises:
-        FileUnusable: It cannot be written; what was there is still there.
+        FileUnusable: It cannot be written; an existing file is unchanged.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -123,7 +123,7 @@ def write_whole(path: Path, *pieces: bytes | memoryview, mode: int = 0o666) -> N
 
 def _verify_size(path: Path, size: int, max_bytes: int) -> None:
     if size > max_bytes:
-        raise FileUnusable(f"{path}: has {size} bytes, allowed are {max_bytes}")
+        raise FileUnusable(f"{path}: has {size} bytes, at most {max_bytes} are allowed")
 
 
 @contextmanager
@@ -132,5 +132,5 @@ def _refusals(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise FileUnusable(f"{path}: {error.strerror}") from None
-    except ValueError as error:  # a path with a null byte in it
+    except ValueError as error:  # The path holds a null byte.
         raise FileUnusable(f"{path!s}: {error}") from None

@@ -1,6 +1,6 @@
-"""The arithmetic of the contract, as pure functions: commitments, cohorts, the history head.
+"""The contract's arithmetic as pure functions: commitments, cohorts, the history head.
 
-It is specified in contracts/ITrainingLedger.sol; the contract computes the same on chain.
+contracts/ITrainingLedger.sol specifies it; the contract computes the same on chain.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def fold(head: bytes, event: Event) -> bytes:
 
     Args:
         head: The head before the event, 32 bytes.
-        event: What was recorded. Its task is not folded in, because the first head binds it.
+        event: The event. Its task is not folded in, because the first head already commits to it.
     """
     types = ("bytes32", "bytes32", *ARGUMENTS[type(event)][1:])
     return keccak(encode(types, (head, SELECTORS[type(event)], *astuple(event)[1:])))
@@ -127,11 +127,11 @@ def draw(seed: bytes, candidates: int, size: int) -> int:
 
     Args:
         seed: 32 bytes.
-        candidates: Bitmap of those to draw from.
-        size: How many to draw; all candidates are drawn when there are no more than this.
+        candidates: Bitmap of the members to draw from.
+        size: How many to draw; if there are no more candidates than this, all are drawn.
 
     Returns:
-        Bitmap of those drawn.
+        Bitmap of the members drawn.
     """
     order = list(indices(candidates))
     for i in range(min(size, len(order))):

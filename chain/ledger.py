@@ -1,7 +1,7 @@
-"""`Ledger`: the protocol that participants and the audit are written against.
+"""`Ledger`: the interface that participants and the audit use.
 
-Two things implement it: `chain.web3_ledger.Web3Ledger` over JSON-RPC, and `chain.memory_ledger.MemoryLedger`, the same
-rules in plain Python. The rules themselves are documented once, in contracts/ITrainingLedger.sol.
+Two classes implement it: `chain.web3_ledger.Web3Ledger` over JSON-RPC, and `chain.memory_ledger.MemoryLedger`, the same
+rules in plain Python. contracts/ITrainingLedger.sol documents the rules.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from chain.types import Address, Entry, Receipt, Reveal, TaskState, Terms
 class Ledger(Protocol):
     """The training ledger as one account sees it.
 
-    Every call that writes raises the `CallRejected` of its reason and then has changed nothing; every call may raise
-    `ChainUnreachable` or `ChainRefused`.
+    A call that writes raises a `CallRejected` if the contract refuses it, and then has changed nothing. Every call may
+    raise `ChainUnreachable` or `ChainRefused`.
     """
 
     @property
@@ -25,11 +25,11 @@ class Ledger(Protocol):
 
     @property
     def contract(self) -> Address:
-        """Where the contract lives."""
+        """The contract's address."""
 
     @property
     def account(self) -> Address:
-        """Who calls."""
+        """The account that makes the calls."""
 
     def open_task(
         self,
@@ -38,7 +38,7 @@ class Ledger(Protocol):
         members: Sequence[Address],
         terms: Terms,
     ) -> Receipt:
-        """Open a task and its first round; the receipt's first entry is the `TaskOpened` with its number."""
+        """Open a task and its first round; the receipt's first entry is the `TaskOpened` with the task's number."""
 
     def commit(self, task: int, round: int, commitment: bytes) -> Receipt:
         """Commit to an update."""
@@ -56,19 +56,19 @@ class Ledger(Protocol):
         """End a phase whose deadline has passed."""
 
     def rejoin(self, task: int) -> Receipt:
-        """End one's own absence."""
+        """End the caller's own absence."""
 
     def task_count(self) -> int:
-        """Number of tasks opened so far."""
+        """The number of tasks opened so far."""
 
     def task_state(self, task: int) -> TaskState:
-        """The task at a glance."""
+        """The task's current state."""
 
     def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
-        """Everything recorded of the task from a block on, oldest first."""
+        """All entries of the task from a block on, oldest first."""
 
     def gas_used(self, transaction: bytes) -> int:
-        """Gas that a transaction in the history used, as a whole."""
+        """The total gas that a transaction in the history used."""
 
     def now(self) -> int:
-        """The time that the chain would give to a call made now, in seconds since 1970."""
+        """The chain's time for a call made now, in seconds since 1970."""

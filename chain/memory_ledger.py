@@ -1,7 +1,7 @@
-"""`MemoryLedger`: the ledger in memory, by the same rules as the contract.
+"""`MemoryLedger`: the ledger in memory, with the same rules as the contract.
 
-It is the executable model that the contract is tested against, the test double for what is written
-against `Ledger`, and the engine with which the audit replays a recorded history.
+The contract is tested against it, the tests of code that needs a `Ledger` use it, and the audit replays a recorded
+history with it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ACCOUNT = Address("0x000000000000000000000000000000000000dEaD")
 
 
 def plain_seeds(task: int, round: int, attempt: int) -> bytes:
-    """Return a seed that anyone can guess: good for tests and nothing else."""
+    """Return a predictable seed, for tests only."""
     return keccak(encode(("uint256", "uint16", "uint16"), (task, round, attempt)))
 
 
@@ -36,7 +36,7 @@ def wall_clock() -> int:
 
 @dataclass(slots=True)
 class _Chain:
-    """What all accounts of one ledger share. Each call that succeeds is a block of its own."""
+    """The state that all accounts of one ledger share. Each successful call is a block of its own."""
 
     site: Site
     clock: Callable[[], int]
@@ -80,9 +80,9 @@ class MemoryLedger:
         """Start an empty ledger.
 
         Args:
-            account: Who calls.
-            chain_id, contract: Of the ledger to mirror: they go into commitments and history heads.
-            clock: The time of the next call, in seconds since 1970; must not run backwards.
+            account: The account that makes the calls.
+            chain_id, contract: Those of the ledger to mirror: they go into commitments and history heads.
+            clock: Gives the time of the next call, in seconds since 1970; must not run backwards.
             seed_source: Gives the seed of a cohort from task, round and attempt.
             first_task: Number of the first task opened here; 1 unless an excerpt is replayed.
         """
@@ -102,12 +102,12 @@ class MemoryLedger:
 
     @property
     def contract(self) -> Address:
-        """The address that commitments and heads are bound to."""
+        """The contract's address, which goes into commitments and history heads."""
         return self._chain.site.contract
 
     @property
     def account(self) -> Address:
-        """Who calls."""
+        """The account that makes the calls."""
         return self._account
 
     def open_task(
@@ -158,7 +158,7 @@ class MemoryLedger:
         return self._call(task, lambda t, now: t.advance(now))
 
     def rejoin(self, task: int) -> Receipt:
-        """End one's own absence."""
+        """End the caller's own absence."""
         return self._call(task, lambda t, now: t.rejoin(self._account))
 
     def task_count(self) -> int:
@@ -166,11 +166,11 @@ class MemoryLedger:
         return self._chain.first_task + len(self._chain.tasks) - 1
 
     def task_state(self, task: int) -> TaskState:
-        """Return the task at a glance."""
+        """Return the task's current state."""
         return self._chain.task(task).state
 
     def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
-        """Return everything recorded of the task from a block on, oldest first."""
+        """Return all entries of the task from a block on, oldest first."""
         return tuple(
             entry
             for entry in self._chain.entries
@@ -178,11 +178,11 @@ class MemoryLedger:
         )
 
     def gas_used(self, transaction: bytes) -> int:
-        """Nothing: its entries name no transactions."""
+        """Return 0: this ledger has no transactions."""
         return 0
 
     def now(self) -> int:
-        """Return the time that a call made now would be given."""
+        """Return the time of a call made now."""
         return self._chain.clock()
 
     def _call(self, number: int, act: Callable[[rules.Task, int], None]) -> Receipt:

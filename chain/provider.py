@@ -1,6 +1,6 @@
-"""web3's way to an endpoint, over a transport that bounds what comes back and with a careful reading of it.
+"""A web3 provider whose answers are bounded in time and bytes and parsed with care.
 
-web3's own provider reads an answer of any length, for as long as bytes drip in, and parses it however deep it nests.
+web3's own provider reads answers of any length for as long as bytes arrive, and parses any depth of nesting.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, cast
 from chain import answers
 from chain.recursion import recursion_limit
 
-with recursion_limit():  # py_ecc, which it loads, lifts it
+with recursion_limit():  # web3 loads py_ecc, which raises the limit.
     from web3.providers import JSONBaseProvider
     from web3.types import RPCEndpoint, RPCResponse
 
@@ -20,10 +20,10 @@ __all__ = ["BoundedProvider", "RPCEndpoint"]
 
 
 class BoundedProvider(JSONBaseProvider):
-    """Asks one endpoint.
+    """Sends requests to one endpoint.
 
     Args:
-        post: Sends the body of a request and returns that of its answer, bounded in time and bytes.
+        post: Sends a request's body and returns the answer's body, bounded in time and bytes.
     """
 
     def __init__(self, post: Callable[[bytes], bytes]) -> None:
@@ -31,10 +31,10 @@ class BoundedProvider(JSONBaseProvider):
         self._post = post
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        """Ask, and return an answer to this request: with an `error` that is an object, or a `result`.
+        """Send a request and return its answer, which has an `error` object or a `result`.
 
         Raises:
-            ValueError: It is no JSON, nested too deep, or no answer to this request.
+            ValueError: The answer is not JSON, nested too deep, or not an answer to this request.
         """
         request = self.encode_rpc_request(method, params)
         number = json.loads(request)["id"]
@@ -45,4 +45,4 @@ class BoundedProvider(JSONBaseProvider):
             case {"id": echoed, "result": _} if echoed == number:
                 return cast(RPCResponse, answer)
             case _:
-                raise ValueError("it is no JSON-RPC answer to this request")
+                raise ValueError("it is not a JSON-RPC answer to this request")

@@ -1,8 +1,8 @@
-"""From what a chain says when it reverts a call to the `CallRejected` of its reason.
+"""Turns a chain's answer to a reverted call into the `CallRejected` of its reason.
 
-geth, anvil, reth and our devnet give the contract's revert data as hex in `data`; hardhat and older
-nodes nest it in objects or put a word before it. Inside, it is an ABI-encoded error of the contract
-(first four bytes of the hash of its signature, then its fields), or one of Solidity's own two.
+geth, anvil, reth and our devnet give the contract's revert data as hex in `data`; hardhat and older nodes nest it in
+objects or put a word before it. The data is an ABI-encoded error of the contract (the first four bytes of its
+signature's hash, then its fields), or one of Solidity's own two errors.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def rejection_from(answer: object, message: str = "") -> CallRejected:
 
     Args:
         answer: The revert data: bytes, hex text, or a node's object with them somewhere inside.
-        message: What else the node said; the reason if there is no data that we know.
+        message: The node's message; becomes the reason if the data tells none.
     """
     data = revert_data(answer)
     if not data:
@@ -43,7 +43,7 @@ def rejection_from(answer: object, message: str = "") -> CallRejected:
 
 
 def revert_data(answer: object) -> bytes | None:
-    """The revert data within a node's answer; None where there are none."""
+    """The revert data in a node's answer; None if there are none."""
     match answer:
         case bytes():
             return bytes(answer)
@@ -86,7 +86,7 @@ def _field(annotation: object, kind: str, value: Any) -> Any:
 
 @cache
 def _known_errors() -> dict[bytes, tuple[type[CallRejected], tuple[str, ...]]]:
-    """The contract's errors by their selectors, each with its fields' ABI types."""
+    """The contract's errors by selector, each with the ABI types of its fields."""
     known = {}
     for item in load_artifact().abi:
         error_class = getattr(errors, item.get("name", ""), None)

@@ -1,8 +1,8 @@
 """The rules of one task, in Python: an executable model of contracts/TrainingLedger.sol.
 
-The rules are documented in contracts/ITrainingLedger.sol. Here they stand in the contract's words
-and order, so that the two can be read side by side; `tests/contracts/test_model.py` drives both
-with the same calls. What the chain adds is an argument: who calls, when, and the seed of a cohort.
+contracts/ITrainingLedger.sol documents the rules. This module follows the contract's names and order, so that the two
+can be read side by side; `tests/contracts/test_model.py` makes the same calls on both. What the chain provides is an
+argument here: the caller, the time, and the seed of a cohort.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ from chain.types import (
 )
 
 SeedSource = Callable[[int, int, int], bytes]
-"""Gives the 32-byte seed of a cohort, from task, round and attempt."""
+"""Gives the 32-byte seed of a cohort from task, round and attempt."""
 
 NO_BYTES = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where the contract is, and where its seeds come from."""
+    """The contract's chain and address, and the source of its seeds."""
 
     chain_id: int
     contract: Address
@@ -179,7 +179,7 @@ class Task:
         if self.state.phase == Phase.FINISHED:
             raise PhaseMismatch(Phase.COMMIT, self.state.phase)
 
-    # ------------------------------------------------------------------------------ moving on
+    # ------------------------------------------------------------------------------ transitions
 
     def _vote(self, pair: tuple[bytes, int]) -> int:
         self.votes[pair] += 1
@@ -285,7 +285,7 @@ def open_task(
     """Open a task and its first round.
 
     Raises:
-        DigestMissing, MemberCountInvalid, TermsInvalid, MembersUnordered: as the contract does.
+        DigestMissing, MemberCountInvalid, TermsInvalid, MembersUnordered: As in the contract.
     """
     if NO_BYTES in (manifest_digest, genesis_digest):
         raise DigestMissing

@@ -1,7 +1,7 @@
-"""Text that somebody else wrote, made fit for a terminal, a log and an error message.
+"""Makes foreign text fit for a terminal, a log or an error message.
 
 An endpoint, a store, a file or a peer may put anything into a message: an escape sequence that clears the screen and
-writes a false verdict, a change of the direction of writing, ten megabytes without an end.
+writes a false verdict, a change of the text's direction, or a line of ten megabytes.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 import unicodedata
 
 MAX_SHOWN = 500
-"""Characters of foreign text that are shown."""
+"""How many characters of a foreign text are shown."""
 
 _UNSHOWN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
-"""Unicode's categories of characters that steer instead of showing something: control characters, marks of writing
-direction and others of format, halves of surrogate pairs, separators of lines, and what has no meaning yet."""
+"""Unicode categories of characters that are not printed as themselves: control and format characters (such as
+direction marks), halves of surrogate pairs, line separators, and unassigned code points."""
 
 
 def shown(text: object, limit: int = MAX_SHOWN) -> str:
-    r"""Return foreign text on one line, without characters that steer a terminal, and cut.
+    r"""Return foreign text as one short line without control characters.
 
-    White space becomes single spaces; a character that would not show itself becomes its escape (`\x1b`).
+    Runs of white space become single spaces; a character that cannot be printed becomes its escape (`\x1b`).
 
     Args:
         text: Anything; its `str` is shown.
-        limit: Characters of the text that are looked at; "…" stands for the rest.
+        limit: How many characters of the text are used; "…" stands for the rest.
     """
     whole = str(text)
     line = " ".join(whole[:limit].split())

@@ -1,4 +1,4 @@
-"""Sending a transaction: the one way, for every call and for the deployment."""
+"""Sends transactions: every call and the deployment go through `send`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ RECEIPT_SECONDS = 120.0
 POLL_SECONDS = 0.2
 ATTEMPTS = 5
 GAS_MARGIN = 300_000
-"""Gas above the estimate: whoever acts last in a phase also pays for its end, and who that will be
-is not known before the block. The dearest end draws 95 of 96 members, for about 130 000. Gas that
-is not used is not paid for."""
+"""Gas above the estimate: the member that acts last in a phase also pays for ending it, and the block decides who that
+is. The most expensive end draws 95 of 96 members and costs about 130 000. Unused gas is not paid for."""
 
 MAX_WEI_PER_GAS = 10**13
-"""10 000 gwei, more than mainnet has ever asked for. An endpoint that names its own price could
-have the account spend all it has; no more than this is signed for."""
+"""The highest price of a unit of gas that is signed: 10 000 gwei, more than mainnet has ever asked for. Without a
+limit, an endpoint that names its own price could make the account spend everything."""
 
 _NONCE_TAKEN = ("nonce too low", "underpriced", "already known", "already imported")
 
 Fields = dict[str, Any]
-"""A call or transaction in the words of JSON-RPC; numbers and bytes are still numbers and bytes."""
+"""A call or transaction with JSON-RPC's field names; its numbers and bytes are not yet in hex."""
 
 
 def send(
@@ -39,22 +38,22 @@ def send(
     to: Address | None = None,
     seconds: float = RECEIPT_SECONDS,
 ) -> TransactionReceipt:
-    """Sign a message here, send it, and wait until it is in a block.
+    """Sign a message locally, send it, and wait until it is in a block.
 
-    The message is tried on the pending block first, so that one the contract would refuse is never
-    sent. After a `ChainUnreachable` the transaction may be on its way or not: look at the contract,
-    or just call again, for what has happened already is refused then.
+    The message is first tried on the pending block, so a call that the contract would refuse is not sent. After a
+    `ChainUnreachable` the transaction may or may not have been sent: look at the contract, or call again. If the
+    first call went through, the contract refuses the second.
 
     Args:
-        data: The call, or the code of a contract to be made.
-        to: The contract; None makes one.
+        data: The call, or the code of a contract to create.
+        to: The contract; None creates one.
         seconds: How long to wait for the block.
 
     Raises:
         CallRejected: The contract refused. Nothing was sent, or it reverted in its block.
-        TransactionFailed: It failed in its block, and would not now.
+        TransactionFailed: It failed in its block, but would succeed now.
         AccountUnusable: The signer cannot pay.
-        ChainUnreachable: No answer, or no block within the time.
+        ChainUnreachable: No answer came, or the transaction was in no block in time.
         ChainRefused: The node refused for another reason.
     """
     message: Fields = {"data": "0x" + data.hex(), **({"to": to} if to else {})}
@@ -64,16 +63,16 @@ def send(
     sent = _broadcast(connection, signer, priced)
     receipt = _wait_for_receipt(connection, sent, seconds)
     if not receipt.succeeded:
-        # This raises the reason, if it is still one.
+        # This raises the reason, if it still holds.
         connection.ask(answers.anything, "eth_call", call, hex(receipt.block_number))
         raise TransactionFailed(
-            f"transaction 0x{sent.hex()} failed in block {receipt.block_number}, and would not now"
+            f"transaction 0x{sent.hex()} failed in block {receipt.block_number}, but would succeed now"
         )
     return receipt
 
 
 def _price(connection: Connection, message: Fields) -> Fields:
-    """Add what the chain asks for; twice the base fee lasts for six full blocks (EIP-1559)."""
+    """Add the chain's fees; twice the base fee is enough for six full blocks (EIP-1559)."""
     block = connection.ask(answers.block, "eth_getBlockByNumber", "latest", False)
     if block is None:
         raise ChainUnreachable(f"{connection} has no latest block")
@@ -90,14 +89,14 @@ def _price(connection: Connection, message: Fields) -> Fields:
 def _payable(connection: Connection, wei_per_gas: int) -> int:
     if wei_per_gas > MAX_WEI_PER_GAS:
         raise ChainRefused(
-            f"{connection} asks for a fee of {wei_per_gas} wei for a unit of gas, "
-            f"at most {MAX_WEI_PER_GAS} is paid"
+            f"{connection} asks for {wei_per_gas} wei for a unit of gas, "
+            f"at most {MAX_WEI_PER_GAS} are paid"
         )
     return wei_per_gas
 
 
 def _broadcast(connection: Connection, signer: Signer, transaction: Fields) -> bytes:
-    """Send under the account's next nonce, or the one after if another process took that.
+    """Send with the account's next nonce, or with the one after if another process took that.
 
     Returns:
         The transaction's hash, 32 bytes.
@@ -111,7 +110,7 @@ def _broadcast(connection: Connection, signer: Signer, transaction: Fields) -> b
             connection.ask(answers.anything, "eth_sendRawTransaction", "0x" + raw.hex())
             return keccak(raw)
         except ChainRefused as error:
-            # When an answer is lost the same bytes are sent again, and the node then knows them.
+            # When an answer is lost, the same bytes are sent again and the node already knows them.
             if _is_known(connection, keccak(raw)):
                 return keccak(raw)
             reason = str(error)
@@ -144,13 +143,13 @@ def _wait_for_receipt(
 
 
 def receipt_of(connection: Connection, transaction: bytes) -> TransactionReceipt | None:
-    """The receipt of a transaction; None while it is in no block.
+    """The receipt of a transaction; None while the transaction is in no block.
 
     Args:
         transaction: Its hash, 32 bytes.
 
     Raises:
-        ChainUnreachable, ChainRefused: As `Connection.ask`.
+        ChainUnreachable, ChainRefused: As for `Connection.ask`.
     """
     named = "0x" + transaction.hex()
     receipt = connection.ask(answers.receipt, "eth_getTransactionReceipt", named)

@@ -1,7 +1,8 @@
-"""HTTP to an endpoint that is not trusted: a deadline for an answer as a whole, and a limit on its bytes.
+"""HTTP to an untrusted endpoint: each answer has a deadline as a whole and a limit in bytes.
 
-requests has a time limit for each read alone, so that a byte every nine seconds keeps it waiting for ever, and none on
-bytes. Both are kept here where the bytes arrive, below HTTP's headers and chunks: one `_Metered` for each answer.
+requests limits the time of each single read only, so one byte every nine seconds keeps it waiting for ever; and it
+does not limit bytes. This module enforces both limits where the bytes arrive, below HTTP's headers and chunks: each
+answer is read through a `_Metered`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 MAX_ANSWER_BYTES = 1 << 23
-"""The longest answer that is read, headers included: some 10 000 logs. Whoever asks for logs asks for fewer then."""
+"""The longest answer that is read, headers included: some 10 000 logs. The ledger then asks for fewer logs."""
 
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 _OK = 200
@@ -28,23 +29,23 @@ _CHUNK = 1 << 16
 
 
 class NoAnswer(Exception):
-    """No connection, or it broke, or the answer did not come in time."""
+    """The connection failed, or the answer did not arrive in time."""
 
 
 class AnswerTooLong(Exception):
-    """More bytes than are read."""
+    """The answer is longer than `MAX_ANSWER_BYTES`."""
 
 
 class StatusRefused(Exception):
-    """Another status of HTTP than 200."""
+    """The HTTP status is not 200."""
 
 
 class Transport:
-    """Posts requests to one URL; connections are kept open between them.
+    """Posts requests to one URL, and keeps its connections open between them.
 
     Args:
         url: http:// or https://, with user and password if the endpoint wants them. Proxies and certificates come
-            from the environment, as with any client that is built on requests.
+            from the environment, as for any client built on requests.
     """
 
     def __init__(self, url: str) -> None:
@@ -57,15 +58,16 @@ class Transport:
     def post(self, body: bytes, seconds: float) -> bytes:
         """Send a request and return the body of its answer.
 
-        Nothing is unpacked and no redirect is followed: neither is asked for.
+        Compressed answers and redirects are refused.
 
         Args:
-            seconds: For the connection, and again for the whole answer.
+            body: The request's body.
+            seconds: The time limit for the connection, and again for the whole answer.
 
         Raises:
-            NoAnswer: No connection, a cut answer, or none in time.
-            AnswerTooLong: More than `MAX_ANSWER_BYTES`.
-            StatusRefused: Another status than 200.
+            NoAnswer: The connection failed, or no whole answer arrived in time.
+            AnswerTooLong: The answer is longer than `MAX_ANSWER_BYTES`.
+            StatusRefused: The status is not 200, or the answer is compressed.
         """
         try:
             with self._session.post(
@@ -84,7 +86,7 @@ class Transport:
             http.client.HTTPException,
             urllib3.exceptions.HTTPError,
         ) as error:
-            # requests' own errors are OSErrors; some of urllib3's and of Python's codecs get past it.
+            # requests raises OSErrors, but lets some errors of urllib3 and of Python's codecs through.
             raise NoAnswer(_reason(error, seconds)) from None
 
 
@@ -93,11 +95,13 @@ def _verify_head(response: requests.Response) -> None:
         raise StatusRefused(f"HTTP {response.status_code} {response.reason}")
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
-        raise StatusRefused(f"packed the answer ({encoding}), which was not asked for")
+        raise StatusRefused(
+            f"the answer is compressed ({encoding}), but compression was not asked for"
+        )
 
 
 def _reason(error: BaseException, seconds: float) -> str:
-    """Why there is no answer, in words that hold nothing of the URL: it may be the key to a paid service."""
+    """Why there is no answer, without any part of the URL, which may hold the key to a paid service."""
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)
@@ -110,7 +114,7 @@ def _reason(error: BaseException, seconds: float) -> str:
 
 
 class _Metered(io.RawIOBase):
-    """Reads a socket until a deadline and up to a number of bytes, however few come at a time."""
+    """Reads a socket up to a deadline and a number of bytes, no matter how slowly the bytes arrive."""
 
     def __init__(self, raw: Any, sock: socket.socket) -> None:
         self._raw = raw
@@ -144,7 +148,7 @@ class _Response(http.client.HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
-        if self.msg.defects:  # urllib3 would log them with the URL, which may hold a key
+        if self.msg.defects:  # urllib3 would log them together with the URL, which may hold a key.
             raise http.client.HTTPException("malformed headers")
 
 
@@ -165,7 +169,7 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """requests' adapter, over connections whose answers are metered; through a proxy also."""
+    """requests' adapter over metered connections, direct or through a proxy."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)

@@ -1,8 +1,8 @@
-"""The contract's values in Python: phases, structs and events, field for field.
+"""The contract's values in Python: phases, structs and events, field by field.
 
-`tests/chain/test_types.py` holds them against the compiled interface, so that the two cannot drift apart.
-Times are seconds since 1970, fractions basis points (10 000 = all), losses millionths, digests 32 bytes. A bitmap is an
-int in which bit `i` stands for the member at index `i`, in ascending order of address.
+`tests/chain/test_types.py` compares them with the compiled interface, so the two cannot drift apart.
+Times are seconds since 1970, fractions are basis points (10 000 = all), losses are millionths, digests are 32 bytes. A
+bitmap is an int in which bit `i` stands for the member at index `i`, in ascending order of address.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Phase(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is fixed when a task opens (ITrainingLedger.Terms, with units and ranges there)."""
+    """What is fixed when a task opens (ITrainingLedger.Terms gives units and ranges)."""
 
     rounds: int
     commit_window: int
@@ -45,7 +45,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Reveal:
-    """What a client opens its commitment with (ITrainingLedger.Reveal)."""
+    """The opening of a client's commitment (ITrainingLedger.Reveal)."""
 
     update_digest: bytes
     num_examples: int
@@ -56,7 +56,7 @@ class Reveal:
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """A task at a glance (ITrainingLedger.TaskState)."""
+    """A task's current state (ITrainingLedger.TaskState)."""
 
     coordinator: Address
     manifest_digest: bytes
@@ -205,9 +205,9 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the history: an event, and where and when the chain recorded it.
+    """One entry of the history: an event, and where and when the chain recorded it.
 
-    `transaction` is None where the ledger has no transactions (`MemoryLedger`).
+    `transaction` is None if the ledger has no transactions (`MemoryLedger`).
     """
 
     event: Event
@@ -219,7 +219,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a call to the ledger left behind: its transaction, block, gas, and the entries it added."""
+    """The result of a call to the ledger: its transaction, block, gas, and the entries it added."""
 
     transaction: bytes | None
     block_number: int
@@ -228,12 +228,12 @@ class Receipt:
 
 
 def address_number(address: Address) -> int:
-    """The number that an address is: members, updates and reveals are ordered by it."""
+    """An address as a number: members, updates and reveals are ordered by it."""
     return int(address, 16)
 
 
 def indices(bitmap: int) -> Iterator[int]:
-    """Yield the positions of a bitmap's ones, lowest first."""
+    """Yield the positions of a bitmap's set bits, lowest first."""
     while bitmap:
         low = bitmap & -bitmap
         yield low.bit_length() - 1

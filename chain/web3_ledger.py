@@ -1,6 +1,6 @@
-"""`Ledger` over JSON-RPC: our devnet, anvil, geth, Besu, or a second layer.
+"""`Ledger` over JSON-RPC, for our devnet, anvil, geth, Besu, or a layer-2 chain.
 
-What it sends and reads is specified in contracts/ITrainingLedger.sol.
+contracts/ITrainingLedger.sol specifies the calls and events.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from chain.types import (
 )
 
 LOG_BLOCKS = 10_000
-"""Blocks in one request for logs. Nodes that allow less get asked for half, and half of that."""
+"""Blocks in one request for logs. If a node allows fewer, the range is halved until it answers."""
 
 MAX_BLOCKS = 100_000_000
-"""Blocks that are searched for a task's history: 38 years of mainnet, 290 days of a chain with four blocks a second."""
+"""The most blocks searched for a task's history: 38 years of mainnet, 290 days at four blocks a second."""
 
 MAX_TASKS = 1 << 20
 
 HISTORY_SECONDS = 900.0
-"""How long the reading of one task's history may take, however many requests it needs."""
+"""The longest that reading one task's history may take, over all its requests."""
 
 MAX_ENTRIES = 1 << 20
-"""Entries of one task's history that are read: some 3000 rounds of 96 members."""
+"""The most entries read of one task's history: some 3000 rounds of 96 members."""
 
 
 class Web3Ledger:
@@ -54,18 +54,18 @@ class Web3Ledger:
 
     Args:
         rpc_url: http:// or https:// endpoint of a node.
-        contract: Where the contract is; its code is compared with the committed artifact.
-        signer: Who signs what is sent; None to read only.
-        chain_id: The chain that is expected at the endpoint; None takes any.
-        first_block: No earlier block is searched for history; the deployment's, for example.
-        request_seconds: How long the answer to one request may take as a whole.
-        receipt_seconds: How long a call waits until its transaction is in a block.
+        contract: The contract's address; its code is compared with the committed artifact.
+        signer: Signs the transactions; None for a read-only ledger.
+        chain_id: The expected chain; None accepts any.
+        first_block: The first block that is searched for history, for example the deployment's.
+        request_seconds: The longest that the answer to one request may take.
+        receipt_seconds: The longest that a call waits until its transaction is in a block.
 
     Raises:
-        EndpointInvalid: `rpc_url` is no such URL.
-        ChainUnreachable: No answer at the endpoint.
-        ChainMismatch: Another chain than expected.
-        ContractMismatch: No code, or other code, at the address.
+        EndpointInvalid: `rpc_url` is not such a URL.
+        ChainUnreachable: The endpoint does not answer.
+        ChainMismatch: The endpoint serves another chain.
+        ContractMismatch: The address has no code, or other code.
     """
 
     def __init__(
@@ -94,15 +94,15 @@ class Web3Ledger:
 
     @property
     def contract(self) -> Address:
-        """Where the contract lives."""
+        """The contract's address."""
         return self._contract
 
     @property
     def account(self) -> Address:
-        """Who calls.
+        """The account that makes the calls.
 
         Raises:
-            AccountUnusable: This ledger only reads.
+            AccountUnusable: This ledger is read-only.
         """
         return address_of(self._required_signer())
 
@@ -139,34 +139,34 @@ class Web3Ledger:
         return self._send("advance", task)
 
     def rejoin(self, task: int) -> Receipt:
-        """End one's own absence."""
+        """End the caller's own absence."""
         return self._send("rejoin", task)
 
     def task_count(self) -> int:
-        """Number of tasks opened so far.
+        """The number of tasks opened so far.
 
         Raises:
-            HistoryInvalid: The node counts more than anybody would go through.
+            HistoryInvalid: The node claims more than `MAX_TASKS`.
         """
         count = int(self._read("taskCount"))
         if count > MAX_TASKS:
-            raise HistoryInvalid(f"the node counts {count} tasks, believed are {MAX_TASKS}")
+            raise HistoryInvalid(f"the node claims {count} tasks, at most {MAX_TASKS} are believed")
         return count
 
     def task_state(self, task: int) -> TaskState:
-        """The task at a glance.
+        """The task's current state.
 
         Raises:
-            HistoryInvalid: The node shows a state that no task can be in.
+            HistoryInvalid: The node gives a state that no task can be in.
         """
         return task_state_from(self._read("taskState", task))
 
     def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
-        """Everything recorded of the task from a block on, oldest first.
+        """All entries of the task from a block on, oldest first.
 
         Raises:
-            LedgerUnusable: `task` is no number that a task can have.
-            HistoryInvalid: The node's logs are not those of this task, out of order, or without end.
+            LedgerUnusable: `task` is not a number that a task can have.
+            HistoryInvalid: The node's logs are of another task, out of order, or too many.
         """
         if not 0 <= task < 1 << 256:
             raise LedgerUnusable(f"expected a task's number, got {task}")
@@ -181,21 +181,21 @@ class Web3Ledger:
         return entries
 
     def gas_used(self, transaction: bytes) -> int:
-        """Gas that a transaction in the history used, as a whole."""
+        """The total gas that a transaction in the history used."""
         receipt = receipt_of(self._connection, transaction)
         if receipt is None:
             raise HistoryInvalid(f"the node has no receipt of transaction 0x{transaction.hex()}")
         return receipt.gas_used
 
     def now(self) -> int:
-        """The time that the chain would give to a call made now, in seconds since 1970."""
+        """The chain's time for a call made now, in seconds since 1970."""
         try:
             pending = self._block("eth_getBlockByNumber", "pending")
         except ChainRefused:
             pending = None
         if pending is not None:
             return pending.timestamp
-        # A node that builds no blocks itself: the next one comes about now.
+        # The node builds no blocks itself: the next block comes about now.
         latest = self._block("eth_getBlockByNumber", "latest")
         return max(latest.timestamp if latest else 0, int(time.time()))
 
@@ -204,11 +204,11 @@ class Web3Ledger:
 
     def _required_signer(self) -> Signer:
         if self._signer is None:
-            raise AccountUnusable("this ledger was opened to read only; sending needs an account")
+            raise AccountUnusable("this ledger is read-only; sending needs an account")
         return self._signer
 
     def _read(self, function: str, *arguments: Any) -> Any:
-        """The one value that a function of the contract returns."""
+        """Call a function of the contract and return its single result."""
         call = {"to": self._contract, "data": "0x" + encode_call(function, arguments).hex()}
 
         def decode_answer(answer: object) -> Any:
@@ -232,19 +232,21 @@ class Web3Ledger:
         )
 
     def _entries(self, task: int, first: int, last: int) -> Iterator[Entry]:
-        """The task's entries in a range of blocks, while they come in time and have an end."""
+        """The task's entries in a range of blocks, bounded in time and number."""
         ends, count = time.monotonic() + HISTORY_SECONDS, 0
         for logs in self._logs(task, first, last):
             for log in logs:
                 yield self._entry(log)
                 count += 1
                 if count > MAX_ENTRIES:
-                    raise HistoryInvalid(f"the node gave over {MAX_ENTRIES} logs of task {task}")
+                    raise HistoryInvalid(
+                        f"the node gave more than {MAX_ENTRIES} logs of task {task}"
+                    )
                 _verify_time(ends)
             _verify_time(ends)
 
     def _logs(self, task: int, first: int, last: int) -> Iterator[list[Log]]:
-        """The task's logs in a range of blocks, in smaller ranges where the node wants that."""
+        """The task's logs in a range of blocks, asked for in smaller ranges if the node refuses large ones."""
         count = LOG_BLOCKS
         while first <= last:
             until = min(first + count - 1, last)
@@ -286,9 +288,9 @@ class Web3Ledger:
         )
 
     def _timestamp(self, log: Log) -> int:
-        """The time of a log's block; newer nodes give it with the log.
+        """The timestamp of a log's block; newer nodes give it with the log.
 
-        Blocks are known by their hashes: another block can get a number after a reorganisation.
+        Blocks are identified by hash: after a reorganisation another block can have the same number.
         """
         if log.timestamp is not None:
             return log.timestamp

@@ -71,7 +71,9 @@ def _copy(source: Path, target: Path) -> None:
         _verify_unused(source, descriptor)
         size = os.fstat(descriptor).st_size
         if size > MAX_DATABASE_BYTES:
-            raise FileUnusable(f"{source}: has {size} bytes, allowed are {MAX_DATABASE_BYTES}")
+            raise FileUnusable(
+                f"{source}: has {size} bytes, at most {MAX_DATABASE_BYTES} are allowed"
+            )
         for start in range(0, size, _CHUNK):
             chunk = os.pread(descriptor, min(_CHUNK, size - start), start)
             if chunk.strip(b"\0"):

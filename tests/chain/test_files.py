@@ -36,7 +36,7 @@ def test_what_is_no_file_is_refused_at_once(path: Path, plant: Plant, read: Read
     [
         (pipe, "not a regular file"),
         (link_to_nowhere, "No such file or directory"),
-        (terabyte, "has 1099511627776 bytes, allowed are 1000"),
+        (terabyte, "has 1099511627776 bytes, at most 1000 are allowed"),
     ],
 )
 def test_the_error_says_why(path: Path, plant: Plant, reason: str) -> None:
@@ -49,7 +49,7 @@ def test_the_error_says_why(path: Path, plant: Plant, reason: str) -> None:
 def test_a_file_may_be_as_long_as_allowed_and_not_longer(path: Path, read: Read) -> None:
     path.write_bytes(b"12345")
     assert bytes(read(path, 5)) == b"12345"
-    with pytest.raises(FileUnusable, match="has 5 bytes, allowed are 4"):
+    with pytest.raises(FileUnusable, match="has 5 bytes, at most 4 are allowed"):
         read(path, 4)
 
 
@@ -67,7 +67,7 @@ def test_a_link_to_a_file_is_followed(path: Path, tmp_path: Path) -> None:
 
 def test_a_file_that_claims_to_be_empty_and_is_not_is_bounded_too() -> None:
     """Files of /proc say that they have no bytes."""
-    with pytest.raises(FileUnusable, match="allowed are 4"):
+    with pytest.raises(FileUnusable, match="at most 4 are allowed"):
         read_file(Path("/proc/self/maps"), 4)
 
 

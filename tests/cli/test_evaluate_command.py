@@ -228,7 +228,7 @@ class TestFiles:
     ) -> None:
         options = model_file(tmp_path)
         written(tmp_path, GAN_TOML + "[limits]\nmodel_bytes = 10\n")
-        refused(evaluate(*options), "allowed are 10")
+        refused(evaluate(*options), "at most 10 are allowed")
 
     def test_another_manifests_model_is_refused(self, evaluate: Any, tmp_path: Path) -> None:
         options = model_file(tmp_path)
