@@ -2,7 +2,7 @@
 
 from chain.recursion import recursion_limit
 
-with recursion_limit():  # py-evm lifts it
+with recursion_limit():  # py-evm raises the limit.
     from chain.devnet.anvil import serve_anvil
     from chain.devnet.endpoint import CHAIN_ID, FUNDS_WEI, PORT, devnet_in_thread, serve
     from chain.devnet.kept import kept_chain

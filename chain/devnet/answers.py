@@ -1,7 +1,7 @@
 """py-evm's blocks, transactions, receipts and logs as the JSON of the execution API.
 
-Source: https://ethereum.github.io/execution-apis. eth-tester's serializers pick the fields; here
-they get their names and their spellings: a quantity is the shortest hex, data is hex byte by byte.
+Source: https://ethereum.github.io/execution-apis. eth-tester's serializers pick the fields. This
+module gives them their names and encodings: a quantity is the shortest hex, data is hex with two digits for each byte.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def quantity(number: int) -> str:
-    """A number as "0x" and the fewest digits."""
+    """A number as "0x" and the fewest digits possible."""
     return hex(number)
 
 
@@ -29,7 +29,7 @@ def data(raw: bytes) -> str:
 
 
 def block_answer(block: Any, *, full: bool) -> Json:
-    """A mined block, with whole transactions or with their hashes only."""
+    """A mined block, with its transactions in full or as hashes."""
     answer: Json = _spell(serialize_block(block, full, is_pending=False))
     answer["miner"] = answer.pop("coinbase")
     answer["logsBloom"] = data(block.header.bloom.to_bytes(256, "big"))
@@ -41,7 +41,7 @@ def block_answer(block: Any, *, full: bool) -> Json:
 
 
 def pending_answer(header: Any) -> Json:
-    """The block that would be mined now: it has no hash yet, and here never a transaction."""
+    """The block that would be mined now: it has no hash yet, and on this chain no transactions."""
     return {
         "number": quantity(header.block_number),
         "hash": None,
@@ -76,7 +76,7 @@ def transaction_answer(block: Any, transaction: Any, index: int) -> Json:
 
 
 def receipt_answer(block: Any, receipts: Sequence[Any], index: int, vm: Any) -> Json:
-    """What a mined transaction left behind."""
+    """The receipt of a mined transaction."""
     transaction = block.transactions[index]
     answer: Json = _spell(
         serialize_transaction_receipt(block, receipts, transaction, index, False, vm)
@@ -91,7 +91,7 @@ def receipt_answer(block: Any, receipts: Sequence[Any], index: int, vm: Any) -> 
 
 
 def log_answers(block: Any, receipts: Sequence[Any]) -> Iterator[Json]:
-    """The logs of a block, numbered through it."""
+    """The logs of a block, numbered in order."""
     number = 0
     for index, receipt in enumerate(receipts):
         for log in receipt.logs:

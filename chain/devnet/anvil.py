@@ -1,4 +1,4 @@
-"""The devnet with another engine: foundry's anvil, where that is installed."""
+"""The devnet with another engine: foundry's anvil, if it is installed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from chain.errors import DevnetUnusable
 def serve_anvil(
     state: Path, *, host: str = "127.0.0.1", port: int = PORT, chain_id: int = CHAIN_ID
 ) -> None:
-    """Become anvil: this process is replaced by it, and never returns.
+    """Replace this process with anvil; never returns.
 
     Args:
-        state: A file that anvil reads at its start, and writes at its end and every few seconds.
+        state: The file that anvil reads at its start, and writes every few seconds and at its end.
 
     Raises:
         DevnetUnusable: anvil is not installed.
@@ -30,7 +30,7 @@ def serve_anvil(
 
 
 def anvil_command(program: str, state: Path, host: str, port: int, chain_id: int) -> list[str]:
-    """The command line: quiet, durable, one block for each transaction, and no web page may use it."""
+    """The command line for a quiet, durable anvil that mines a block per transaction and refuses web pages."""
     options = {"--host": host, "--port": port, "--chain-id": chain_id, "--state": state}
     arguments = [str(part) for option in options.items() for part in option]
     return [program, "--silent", "--no-cors", "--state-interval", "5", *arguments]

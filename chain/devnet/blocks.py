@@ -1,4 +1,4 @@
-"""The devnet's chain: py-evm's latest rules, one transaction to a block, mined at once, on disk."""
+"""The devnet's chain, by py-evm's latest rules: mines each transaction at once in its own block, on disk."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from chain.errors import DevnetUnusable
 from chain.recursion import recursion_limit
 
 FAUCET = PrivateKey(keccak(b"ganchor devnet faucet"))
-"""Holds all the money there is. Anybody can compute its key: a devnet's money is worth nothing."""
+"""Holds all the ether there is. Anybody can compute its key: a devnet's ether is worth nothing."""
 
 GENESIS_WEI = 10**30
 BLOCK_GAS_LIMIT = 30_000_000
 MAX_SECONDS_AHEAD = 30 * 24 * 3600
-"""A moved clock never goes back, and a chain whose clock is far ahead is lost for any other use."""
+"""A moved clock cannot go back, so a chain whose clock is far ahead is of little use."""
 
 _CALL_STIPEND = 2300
 
 
 class Refused(Exception):
-    """The chain does not take it; the message says why, in geth's words where geth has some."""
+    """The chain refuses it; the message says why, in geth's words if geth has the same error."""
 
 
 class Failed(Exception):
-    """The EVM ran it and it failed. `data` is what a revert gave back; None for other failures."""
+    """It failed in the EVM. `data` is the revert data; None for other failures."""
 
     def __init__(self, message: str, data: bytes | None) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A message to run without a transaction. Addresses are 20 bytes; `to` is empty to create."""
+    """A message to run without a transaction. Addresses are 20 bytes; an empty `to` creates a contract."""
 
     sender: bytes
     to: bytes
@@ -60,13 +60,13 @@ class Call:
 
 
 class Chain:
-    """A chain in a database; made there if the database is new. For use from one thread.
+    """A chain in a database; a new database gets a new chain. For use from one thread.
 
     Attributes:
-        deadline: Ends whatever the chain computes; whoever begins with a request restarts it.
+        deadline: Ends any computation of the chain; restarted at the start of each request.
 
     Raises:
-        DevnetUnusable: The database holds a chain of another id.
+        DevnetUnusable: The database holds a chain with another id.
     """
 
     def __init__(self, database: Database, chain_id: int, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -75,7 +75,7 @@ class Chain:
         self.limits = limits
         self.deadline = Deadline(limits.seconds)
         self.py_evm = _open(database, chain_id, engine(self.deadline))
-        # A clock that was moved ahead stays ahead over a restart.
+        # A clock that was moved ahead stays ahead after a restart.
         self._seconds_ahead: int = max(0, self.head.timestamp - int(time.time()))
 
     @property
@@ -93,25 +93,25 @@ class Chain:
         return header.copy(mix_hash=os.urandom(32))
 
     def state_at(self, header: Any) -> Any:
-        """The accounts after a block (or, for the next one, before its transactions)."""
+        """The accounts after a block; for the next block, before its transactions."""
         return self.py_evm.get_vm(header).state
 
     def move_clock(self, seconds: int) -> int:
-        """Move the clock ahead; returns how far ahead it is now, in seconds."""
+        """Move the clock ahead; returns the seconds by which it is ahead now."""
         if not 0 <= seconds + self._seconds_ahead <= MAX_SECONDS_AHEAD:
-            raise Refused(f"the clock can be ahead by 0 to {MAX_SECONDS_AHEAD} seconds")
+            raise Refused(f"the clock can be 0 to {MAX_SECONDS_AHEAD} seconds ahead")
         self._seconds_ahead += seconds
         return self._seconds_ahead
 
     def send(self, raw: bytes) -> bytes:
-        """Mine a signed transaction; it is on disk when this returns.
+        """Mine a signed transaction; its block is on disk when this returns.
 
         Returns:
             Its hash.
 
         Raises:
             Refused: It is malformed, for another chain, or its sender cannot send it now.
-            TooMuch: It takes too long to compute; nothing was mined.
+            TooMuch: It takes too long to compute; no block was mined.
         """
         transaction = self._decode(raw)
         self._check(transaction)
@@ -119,29 +119,29 @@ class Chain:
         return bytes(transaction.hash)
 
     def mine_empty(self) -> None:
-        """Mine a block with nothing in it."""
+        """Mine an empty block."""
         self._mine([])
 
     def raise_balance(self, address: bytes, wei: int) -> None:
-        """Transfer from the faucet until `address` has `wei`.
+        """Transfer ether from the faucet until `address` has `wei`.
 
         Raises:
-            Refused: It has more already, or the faucet has not that much.
+            Refused: The address has more already, or the faucet has too little.
         """
         state = self.state_at(self.head)
         balance = state.get_balance(address)
         if balance > wei:
-            raise Refused(f"balances can only be raised; {balance} wei are there, {wei} asked for")
+            raise Refused(f"balances can only be raised: from {balance} wei, {wei} asked for")
         if balance < wei:
             nonce = state.get_nonce(FAUCET.public_key.to_canonical_address())
             self.send(self._transfer(address, wei - balance, nonce))
 
     def call(self, header: Any, call: Call) -> bytes:
-        """Run a message on the state after `header`'s block, in that block's time, and forget it.
+        """Run a message on the state after `header`'s block, at that block's time, and discard its effects.
 
         Raises:
-            Failed: It reverted, or failed otherwise.
-            Refused: The sender has not the value to send.
+            Failed: It reverted or failed in another way.
+            Refused: The sender has too little ether for the value.
             TooMuch: It takes too long to compute.
         """
         computation, _ = self._run(header, call, _gas_limit(header, call))
@@ -149,22 +149,24 @@ class Chain:
         return bytes(computation.output)
 
     def estimate_gas(self, header: Any, call: Call) -> int:
-        """The gas limit that the message needs: exact, or a little too much where it calls further.
+        """The gas limit that the message needs: exact, or slightly more if it makes further calls.
 
         Raises:
-            Failed: It fails whatever the limit.
-            Refused: The sender has not the value to send.
+            Failed: It fails with any limit.
+            Refused: The sender has too little ether for the value.
             TooMuch: It takes too long to compute.
         """
         most = _gas_limit(header, call)
         computation, gas = self._run(header, call, most)
         _raise_failure(computation)
         while gas < most and self._run(header, call, gas)[0].is_error:
-            gas = min(most, gas * 64 // 63 + _CALL_STIPEND)  # EIP-150 holds 1/64 back at each call
+            gas = min(
+                most, gas * 64 // 63 + _CALL_STIPEND
+            )  # EIP-150 keeps 1/64 of the gas at each call.
         return min(gas, most)
 
     def _run(self, header: Any, call: Call, gas: int) -> tuple[Any, int]:
-        """Run a message; returns py-evm's computation and the gas it took before refunds."""
+        """Run a message; returns py-evm's computation and the gas that it used before refunds."""
         vm = self.py_evm.get_vm(header.copy(base_fee_per_gas=0))
         unsigned = vm.get_transaction_builder().new_unsigned_dynamic_fee_transaction(
             chain_id=self.chain_id,
@@ -197,7 +199,7 @@ class Chain:
         return transaction
 
     def _check(self, transaction: Any) -> None:
-        """Say in geth's words, which other programs know, why the sender cannot send this."""
+        """Check that the sender can send this. The errors are in geth's words, which other programs know."""
         if transaction.chain_id not in (self.chain_id, None):
             raise Refused(
                 f"invalid chain id for signer: have {transaction.chain_id} want {self.chain_id}"
@@ -252,10 +254,10 @@ def _open(database: Database, chain_id: int, vm: Any) -> Any:
     except CanonicalHeadNotFound:
         with database.transaction():
             chain = _start(chain_class, atomic, chain_id)
-    # The genesis block names the chain's id, which py-evm itself does not store.
+    # The genesis block records the chain's id, which py-evm itself does not store.
     recorded = int.from_bytes(chain.get_canonical_block_header_by_number(0).extra_data, "big")
     if recorded != chain_id:
-        raise DevnetUnusable(f"the database holds a chain of id {recorded}, expected {chain_id}")
+        raise DevnetUnusable(f"the database holds a chain with id {recorded}, expected {chain_id}")
     return chain
 
 
@@ -274,7 +276,7 @@ def _start(chain_class: Any, atomic: AtomicDB, chain_id: int) -> Any:
 
 
 def _gas_limit(header: Any, call: Call) -> int:
-    """What a message may use: never more than a block has."""
+    """The gas that a message may use: at most a block's limit."""
     return min(call.gas or header.gas_limit, int(header.gas_limit))
 
 

@@ -1,7 +1,7 @@
-"""Where the devnet keeps its chain: py-evm's pairs and an index of the logs, in one SQLite file.
+"""The devnet's database: py-evm's key-value pairs and an index of the logs, in one SQLite file.
 
-SQLite's write-ahead log is synced to disk at the end of each transaction, and a block is one
-transaction: after a crash the chain stands at a whole block, with its logs, or at the one before.
+SQLite syncs its write-ahead log to disk at the end of each transaction, and each block is one transaction. After a
+crash the chain ends with a whole block and its logs: the new one or the one before.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ CREATE INDEX IF NOT EXISTS logs_by_topic ON logs (address, topic1, block);
 """
 
 Choice = Sequence[str] | None
-"""Values of which a log must have one; None for any."""
+"""The values that match in a log filter; None matches any."""
 
 _STEPS_BETWEEN_LOOKS = 10_000
 
 
 class Database(BaseDB):
-    """One devnet's file, open for this process only.
+    """One devnet's database, locked for this process.
 
     Raises:
-        DevnetUnusable: Another devnet has the file open, it is no database, or it cannot be opened.
+        DevnetUnusable: Another devnet has the file open, it is not a database, or it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class Database(BaseDB):
         except sqlite3.Error as error:
             raise DevnetUnusable(f"database {path}: {error}") from None
         try:
-            # An exclusive lock lasts as long as the process, even when that is killed.
+            # An exclusive lock ends with the process, even if the process is killed.
             self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
@@ -58,22 +58,22 @@ class Database(BaseDB):
             raise DevnetUnusable(f"database {path}: {reason}") from None
 
     def limit(self, pages: int) -> None:
-        """Let the file hold no more than so many pages, as a full disk would. For tests."""
+        """Limit the file to a number of pages, which acts like a full disk. For tests."""
         self._connection.execute(f"PRAGMA max_page_count = {pages}")
 
     def close(self) -> None:
-        """Close the file and give up its lock."""
+        """Close the file and release its lock."""
         self._connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make everything written within durable together, or, after an exception, undone."""
+        """Commit all writes of the `with` block together, or undo them all after an exception."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
-            # SQLite has undone it already where the disk was full.
+            # If the disk was full, SQLite has already undone it.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
@@ -97,7 +97,7 @@ class Database(BaseDB):
         return row is not None
 
     def add_logs(self, block: int, logs: Sequence[dict[str, Any]]) -> None:
-        """File a block's logs, each in the form in which `eth_getLogs` answers."""
+        """Store a block's logs, each as `eth_getLogs` answers it."""
         rows = []
         for position, log in enumerate(logs):
             topics = (*log["topics"], None, None, None, None)[:4]
@@ -115,14 +115,14 @@ class Database(BaseDB):
     ) -> list[dict[str, Any]]:
         """The logs of blocks `first` to `last`, both included, oldest first.
 
-        The range itself needs no limit: an index finds the logs, and blocks without any cost nothing.
+        The range needs no limit: an index finds the logs, and blocks without logs cost nothing.
 
         Args:
-            addresses: Lower-case hex, as all text here.
-            topics: One choice for each of the first topics, which must be there; at most four.
+            addresses: Lower-case hex, like all text here.
+            topics: One choice for each of the first topics, at most four; a log with fewer topics does not match.
 
         Raises:
-            TooMuch: The logs are too many or too large, or finding them takes too long.
+            TooMuch: There are too many logs, they are too large, or finding them takes too long.
         """
         condition, values = _condition(first, last, addresses, topics)
         query = f"SELECT log FROM logs WHERE {condition} ORDER BY block, position LIMIT ?"
@@ -132,7 +132,7 @@ class Database(BaseDB):
 
     @contextmanager
     def _interrupted_at(self, deadline: Deadline) -> Iterator[None]:
-        """Let SQLite look at the deadline while it searches."""
+        """Make SQLite check the deadline while it searches."""
         self._connection.set_progress_handler(lambda: deadline.passed, _STEPS_BETWEEN_LOOKS)
         try:
             yield
@@ -146,7 +146,7 @@ class Database(BaseDB):
 def _condition(
     first: int, last: int, addresses: Choice, topics: Sequence[Choice]
 ) -> tuple[str, list[int | str]]:
-    """An SQL condition with `?` for values, and the values."""
+    """An SQL condition with `?` for its values, and the values."""
     conditions = ["block BETWEEN ? AND ?"]
     values: list[int | str] = [first, last]
     choices = {"address": addresses} | {f"topic{i}": topics[i] for i in range(len(topics))}
@@ -160,7 +160,11 @@ def _condition(
 
 
 def _bounded(texts: Iterable[str], limits: Limits) -> Iterator[str]:
-    """The texts, as long as they are not too many or too large together."""
+    """Yield the texts.
+
+    Raises:
+        TooMuch: There are too many, or they are too large together.
+    """
     size = 0
     for count, text in enumerate(texts, 1):
         size += len(text)

@@ -1,4 +1,4 @@
-"""The devnet as a process or a thread: a database, a chain and an HTTP server put together."""
+"""Runs the devnet in a process or a thread: its database, its chain and its HTTP server."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ def serve(
     """Run the devnet until SIGINT or SIGTERM.
 
     Args:
-        database: The chain's file; made if it is not there, otherwise the chain goes on.
-        host: Where to listen; requests may call the devnet by this name, and by the loopback ones.
-        port: 0 for any free one.
-        fund: Accounts that are given 1000 ether, if they have less.
-        on_ready: Called with the URL as soon as requests are answered; by default one line of JSON
-            with `url` and `chain_id` goes to standard output.
+        database: The chain's file; created if it does not exist, else its chain continues.
+        host: The address to listen on; requests may use it or a loopback name as their `Host`.
+        port: The port to listen on; 0 picks a free one.
+        fund: Accounts that get 1000 ether if they have less.
+        on_ready: Called with the URL as soon as the devnet answers requests; the default prints one line of JSON
+            with `url` and `chain_id`.
 
     Raises:
-        DevnetUnusable: The database is in use or no chain of this id, or the port is taken.
+        DevnetUnusable: The database is in use, the chain in it has another id, or the port is taken.
     """
     announce = on_ready or (lambda url: _announce(url, chain_id))
     settings = _Settings(database, host, port, chain_id, fund, DEFAULT_LIMITS)
@@ -82,10 +82,10 @@ def devnet_in_thread(
     fund: Sequence[Address] = (),
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[str]:
-    """Run the devnet beside the caller, on a free port by default; gives its URL. For tests.
+    """Run the devnet in a thread, by default on a free port; yields its URL. For tests.
 
     Raises:
-        DevnetUnusable: As `serve`.
+        DevnetUnusable: As for `serve`.
     """
     settings = _Settings(database, "127.0.0.1", port, chain_id, fund, limits)
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
@@ -117,7 +117,7 @@ def devnet_in_thread(
 
 
 async def _run(settings: _Settings, announce: Callable[[str], None], stop: asyncio.Event) -> None:
-    """Answer requests until `stop`. py-evm is not made for threads: one thread runs all of it."""
+    """Answer requests until `stop`. py-evm is not thread-safe, so one thread runs all of it."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1, "devnet-chain") as executor:
         store = await loop.run_in_executor(executor, Database, settings.database)

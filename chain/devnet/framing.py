@@ -1,7 +1,7 @@
 """JSON-RPC 2.0: requests and batches from bytes, answers and errors to bytes.
 
-Source: https://www.jsonrpc.org/specification, and geth for the codes of its own: 3 is a revert,
-with what it gave back as `data`; -32000 a refusal; -32005 a limit.
+Source: https://www.jsonrpc.org/specification, and geth for further codes: 3 is a revert, with the revert data as
+`data`; -32000 is a refusal; -32005 is a limit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chain.devnet.params import ParamsInvalid
 MAX_BATCH = 1000
 MAX_BRACKETS = 10_000
 MAX_DEPTH = 32
-"""Brackets around brackets: a filter in a batch has 6."""
+"""The deepest nesting of brackets; a filter in a batch has 6 levels."""
 
 INVALID_REQUEST = -32600
 
@@ -40,7 +40,7 @@ def answer_body(methods: Methods, body: bytes) -> bytes:
     """Answer the body of an HTTP request: one JSON-RPC request, or a batch. Never raises.
 
     Returns:
-        JSON; nothing at all where every request is a notification.
+        JSON; empty if every request is a notification.
     """
     methods.chain.deadline.restart()
     if _is_nested(body):
@@ -58,12 +58,12 @@ def answer_body(methods: Methods, body: bytes) -> bytes:
 
 
 def error_body(message: str) -> bytes:
-    """The answer to what is no request at all."""
+    """The answer to a body that is not a request."""
     return _encode(_error(None, INVALID_REQUEST, message))
 
 
 def _is_nested(body: bytes) -> bool:
-    """Whether Python should not be asked to parse this. Brackets within strings count as well."""
+    """Whether the body is nested too deep to be parsed. Brackets inside strings count as well."""
     if sum(body.count(bracket) for bracket in b"[]{}") > MAX_BRACKETS:
         return True
     brackets = re.findall(rb"[\[\]{}]", body)
@@ -72,7 +72,7 @@ def _is_nested(body: bytes) -> bool:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")  # NaN and Infinity, which Python would take
+    raise ValueError(f"{name} is not JSON")  # NaN and Infinity, which Python would accept.
 
 
 def _answer_batch(methods: Methods, requests: list[Any]) -> bytes:
@@ -90,11 +90,11 @@ def _answer_batch(methods: Methods, requests: list[Any]) -> bytes:
 
 def _unanswered(request: Any) -> dict[str, Any]:
     number = request["id"] if _is_request(request) and "id" in request else None
-    return _error(number, _CODES[TooMuch], "the answers to this batch are too long already")
+    return _error(number, _CODES[TooMuch], "the answers to this batch are already too long")
 
 
 def _answer(methods: Methods, request: Any) -> dict[str, Any] | None:
-    """Answer one request; None for a notification, which carries no id."""
+    """Answer one request; None for a notification, which has no id."""
     if not _is_request(request):
         return _error(None, INVALID_REQUEST, "invalid request")
     params = request.get("params") or []
@@ -113,11 +113,11 @@ def _is_request(request: Any) -> bool:
 
 
 def _is_id(value: Any) -> bool:
-    """Whether an id is one, and can be sent back: numbers and text that JSON has."""
+    """Whether a value can be a request's id: text, a finite number, or null."""
     if isinstance(value, str):
         return not _SURROGATE.search(value)
     if isinstance(value, float):
-        return math.isfinite(value)  # 1e999 is infinite to Python
+        return math.isfinite(value)  # Python reads 1e999 as infinity.
     return value is None or (isinstance(value, int) and not isinstance(value, bool))
 
 

@@ -1,10 +1,9 @@
-"""The HTTP side: which requests are let in, how long they may take, and how many at a time.
+"""The HTTP side: decides which requests are let in, how long they may take, and how many run at a time.
 
-Any page in a browser can send requests to 127.0.0.1, and can have a name of its own point there
-(DNS rebinding). Three headers tell its requests from those of programs. `Host` holds the page's own
-name, where a program writes the address that the devnet announced. `Origin` is what browsers add to
-requests across sites, and programs do not. A `Content-Type` of application/json makes the browser
-ask first whether the site may send it, which is never granted.
+Any web page can send requests to 127.0.0.1, and can let a domain of its own point there (DNS rebinding). Three headers
+tell a page's requests from a program's. `Host` holds the page's own domain, where a program sends the address that the
+devnet announced. Browsers add an `Origin` to cross-site requests; programs do not. And before a browser sends a
+`Content-Type` of application/json across sites it asks for permission, which the devnet never grants.
 
 Source: https://fetch.spec.whatwg.org/#http-cors-protocol; the statuses are geth's.
 """
@@ -27,16 +26,16 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 Answer = Callable[[bytes], Awaitable[bytes]]
-"""From a request's body to its answer's."""
+"""Turns a request's body into the answer's body."""
 
 
 class Front(web.Server):
-    """Lets requests in and answers out, and cuts connections that are too many or too slow.
+    """Receives requests and sends answers, and closes connections that are too many or too slow.
 
-    aiohttp itself waits for ever: for a request to arrive, and for a client to take its answer.
+    aiohttp itself waits for ever for a request to arrive and for a client to read its answer.
 
     Args:
-        host: A name or address that clients may call the devnet by, beside the loopback ones.
+        host: A name or address that requests may use as their `Host`, besides the loopback ones.
     """
 
     def __init__(self, answer: Answer, host: str, limits: Limits) -> None:
@@ -48,7 +47,7 @@ class Front(web.Server):
                 client_max_size=MAX_REQUEST_BYTES,
             ),
             access_log=None,
-            auto_decompress=False,  # a few bytes could become very many
+            auto_decompress=False,  # A few compressed bytes could expand to very many.
         )
         self._answer = answer
         self._names = {*LOOPBACK, host.lower()}
@@ -87,7 +86,7 @@ class Front(web.Server):
         )
 
     async def _answer_in_time(self, request: web.BaseRequest, body: bytes) -> bytes:
-        """Answer, and give the client time again to take the answer and to ask the next."""
+        """Answer, and restart the client's time for reading the answer and sending the next request."""
         if request.protocol in self._cuts:
             self._cuts[request.protocol].cancel()
         answer = await self._answer(body)
@@ -97,7 +96,7 @@ class Front(web.Server):
 
 
 def _refusal(request: web.BaseRequest, names: set[str]) -> tuple[int, str] | None:
-    """The status and the reason for which a request is not read; None to let it in."""
+    """The status and reason of a refusal; None to let the request in."""
     if request.path != "/":
         return 404, f"requests go to /, not to {shown(request.path)}"
     if request.method != "POST":

@@ -1,8 +1,8 @@
-"""A chain that somebody kept, served again without being written to: evidence stays as it was.
+"""Serves an existing chain without writing to its file, so that evidence stays unchanged.
 
-SQLite can open a file for reading only, but the write-ahead log of a devnet that was killed holds whole blocks, and
-reading it means writing beside it. So the devnet runs on a private copy: it works on a read-only disk, needs no second
-way to open a chain, and whatever happens to the copy is forgotten.
+SQLite can open a file read-only. But the write-ahead log of a killed devnet holds whole blocks, and SQLite has to write
+next to it to read it. So the devnet runs on a private copy, which is deleted afterwards. This also works on a read-only
+disk, and needs no second way to open a chain.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from chain.files import regular_file
 MAX_DATABASE_BYTES = 1 << 32
 _CHUNK = 1 << 20
 _SHARED_BYTES = (0x40000000 + 2, 510)
-"""Where SQLite's users of a file hold locks: https://www.sqlite.org/fileformat.html#the_lock_byte_page"""
+"""Where SQLite locks a file: https://www.sqlite.org/fileformat.html#the_lock_byte_page"""
 
 
 @contextmanager
 def kept_chain(database: Path) -> Iterator[str]:
-    """Serve a copy of a devnet's chain on loopback; gives its URL. The file is only read.
+    """Serve a copy of a devnet's chain on loopback; yields its URL. The file itself is only read.
 
     Raises:
-        DevnetUnusable: It is no file of a devnet, holds no chain or more than `MAX_DATABASE_BYTES`, or is in use.
+        DevnetUnusable: It is not a devnet's file, holds no chain, is larger than `MAX_DATABASE_BYTES`, or is in use.
     """
     with TemporaryDirectory(prefix="ganchor-") as folder:
         copy = Path(folder) / "chain.sqlite"
@@ -51,7 +51,9 @@ def kept_chain(database: Path) -> Iterator[str]:
                 url = running.enter_context(devnet_in_thread(copy))
             except LedgerError as error:
                 raise DevnetUnusable(str(error).replace(str(copy), str(database))) from None
-            except Exception as error:  # py-evm meets a damaged chain with any of a dozen
+            except (
+                Exception
+            ) as error:  # py-evm raises any of a dozen exceptions on a damaged chain.
                 raise _no_chain(database, repr(error)[:200]) from error
             yield url
 
@@ -66,7 +68,7 @@ def _copy_if_there(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file whose length is bounded, holes as holes."""
+    """Copy a file of bounded length, and keep its holes."""
     with regular_file(source) as descriptor, target.open("wb") as out:
         _verify_unused(source, descriptor)
         size = os.fstat(descriptor).st_size
@@ -91,8 +93,8 @@ def _verify_unused(source: Path, descriptor: int) -> None:
 
 
 def _verify(copy: Path, database: Path) -> None:
-    """Look for a chain before py-evm would begin one; and for nothing but what a devnet makes, such as a view that
-    computes without end."""
+    """Check that the file holds a chain, as py-evm would start one in an empty file; and that it holds nothing that a
+    devnet does not create, such as a view that computes without end."""
     try:
         connection = sqlite3.connect(copy)
         try:
@@ -121,4 +123,4 @@ def _schema(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
 
 
 def _no_chain(database: Path, reason: str) -> DevnetUnusable:
-    return DevnetUnusable(f"database {database} holds no chain of a devnet: {reason}")
+    return DevnetUnusable(f"database {database} holds no devnet chain: {reason}")

@@ -1,4 +1,4 @@
-"""What one request may cost. Where geth has a limit of the same kind, its number is the default.
+"""Limits on the cost of a request. If geth has the same kind of limit, its value is the default.
 
 Source: https://geth.ethereum.org/docs/fundamentals/command-line-options (`--rpc.evmtimeout`).
 """
@@ -10,21 +10,20 @@ from dataclasses import dataclass
 
 
 class TooMuch(Exception):
-    """The request asks for more than the devnet gives in one answer."""
+    """The request costs more than the devnet spends on one answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the devnet spends on a request, and on all that are open.
+    """Limits for a request, and for all open connections.
 
     Attributes:
-        seconds: Computing time of one HTTP request, a whole batch included. A block full of gas in
-            a plain loop takes about as long.
+        seconds: Computing time of one HTTP request, or of a whole batch. A plain loop that uses up a block's gas
+            takes about as long.
         logs: The most logs in one answer.
-        answer_bytes: The most bytes of logs in one answer; a batch ends where its answers reach it.
-        connections: Open at the same time.
-        waiting_seconds: How long a connection may take to deliver its next request, and to take in
-            the last answer.
+        answer_bytes: The most bytes of logs in one answer; a batch ends when its answers reach it.
+        connections: The most connections open at the same time.
+        waiting_seconds: The longest that a connection may take to send its next request or to read its last answer.
     """
 
     seconds: float = 5.0
@@ -38,14 +37,14 @@ DEFAULT_LIMITS = Limits()
 
 
 class Deadline:
-    """How much longer this thread may compute. A busy machine does not make it come earlier."""
+    """A limit on this thread's computing time, which a busy machine does not shorten."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self.restart()
 
     def restart(self) -> None:
-        """Begin with a new request."""
+        """Start again, for a new request."""
         self._end = time.thread_time() + self._seconds
 
     @property
@@ -54,10 +53,10 @@ class Deadline:
         return time.thread_time() > self._end
 
     def check(self) -> None:
-        """Go on only if there is time left.
+        """Raise if the time is up.
 
         Raises:
-            TooMuch: There is none.
+            TooMuch: The time is up.
         """
         if self.passed:
             raise TooMuch(f"execution aborted: it takes more than {self._seconds:g} s to compute")

@@ -1,6 +1,6 @@
-"""The JSON-RPC methods, from parameters as they came in to results as they go out.
+"""The JSON-RPC methods, from raw parameters to JSON results.
 
-Source: https://ethereum.github.io/execution-apis; `evm_*` and `anvil_*` as anvil has them.
+Source: https://ethereum.github.io/execution-apis; `evm_*` and `anvil_*` behave as in anvil.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MAX_BLOCK = (1 << 63) - 1
 
 
 class MethodUnknown(Exception):
-    """No such method."""
+    """The method does not exist."""
 
 
 class Methods:
@@ -57,7 +57,7 @@ class Methods:
         """Run a method.
 
         Raises:
-            MethodUnknown, ParamsInvalid, TooMuch: As they say.
+            MethodUnknown, ParamsInvalid, TooMuch: See there.
             Refused, Failed: See `chain.devnet.blocks`.
         """
         self.chain.deadline.check()
@@ -158,7 +158,7 @@ class Methods:
     # -- state
 
     def _accounts(self) -> list[str]:
-        return []  # keys stay with their owners: the devnet signs nothing
+        return []  # The devnet holds no keys and signs nothing.
 
     def _balance(self, address: Any, tag: Any = "latest") -> str:
         return quantity(self._state(tag).get_balance(to_data(address, 20)))

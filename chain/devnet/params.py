@@ -1,7 +1,6 @@
-"""Parameters of JSON-RPC requests, as other programs write them, checked and made into values.
+"""Checks the parameters of JSON-RPC requests and turns them into values.
 
-Source: https://ethereum.github.io/execution-apis, for what a quantity, data, a message and a log
-filter are.
+Source: https://ethereum.github.io/execution-apis, which defines quantity, data, message and log filter.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ _SLOT = re.compile(r"0x[0-9a-f]{1,64}")
 
 
 class ParamsInvalid(Exception):
-    """A parameter is missing, or not what the method takes."""
+    """A parameter is missing or has the wrong form."""
 
 
 def shown(value: Any) -> str:
-    """What a client sent, for an error message: short, and ASCII without control characters."""
+    """A client's value for an error message: short ASCII without control characters."""
     return ascii(str(value)[:80])
 
 
@@ -37,7 +36,7 @@ def to_quantity(value: Any) -> int:
 
 
 def to_data(value: Any, length: int | None = None) -> bytes:
-    """Bytes; exactly `length` of them, where that is given."""
+    """Bytes; exactly `length` of them if it is given."""
     what = "hex data" if length is None else f"{length} bytes of hex data"
     raw = bytes.fromhex(_text(value, _DATA, what)[2:])
     if length not in (None, len(raw)):
@@ -46,12 +45,12 @@ def to_data(value: Any, length: int | None = None) -> bytes:
 
 
 def to_slot(value: Any) -> int:
-    """A place in a contract's storage: a quantity or, from some programs, 32 bytes."""
+    """A storage slot of a contract: a quantity or, from some programs, 32 bytes."""
     return int(_text(value, _SLOT, "a storage slot"), 16)
 
 
 def to_count(value: Any) -> int:
-    """A quantity or, where programs have always sent one and nodes taken it, a plain number."""
+    """A quantity or a plain number: some programs send one here, and other nodes accept it."""
     plain = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     return value if plain else to_quantity(value)
 
@@ -76,7 +75,7 @@ def to_percentiles(value: Any) -> list[float]:
 
 
 def to_choice(value: Any, length: int) -> Choice:
-    """What a log filter allows in one place: anything, one value, or one of several."""
+    """A log filter's condition on one field: any value, one value, or one of several."""
     if value is None or value == []:
         return None
     values = value if isinstance(value, list) else [value]
@@ -86,7 +85,7 @@ def to_choice(value: Any, length: int) -> Choice:
 
 
 def to_topics(value: Any) -> list[Choice]:
-    """What a log filter allows for the first topics."""
+    """A log filter's conditions on the first topics."""
     if value is None:
         return []
     if not isinstance(value, list) or len(value) > MAX_TOPICS:

@@ -531,7 +531,7 @@ class TestUnusable:
         with devnet_in_thread(tmp_path / "chain.db", chain_id=1337):
             pass
         with (
-            pytest.raises(DevnetUnusable, match="chain of id 1337, expected 31337"),
+            pytest.raises(DevnetUnusable, match="chain with id 1337, expected 31337"),
             devnet_in_thread(tmp_path / "chain.db"),
         ):
             pass
