@@ -110,7 +110,7 @@ ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELEC
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (empty, "holds no chain"),
+        (empty, "holds no devnet chain"),
         (text, "not a database"),
         (tables("CREATE TABLE pairs (key, value)"), "other tables"),
         (tables(f"CREATE VIEW pairs AS {ENDLESS}"), "other tables"),
