@@ -1,7 +1,7 @@
-"""Let Slither read the contract: every finding needs an answer here, and every answer a finding.
+"""Run Slither on the contract: every finding needs an answer below, and every answer needs a finding.
 
-Slither: https://github.com/crytic/slither. It has comments of its own for answers in the source, but
-a comment there changes the hash of the sources that the compiler puts at the end of the bytecode.
+Slither: https://github.com/crytic/slither. It also reads answers from comments in the source, but a comment there would
+change the hash of the sources, which the compiler puts at the end of the bytecode.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ SELECTION = {"*": {"*": ["abi", "metadata", "evm.bytecode", "evm.deployedBytecod
 SECONDS = 300
 
 Finding = tuple[str, str]
-"""The detector's name, and the function that it found something in."""
+"""The detector's name, and the function with the finding."""
 
 ANSWERS: dict[Finding, str] = {
     ("weak-prng", "draw"): (
-        "On purpose: anyone can repeat a draw from its seed. What a block's proposer can do to the "
-        "seed is in docs/decisions/0006-cohort-seeds.md; the modulus favours nobody by more than "
-        "96 in 2**256."
+        "On purpose: anyone can repeat a draw from its seed. docs/decisions/0006-cohort-seeds.md says "
+        "how far a block's proposer can influence the seed; the modulus favours no member by more "
+        "than 96 in 2**256."
     ),
     ("timestamp", "_requireTurn"): (
-        "A deadline is a time. Whoever proposes the block can move it by seconds, and windows are "
-        "chosen in minutes and hours."
+        "A deadline is a time. A block's proposer can move it by seconds; windows last minutes or "
+        "hours."
     ),
     ("timestamp", "advance"): "As in _requireTurn.",
 }
@@ -42,7 +42,7 @@ class SlitherFailed(Exception):
 
 
 def main() -> int:
-    """Return 0 when findings and answers match."""
+    """Return 0 if findings and answers match, else 1."""
     try:
         found = findings(prepare(ROOT))
     except (CompilerUnusable, SlitherFailed) as error:
@@ -55,10 +55,10 @@ def main() -> int:
 
 
 def findings(workbench: Workbench) -> dict[Finding, str]:
-    """What Slither finds in our own sources, each with its description.
+    """Slither's findings in our own sources, each with its description.
 
     Raises:
-        SlitherFailed: It is not installed, takes too long, or cannot compile.
+        SlitherFailed: It is not installed, takes too long, or cannot compile the contract.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -72,11 +72,9 @@ def findings(workbench: Workbench) -> dict[Finding, str]:
 
 
 def compare(found: dict[Finding, str]) -> list[str]:
-    """What is wrong: findings without an answer, and answers without a finding."""
+    """The mismatches: findings without an answer, and answers without a finding."""
     unanswered = [f"{name}: {text}" for name, text in found.items() if name not in ANSWERS]
-    stale = [
-        f"{name}: Slither does not find this any more" for name in ANSWERS if name not in found
-    ]
+    stale = [f"{name}: Slither no longer finds this" for name in ANSWERS if name not in found]
     return unanswered + stale
 
 

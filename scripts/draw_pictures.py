@@ -4,7 +4,7 @@
     uv run scripts/draw_pictures.py                             # draw the tables of the recorded demo again
     uv run scripts/draw_pictures.py --check                     # fail if they would change
 
-The tables are those that the demo prints today, of the run that docs/pictures/demo.json recorded.
+docs/pictures/demo.json records a demo; its tables are drawn as `ganchor demo` prints them today.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ GAP = 20
 
 
 def main() -> int:
-    """Return 0 when the pictures are drawn, or are as they should be."""
+    """Return 0 if the pictures are drawn or unchanged, else 1."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("workspace", type=Path, nargs="?", help="what `ganchor demo` left")
+    parser.add_argument("workspace", type=Path, nargs="?", help="a folder of `ganchor demo`")
     parser.add_argument("--check", action="store_true", help="compare only; exit 1 on a difference")
     asked = parser.parse_args()
     if asked.workspace:
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def record(workspace: Path) -> dict[str, Any]:
-    """What the tables show of a demo: from its audit.json, and the gas from its report.json."""
+    """The data of a demo's tables: its audit.json, and the gas from its report.json."""
     audit = json.loads((workspace / "audit.json").read_text())
     report = json.loads((workspace / "report.json").read_text())
     return {
@@ -66,7 +66,7 @@ def record(workspace: Path) -> dict[str, Any]:
 
 
 def tables(recorded: dict[str, Any]) -> str:
-    """The demo's two tables, as a terminal shows them; SVG."""
+    """The demo's two tables as a terminal shows them, in SVG."""
     rounds = TypeAdapter(tuple[AuditedRound, ...]).validate_python(recorded["rounds"])
     statuses = {step: Status(status) for step, status in recorded["statuses"].items()}
     report = AuditReport(task=recorded["task"], statuses=statuses, findings=(), rounds=rounds)
@@ -82,11 +82,11 @@ def tables(recorded: dict[str, Any]) -> str:
     )
     return re.sub(
         r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL
-    )  # They would load from elsewhere.
+    )  # Fonts would be loaded from another site.
 
 
 def side_by_side(grids: list[Path], path: Path) -> None:
-    """The first and the last grid of samples, on white."""
+    """Put the first and the last grid of samples side by side, on white."""
     first, last = (Image.open(grid).convert("L") for grid in (grids[0], grids[-1]))
     both = Image.new("L", (first.width + GAP + last.width, first.height), 255)
     both.paste(first, (0, 0))

@@ -1,11 +1,11 @@
-"""Try hostile input on every decoder, for as long as one likes.
+"""Try hostile input on every decoder, for as long as you like.
 
-    uv run python scripts/fuzz.py --seconds 600                  # all of them, each for an equal part of the time
+    uv run python scripts/fuzz.py --seconds 600                  # all decoders, each for an equal share of the time
     uv run python scripts/fuzz.py --seconds 60 --decoder manifest --decoder update
-    uv run python scripts/fuzz.py --decoder manifest --seed 4711 --inputs 1     # one input once more
+    uv run python scripts/fuzz.py --decoder manifest --seed 4711 --inputs 1     # repeats one input
 
-Prints a table: inputs tried, accepted, refused by which error, and the slowest. An input that gets anything else out of
-a decoder is printed with its seed, and the exit code is 1.
+Prints a table: inputs tried, accepted, refused by error type, and the slowest. If an input makes a decoder raise
+anything else, the script prints its seed and exits with 1.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from fuzzing.decoders import DECODERS
 from fuzzing.trying import Broke, Tally, try_seed
 
 HANGS = 120
-"""Seconds after which a decoder that does not come back is ended, with its traceback."""
+"""Seconds after which a decoder that does not return is ended, with its traceback."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Fuzz; the exit code is 1 if something broke."""
+    """Fuzz the decoders; returns 1 if one broke, else 0."""
     given = arguments(words)
     seconds = given.seconds / len(given.decoder)
-    print(f"seeds from {given.seed} on, {seconds:.0f} s or {given.inputs} inputs a decoder")
+    print(f"seeds from {given.seed} on, {seconds:.0f} s or {given.inputs} inputs for each decoder")
     print(f"{'decoder':20} {'tried':>9} {'accepted':>9} {'slowest':>24}  refused by")
     failures = [trouble for name in given.decoder if (trouble := fuzz(name, given, seconds))]
     for trouble in failures:
@@ -40,9 +40,11 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line's options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--decoder", action="append", choices=[*DECODERS], help="default: all")
-    parser.add_argument("--seconds", type=float, default=60.0, help="in all; default 60")
-    parser.add_argument("--inputs", type=int, default=sys.maxsize, help="at most, a decoder")
-    parser.add_argument("--seed", type=int, help="the first; each input has the next one")
+    parser.add_argument("--seconds", type=float, default=60.0, help="in total; default 60")
+    parser.add_argument("--inputs", type=int, default=sys.maxsize, help="at most, for each decoder")
+    parser.add_argument(
+        "--seed", type=int, help="of the first input; each later input takes the next one"
+    )
     given = parser.parse_args(words)
     given.decoder = given.decoder or [*DECODERS]
     given.seed = secrets.randbits(48) if given.seed is None else given.seed
@@ -50,7 +52,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def fuzz(name: str, given: argparse.Namespace, seconds: float) -> str | None:
-    """Try one decoder until the time or the inputs are used up, and print its row; what broke, or None."""
+    """Try one decoder until the time or the inputs are used up, and print its row. Returns what broke, or None."""
     tally, ends, trouble = Tally(), time.monotonic() + seconds, None
     seed = given.seed
     try:

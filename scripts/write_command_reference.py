@@ -20,23 +20,23 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "commands.md"
 INTRODUCTION = """\
 # Commands
 
-Written by `scripts/write_command_reference.py` from the commands themselves; do not edit.
+`scripts/write_command_reference.py` writes this page from the commands themselves; do not edit it.
 
-Every command exits with 0 when it did what was asked, and with 2 and one line on standard error when it could not be
-carried out. 1 is kept for an audit with findings, 130 for Ctrl-C. `scripts/deploy_contracts.py`, `scripts/run_node.py`
-and `scripts/audit_history.py` are `ganchor deploy`, `ganchor node` and `ganchor audit` under other names.
+A command that succeeds exits with 0. A command that fails exits with 2 and prints one line on standard error. Exit code
+1 means that an audit has findings, 130 means Ctrl-C. `scripts/deploy_contracts.py`, `scripts/run_node.py` and
+`scripts/audit_history.py` are `ganchor deploy`, `ganchor node` and `ganchor audit` under other names.
 
 The account that signs comes from `--keystore`. Without it, a plain key in `GANCHOR_PRIVATE_KEY` is accepted, on the
 dev chains 1337 and 31337 only. The keystore's password comes from `--password-file`, from `GANCHOR_PASSWORD`, or from
 a prompt.
 
-Other users of a machine can read its processes' command lines. A store's or endpoint's URL that holds a credential
-belongs into `GANCHOR_STORE` or `ETH_RPC_URL`, instead of `--store` or `--rpc-url`.
+Other users of a machine can read the command lines of its processes. If the URL of a store or an endpoint holds a
+credential, put it into `GANCHOR_STORE` or `ETH_RPC_URL` instead of `--store` or `--rpc-url`.
 """
 
 
 def main() -> int:
-    """Return 0 when the page is written, or is as it should be."""
+    """Return 0 if the page is written or unchanged, else 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare only; exit 1 on a difference")
     page = render()
@@ -51,7 +51,7 @@ def main() -> int:
 
 def render() -> str:
     """The whole page."""
-    return "\n".join([INTRODUCTION, *(_section(one.words, one.load()) for one in COMMANDS)])
+    return "\n".join([INTRODUCTION, *(_section(entry.words, entry.load()) for entry in COMMANDS)])
 
 
 def _section(name: str, function: Callable[..., Any]) -> str:
@@ -63,7 +63,7 @@ def _section(name: str, function: Callable[..., Any]) -> str:
 def parameters(
     function: Callable[..., Any],
 ) -> Iterator[tuple[inspect.Parameter, Any, OptionInfo | ArgumentInfo]]:
-    """Yield each parameter with its type and what typer was told about it."""
+    """Yield each parameter with its type and its typer options."""
     hints = get_type_hints(function, include_extras=True)
     for parameter in inspect.signature(function).parameters.values():
         kind, info = get_args(hints[parameter.name])
@@ -72,10 +72,10 @@ def parameters(
 
 
 def name_of(parameter: inspect.Parameter, info: OptionInfo | ArgumentInfo) -> str:
-    """What a person types: an option's name, or an argument's in capitals."""
+    """The name that a user types: an option's, or an argument's in capitals."""
     if isinstance(info, ArgumentInfo):
         return str(info.metavar or parameter.name.upper())
-    # Inside Annotated, typer files the first declaration under "default".
+    # Inside Annotated, typer stores the first declaration as "default".
     declared = [text for text in (info.default, *(info.param_decls or ())) if _is_option(text)]
     return declared[0] if declared else f"--{parameter.name.replace('_', '-')}"
 
