@@ -1,19 +1,19 @@
-"""The command `ganchor`: the only place where concrete ledgers, stores and learners are put together.
+"""The command `ganchor`. Only this package connects concrete ledgers, stores and learners.
 
-app.py         how errors become one line and an exit code
+app.py         turns errors into one line and an exit code
 exits.py       the exit codes
-commands.py    the commands, a line each; a command is imported when it is called
-options.py     the options that commands share
+commands.py    the table of commands; a command is imported when it is called
+options.py     options that several commands have
 accounts.py    the account that signs
-wiring.py      from options to ledger, and to the evidence in a workspace
-parts.py       which pictures are whose
-subjects.py    which models a command is about
-tables.py      what people see of rounds and audits;  words.py  short texts
+wiring.py      opens the ledger that the options name, and the evidence in a workspace
+parts.py       which pictures each member gets
+subjects.py    finds the models that evaluate, samples and export work on
+tables.py      tables of rounds and audits;  words.py  short texts
 
-A command is a file of its own name. demo/ and evaluate/ are folders:
-demo/          demo: its folder (folder.py), its processes (processes.py), what it shows meanwhile (watching.py)
-evaluate/      evaluate and extractor: what was found (evaluation.py, plots.py)
-awaiting.py is what a waiting node says; pictures.py how `manifest new` looks at pictures.
+Each command is a file of the same name. demo/ and evaluate/ are folders:
+demo/          demo: its folder (folder.py), its processes (processes.py), what it shows while it runs (watching.py)
+evaluate/      evaluate and extractor: their results (evaluation.py, plots.py)
+awaiting.py says whom a node waits for; pictures.py looks at the pictures for `manifest new`.
 """
 
 from fl_node.cli.app import main

@@ -1,4 +1,4 @@
-"""The account that signs: from a keystore and its password, or from a plain key on a dev chain."""
+"""Opens the account that signs: from a keystore and its password, or from a plain key on a dev chain."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MAX_PASSWORD_BYTES = 4096
 def open_signer(keystore: Path | None, password_file: Path | None, chain_id: int) -> Signer:
     """Unlock the account that signs.
 
-    A keystore wins; without one, a plain key from the environment is accepted on a dev chain.
+    Without a keystore, a plain key from the environment is accepted on a dev chain.
 
     Raises:
         Misuse: Neither is given.
-        AccountUnusable: Bad keystore, wrong password, or a plain key on a chain that is no dev chain.
+        AccountUnusable: The keystore or the password is wrong, or a plain key is given on another chain.
     """
     if keystore is not None:
         return open_keystore(keystore, password(password_file))
@@ -40,14 +40,14 @@ def password(file: Path | None) -> str:
     """The password of a keystore: from a file, the environment, or a prompt.
 
     Raises:
-        Misuse: The file cannot be read, or nobody answers the prompt.
+        Misuse: The file cannot be read, or the prompt gets no answer.
     """
     given = _given_password(file)
     return _ask("Password of the keystore") if given is None else given
 
 
 def new_password(file: Path | None) -> str:
-    """The password for a new keystore, as `password`, but asked for twice at a prompt."""
+    """The password for a new keystore: as `password`, but a prompt asks for it twice."""
     given = _given_password(file)
     return _ask("Password for the new keystore", twice=True) if given is None else given
 

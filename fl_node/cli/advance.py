@@ -19,7 +19,7 @@ from fl_node.history.record import members_in
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A phase that was ended: whose turn it was and who did nothing, what is next, and what ending it cost."""
+    """A phase that was ended: the members that did not act in it, the next phase, and the gas that ending it cost."""
 
     task: int
     round: int
@@ -39,7 +39,7 @@ def advance(
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
     as_json: options.Json = False,
 ) -> None:
-    """End a phase whose deadline has passed, and say who was missing. Any account may; nodes do so by themselves."""
+    """End a phase whose deadline has passed, and show who did not act. Any account may; nodes also do it themselves."""
     deployed = read_deployment(deployment)
     signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
     ended = end_overdue_phase(wiring.connect(rpc_url, deployed, signer, task), task)
@@ -60,7 +60,7 @@ def end_overdue_phase(ledger: Ledger, task: int) -> Ended:
 
     Raises:
         Misuse: The task is finished, or the phase's deadline is still ahead.
-        CallRejected: Somebody else was faster, or the chain's clock differs.
+        CallRejected: Another account was faster, or the chain's clock differs.
     """
     before, now = ledger.task_state(task), ledger.now()
     phase = before.phase.name.lower()

@@ -1,4 +1,4 @@
-"""The command line, and how errors become one line and an exit code."""
+"""Runs the command line, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fl_node.cli.exits import FAILED, INTERRUPTED, WITH_FINDINGS, FindingsReport
 from fl_node.errors import GanchorError
 
 TRACEBACK_VARIABLE = "GANCHOR_TRACEBACK"
-"""Where this is set, an error that nobody expected shows where it happened."""
+"""If this is set, an unexpected error shows its traceback."""
 
 MAX_LINE = 4000
 
@@ -27,15 +27,15 @@ app = command_line(
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line; on this process's own arguments, if none are given."""
+    """Run the command line, by default on this process's own arguments."""
     run(lambda: app(words, prog_name="ganchor"))
 
 
 def run(command: Callable[[], object]) -> NoReturn:
-    """Run a command; its errors become one line on standard error, and an exit code.
+    """Run a command, and turn its errors into one line on standard error and an exit code.
 
-    Exits with 0, with 1 for an audit with findings and for nothing else, with 2 if the command could not be carried
-    out or its output not be written, whatever the reason.
+    Exits with 0 on success, with 1 only for an audit with findings, and with 2 if the command failed or its output
+    could not be written, for whatever reason.
     """
     sys.exit(_code_of(command))
 
@@ -46,7 +46,7 @@ def _code_of(command: Callable[[], object]) -> int:
     except FindingsReported:
         return _delivered(WITH_FINDINGS)
     except SystemExit as ended:
-        # typer and rich end with 1 when the reader of a pipe is gone, or nobody answers a prompt.
+        # typer and rich exit with 1 when a pipe's reader is gone or a prompt gets no answer.
         code = ended.code if isinstance(ended.code, int) else FAILED * bool(ended.code)
         return _delivered(FAILED if code == WITH_FINDINGS else code)
     except CallRejected as rejection:
@@ -55,7 +55,7 @@ def _code_of(command: Callable[[], object]) -> int:
         return _fail(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # The reader closed the pipe, for example `head`.
         _forget_output()
         return FAILED
     except OSError as error:
@@ -70,7 +70,7 @@ def _code_of(command: Callable[[], object]) -> int:
 
 
 def _delivered(code: int) -> int:
-    """The exit code, unless what was printed cannot be written to its end."""
+    """The exit code; another one if the output cannot be written to its end."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -80,7 +80,7 @@ def _delivered(code: int) -> int:
 
 
 def _forget_output() -> None:
-    """Let Python's last flush go nowhere; otherwise it complains at its exit, and changes the exit code."""
+    """Discard Python's last flush, which would otherwise fail at exit and change the exit code."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -89,7 +89,7 @@ def _fail(message: str) -> int:
     import typer
 
     plain = "NO_COLOR" in os.environ
-    with suppress(OSError):  # standard error may be a closed pipe, too
+    with suppress(OSError):  # Standard error may be a closed pipe as well.
         line = f"error: {shown(message, MAX_LINE)}"
         typer.secho(line, err=True, fg=None if plain else typer.colors.RED)
     return FAILED

@@ -1,4 +1,4 @@
-"""`ganchor audit`: replay a task's history and say what is wrong with it."""
+"""`ganchor audit`: replay a task's history and report what is wrong with it."""
 
 from __future__ import annotations
 
@@ -33,36 +33,36 @@ def audit(
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
     workspace: Annotated[
         Path | None,
-        typer.Option(help="Audit what `ganchor demo` left in this folder, chain included."),
+        typer.Option(help="Audit this folder of `ganchor demo`, including its chain."),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="A report.json that A9 holds against the history."),
+        typer.Option(help="A report.json; A9 checks it against the history."),
     ] = None,
     expect_head: Annotated[
         str | None,
         typer.Option(
-            help="The history head that you know from elsewhere, 64 hex digits; another one is a finding of A2."
+            help="A history head that you trust, 64 hex digits; A2 reports any other head as a finding."
         ),
     ] = None,
     derive_genesis: Annotated[
         bool,
         typer.Option(
-            "--derive-genesis", help="A4 also derives the genesis from its seed (needs torch)."
+            "--derive-genesis", help="A4 also derives the genesis from its seed (uses torch)."
         ),
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Replay a task's whole history from chain and store. Exits with 0 if clean, 1 with findings, 2 if impossible."""
+    """Replay a task's whole history from chain and store. Exit code: 0 if clean, 1 with findings, 2 if impossible."""
     head, unreported = read_head(expect_head), "no --report was given"
     if workspace is not None and report is None:
         kept = Workspace(workspace)
-        report, unreported = kept.existing_report(), f"{kept.report} is not there"
-    with wiring.evidence(workspace, rpc_url, deployment, store) as place:
+        report, unreported = kept.existing_report(), f"{kept.report} does not exist"
+    with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
         result = run_audit(
-            place.rpc_url,
-            place.deployment,
-            place.store,
+            evidence.rpc_url,
+            evidence.deployment,
+            evidence.store,
             task,
             report=report,
             unreported=unreported,
@@ -87,7 +87,7 @@ def read_head(text: str | None) -> bytes | None:
     """Read `--expect-head`: 64 hex digits, with or without 0x before them.
 
     Raises:
-        Misuse: It is not of that form.
+        Misuse: It has another form.
     """
     if text is None:
         return None
@@ -111,7 +111,7 @@ def run_audit(
     """Audit one task, with a progress bar on standard error."""
     deployed = read_deployment(deployment)
     console = Console(stderr=True)
-    hidden = quiet or not console.is_terminal  # A log wants no bar, and no blank line in its place.
+    hidden = quiet or not console.is_terminal  # A log gets no bar, and no blank line in its place.
     with Progress(console=console, disable=hidden, transient=True) as bar:
         rounds = bar.add_task("auditing rounds", total=None)
         return replay_history(
@@ -128,7 +128,7 @@ def run_audit(
 
 def _derivation() -> Callable[[Manifest], Arrays]:
     from fl_node.learning.task import (
-        derive_genesis,  # torch, which the rest of the audit can do without
+        derive_genesis,  # Imports torch, which the rest of the audit does not need.
     )
 
     return derive_genesis

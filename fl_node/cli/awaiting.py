@@ -1,4 +1,4 @@
-"""What a node says while it has nothing to do: whom it waits for, until when, and whether another node acts for it."""
+"""What a waiting node says: whom it waits for, until when, and whether another node acts for its account."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from fl_node.member.state import NodeState
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """Whose turn it is.
+    """Whom a node waits for.
 
     Attributes:
-        round, attempt, phase: Where the task is.
+        round, attempt, phase: The task's current ones.
         missing: The members that have not acted in this phase.
-        deadline: In seconds since 1970; after it any member ends the phase.
-        elsewhere: Whether this node's account committed to an update that this node's state folder does not hold.
+        deadline: In seconds since 1970; after it any member can end the phase.
+        elsewhere: Whether this node's account committed to an update that is not in this node's state folder.
     """
 
     round: int
@@ -39,26 +39,26 @@ class Awaited:
         line = f"round {self.round}: waiting in the {self.phase.name.lower()} phase for {names}, until {until}"
         if self.elsewhere:
             line += (
-                "; this account has acted already, and not from this state folder: "
-                "another node of the same account seems to run"
+                "; this account has already acted, but not from this state folder: "
+                "another node with the same account seems to be running"
             )
         return line
 
 
 class Display(Protocol):
-    """What is told of a node's steps."""
+    """Shows a node's steps."""
 
     def notice(self, what: Step | Exception) -> None:
-        """A step, or what is waited out."""
+        """Show a step, or an error that is waited out."""
 
     def awaiting(self, what: Awaited) -> None:
-        """The node waits for others."""
+        """Show that the node waits for others."""
 
 
 def awaited(
     state: TaskState, members: Sequence[Address], own: Address, folder: NodeState
 ) -> Awaited:
-    """Read off a task's state whom a member waits for."""
+    """Tell from a task's state whom a member waits for."""
     committed = state.phase is Phase.COMMIT and own in members_in(members, state.acted)
     return Awaited(
         round=state.round,
@@ -73,7 +73,7 @@ def awaited(
 def noticing(
     display: Display, members: Sequence[Address], own: Address, folder: NodeState
 ) -> Callable[[Step | Exception], None]:
-    """Pass a node's steps on to a display, and tell it once for each phase whom the node waits for."""
+    """Pass a node's steps to a display, and once in each phase also whom the node waits for."""
     told: tuple[int, int, Phase] | None = None
 
     def notice(what: Step | Exception) -> None:

@@ -1,4 +1,4 @@
-"""The commands, a line each, and the group that imports one only when it is called.
+"""The table of commands, and the group that imports a command only when it is called.
 
 `ganchor --help` needs nothing but this table; `ganchor key address` needs no torch and no web3.
 """
@@ -17,7 +17,7 @@ from fl_node.cli.exits import INTERRUPTED
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command: the words that call it, the function that carries it out, and what it does in one line."""
+    """A command: its words, its module and function, and its help in one line."""
 
     words: str
     module: str
@@ -38,7 +38,7 @@ COMMANDS = (
     ),
     Entry("devnet", "devnet", "devnet", "Run the local test chain on 127.0.0.1."),
     Entry("deploy", "deploy", "deploy", "Deploy the contract and write deployment.json."),
-    Entry("key new", "key", "key_new", "Make a new account, encrypted with a password."),
+    Entry("key new", "key", "key_new", "Create an account, encrypted with a password."),
     Entry("key address", "key", "key_address", "Print the address of a keystore."),
     Entry(
         "manifest new",
@@ -48,7 +48,7 @@ COMMANDS = (
     ),
     Entry("manifest check", "manifest", "manifest_check", "Check a manifest without a chain."),
     Entry("task open", "task", "open_task", "Open a task from a manifest."),
-    Entry("node", "node", "node", "Join a task and take part until it is over."),
+    Entry("node", "node", "node", "Join a task and take part until it is finished."),
     Entry("status", "status", "status", "Show a task: phase, deadline, and who has acted."),
     Entry(
         "tasks", "tasks", "tasks", "List the contract's tasks: number, name, members, phase, round."
@@ -56,42 +56,45 @@ COMMANDS = (
     Entry("log", "log", "log", "Show who did what in a task, and when."),
     Entry("advance", "advance", "advance", "End a phase whose deadline has passed."),
     Entry("audit", "audit", "audit", "Replay a task's whole history from chain and store."),
-    Entry("samples", "samples", "samples", "Draw 64 pictures of a GAN's models."),
+    Entry("samples", "samples", "samples", "Draw 64 pictures from each of a GAN's models."),
     Entry(
         "export",
         "export",
         "export",
-        "Write a model's weights for PyTorch or anything that reads safetensors.",
+        "Write a model's weights as safetensors or for PyTorch.",
     ),
     Entry("evaluate", "evaluate.evaluate", "evaluate", "Measure models on test pictures."),
     Entry(
         "extractor",
         "evaluate.extractors",
         "extractor",
-        "Train an extractor for a GAN's manifest, and put it into the store.",
+        "Train the extractor of a GAN's manifest and put it into the store.",
     ),
     Entry(
-        "simulate", "simulate", "simulate", "Train a manifest's task in one process, with no chain."
+        "simulate",
+        "simulate",
+        "simulate",
+        "Train a manifest's task in one process, without a chain.",
     ),
 )
 
 GROUPS = {
-    "key": "Make and look at encrypted keystores.",
+    "key": "Create and inspect encrypted keystores.",
     "manifest": "Write and check manifests.",
     "task": "Open tasks.",
 }
-"""What the first word of a command of two words is about."""
+"""The help for the first word of a two-word command."""
 
 
 class Listed(TyperCommand):
-    """A command that is not imported yet: its name and its line, enough for the help of its group."""
+    """A command that is not imported yet: its name and its line, enough for its group's help."""
 
     def __init__(self, name: str, entry: Entry) -> None:
         super().__init__(name, help=entry.help)
         self._entry = entry
 
     def imported(self) -> Any:
-        """The command itself, its help texts shown as they stand: `[inception]` is no style of the terminal."""
+        """The command itself. Its help is escaped, because rich would take `[inception]` for a style."""
         from rich.markup import escape
 
         single = typer.Typer(add_completion=False, rich_markup_mode="rich")

@@ -22,8 +22,8 @@ def deploy(
     """Deploy the contract and write deployment.json. The code on chain is compared with the committed artifact."""
     if deployment.exists():
         raise Misuse(
-            f"{deployment} exists already and says where another contract is, without which its tasks are not found; "
-            "give another --deployment, or move it away first"
+            f"{deployment} already exists: without it, the tasks of the contract in it cannot be found; "
+            "give another --deployment, or move the file away first"
         )
     signer = accounts.open_signer(keystore, password_file, chain_id_at(rpc_url))
     deployed = put_on_chain(rpc_url, signer)

@@ -23,17 +23,19 @@ class Engine(StrEnum):
 
 def devnet(
     database: Annotated[
-        Path, typer.Option(help="The chain's file. Start again with the same file to go on.")
+        Path, typer.Option(help="The chain's file. The same file continues the same chain.")
     ] = Path("chain.sqlite"),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = (
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = (
         options.DEVNET_PORT
     ),
     chain_id: Annotated[int, typer.Option(min=1, help="Chain id.")] = options.DEVNET_CHAIN_ID,
     fund: Annotated[
         list[str] | None,
-        typer.Option(help="Address that is given 1000 test ether; repeat for several."),
+        typer.Option(help="Address that gets 1000 test ether; repeat for several."),
     ] = None,
-    engine: Annotated[Engine, typer.Option(help="anvil must be installed.")] = Engine.eth_tester,
+    engine: Annotated[
+        Engine, typer.Option(help="anvil has to be installed (foundry).")
+    ] = Engine.eth_tester,
 ) -> None:
     """Run the local test chain on 127.0.0.1 until it is stopped. Prints a line of JSON when it is ready."""
     from chain import devnet as local_chain

@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and one line on standard error where it failed."""
+"""The exit codes of commands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ WITH_FINDINGS = 1
 """Exit code of an audit with findings, and of nothing else."""
 
 FAILED = 2
-"""Exit code where a command could not be carried out, or its output not be written."""
+"""Exit code of a command that failed, or whose output could not be written."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the signal's number, as in a shell."""
@@ -15,6 +15,6 @@ INTERRUPTED = 130
 class FindingsReported(Exception):
     """Raised by a command that has printed an audit's findings.
 
-    An exception of our own, because the libraries below end a command with exit code 1 for other reasons: a closed
-    pipe, a prompt that nobody answered.
+    It is our own exception, because typer and rich exit with 1 for other reasons: a closed pipe, or a prompt without
+    an answer.
     """

@@ -23,11 +23,11 @@ SAFETENSORS = ".safetensors"
 def export(
     task: options.Task = 1,
     round: Annotated[
-        str, typer.Option("--round", help="final, or a round's number; 0 is the genesis.")
+        str, typer.Option("--round", help="final, or a round's number; 0 is the genesis model.")
     ] = "final",
     out: Annotated[
         Path,
-        typer.Option(help="The file: .safetensors, or .pt for a PyTorch state dict."),
+        typer.Option(help="File to write: .safetensors, or .pt for a PyTorch state dict."),
     ] = Path("model.safetensors"),
     store: options.StoreUrl = options.DEFAULT_STORE,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
@@ -37,12 +37,12 @@ def export(
     model: options.ModelFiles = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write a model's weights for PyTorch or anything that reads safetensors, and print the Python that loads them."""
+    """Write a model's weights as safetensors or for PyTorch, and print the Python code that loads them."""
     if out.suffix not in (SAFETENSORS, *PYTORCH):
         raise Misuse(f"--out is {out}; allowed endings: {SAFETENSORS}, {', '.join(PYTORCH)}")
     subjects = find_subjects(workspace, rpc_url, deployment, store, task, round, manifest, model)
     if len(subjects.models) != 1:
-        raise Misuse(f"one model goes into one file; --round {round!r} names several")
+        raise Misuse(f"a file holds one model, but --round {round!r} names several")
     (subject,) = subjects.models
     _write(subject, out)
     python = loading_lines(subjects.manifest, subject, out)
@@ -68,7 +68,7 @@ def _write(subject: Subject, path: Path) -> None:
 
 
 def loading_lines(manifest: Manifest, subject: Subject, path: Path) -> list[str]:
-    """Lines of Python that read the file, make the networks, and use them."""
+    """Python code that reads the file, builds the networks, and uses them."""
     from fl_node.learning import kind_of, learning_options
 
     options = learning_options(manifest)
@@ -94,6 +94,6 @@ def loading_lines(manifest: Manifest, subject: Subject, path: Path) -> list[str]
 
 
 def _as_python(section: Section) -> str:
-    """The line of Python that makes a section of the manifest again, without what is its default."""
+    """Python code for a section of the manifest, without its default values."""
     given = section.model_dump(mode="json", exclude_defaults=True).items()
     return f"{type(section).__name__}({', '.join(f'{name}={value!r}' for name, value in given)})"

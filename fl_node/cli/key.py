@@ -12,10 +12,10 @@ from fl_node.cli import accounts, options
 
 
 def key_new(
-    file: Annotated[Path, typer.Argument(help="Where to write the keystore.")],
+    file: Annotated[Path, typer.Argument(help="The keystore file to write.")],
     password_file: options.PasswordFile = None,
 ) -> None:
-    """Make a new account, encrypted with a password, and print its address."""
+    """Create an account, encrypted with a password, and print its address."""
     typer.echo(create_keystore(file, accounts.new_password(password_file)))
 
 
@@ -24,12 +24,13 @@ def key_address(
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Open it with its password, and print what its key signs for."
+            "--check",
+            help="Open the keystore with its password and derive the address from its key.",
         ),
     ] = False,
     password_file: options.PasswordFile = None,
 ) -> None:
-    """Print the address of a keystore, as written in it; with --check, as its key gives it."""
+    """Print the address of a keystore: the one written in it or, with --check, that of its key."""
     if check:
         typer.echo(address_of(open_keystore(file, accounts.password(password_file))))
     else:

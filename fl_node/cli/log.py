@@ -44,7 +44,7 @@ BITMAPS = {"cohort", "committed", "revealed", "missed", "forgiven", "included"}
 def log(
     task: options.Task = 1,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Go on until the task is finished.")
+        bool, typer.Option("--follow", help="Keep printing until the task is finished.")
     ] = False,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
@@ -52,8 +52,8 @@ def log(
     as_json: options.Json = False,
 ) -> None:
     """Show who did what in a task, and when: one line for each event on chain."""
-    with wiring.evidence(workspace, rpc_url, deployment) as place:
-        ledger = wiring.open_ledger(place.rpc_url, place.deployment, task=task)
+    with wiring.evidence(workspace, rpc_url, deployment) as evidence:
+        ledger = wiring.open_ledger(evidence.rpc_url, evidence.deployment, task=task)
         members = members_of(ledger, task)
         for entry in following(ledger, task) if follow else ledger.history(task):
             line = json.dumps(to_json(entry, members)) if as_json else line_of(entry, members)
@@ -61,12 +61,12 @@ def log(
 
 
 def following(ledger: Ledger, task: int, seconds: float = FOLLOW_SECONDS) -> Iterator[Entry]:
-    """Yield what is recorded of a task, as it happens, until it is finished.
+    """Yield the entries of a task as they are recorded, until the task is finished.
 
     Args:
-        ledger: Of the task.
+        ledger: The task's ledger.
         task: Its number.
-        seconds: Between two looks.
+        seconds: The time between two looks.
     """
     block = -1
     while True:
@@ -79,14 +79,14 @@ def following(ledger: Ledger, task: int, seconds: float = FOLLOW_SECONDS) -> Ite
 
 
 def line_of(entry: Entry, members: Sequence[Address]) -> str:
-    """An entry for people: time in UTC, block, who, and what."""
+    """An entry as a line of text: time in UTC, block, account, and what happened."""
     at = datetime.fromtimestamp(entry.timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S")
     who = short(actor_of(entry.event) or "contract")
     return f"{at}  block {entry.block_number:<6} {who:10} {what(entry.event, members)}"
 
 
 def actor_of(event: Event) -> Address | None:
-    """The account whose call an event reports; None for what the contract did by itself."""
+    """The account whose call emitted the event; None for events of the contract's own."""
     match event:
         case TaskOpened(coordinator=account):
             return account
@@ -136,7 +136,9 @@ def what(event: Event, members: Sequence[Address]) -> str:
             return f"absence forgiven: {named(event.forgiven)}"
         case RoundFinalised():
             model = short(event.aggregate_digest.hex())
-            return f"round {event.round} is final: model {model}, made of {named(event.included)}"
+            return (
+                f"round {event.round} is final: model {model}, updates of {named(event.included)}"
+            )
         case RoundAborted():
             phase = event.phase.name.lower()
             return f"round {event.round}, attempt {event.attempt + 1}: aborted in its {phase} phase"
@@ -145,7 +147,7 @@ def what(event: Event, members: Sequence[Address]) -> str:
 
 
 def to_json(entry: Entry, members: Sequence[Address]) -> dict[str, Any]:
-    """An entry for machines: the event's fields, digests in hex, members by address."""
+    """An entry as JSON: the event's fields, digests in hex, members as addresses."""
     fields = {
         name: list(members_in(members, value)) if name in BITMAPS else _plain(value)
         for name, value in asdict(entry.event).items()

@@ -1,4 +1,4 @@
-"""`ganchor manifest`: write a manifest that works as it is, and check one."""
+"""`ganchor manifest`: write a working manifest, and check one."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from fl_node.manifest.bounds import parse_toml
 from fl_node.manifest.learners import LEARNERS, LearnerChoice
 from fl_node.manifest.manifest import build_manifest, read_manifest
 
-LEARNER_OF = {one.name(): one for one in LEARNERS}
+LEARNER_OF = {learner.name(): learner for learner in LEARNERS}
 
 
 def manifest_new(
     member: Annotated[
         list[str],
-        typer.Option(help="A member: its address, or its keystore file. Repeat it for each."),
+        typer.Option(help="A member: its address or its keystore file. Repeat for each member."),
     ],
     data: options.Data = "digits",
     learner: Annotated[
@@ -41,14 +41,14 @@ def manifest_new(
     ] = 120,
     seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 1,
     name: Annotated[
-        str | None, typer.Option(help="What the task is called. Default: after its data.")
+        str | None, typer.Option(help="The task's name. Default: the name of its data.")
     ] = None,
     out: Annotated[Path, typer.Option(help="The file to write; it must not exist.")] = Path(
         "manifest.toml"
     ),
     as_json: options.Json = False,
 ) -> None:
-    """Write a manifest for your members and your pictures, with comments. Change what you like in it."""
+    """Write a manifest for your members and your pictures, with comments. Edit it as you like."""
     members, look = read_members(member), look_at(data)
     text = manifest_text(name or _name(data), seed, members, look, learner, rounds, steps)
     _write_new(out, text)
@@ -67,7 +67,7 @@ def manifest_check(
     ],
     as_json: options.Json = False,
 ) -> None:
-    """Check a manifest without a chain: say what is wrong, or its name, members, rounds and digest."""
+    """Check a manifest without a chain: print what is wrong, or its name, members, rounds and digest."""
     manifest = read_manifest(manifest_file)
     facts = {
         "name": manifest.name,
@@ -84,16 +84,16 @@ def manifest_check(
 
 
 def read_members(given: Sequence[str]) -> list[Address]:
-    """Addresses, and those of keystores, in ascending order, as a manifest lists them.
+    """Read addresses and keystores; returns their addresses in ascending order, as a manifest lists them.
 
     Raises:
-        Misuse: One is neither, or given twice.
-        AccountUnusable: A file is no keystore.
+        Misuse: A member is neither, or is given twice.
+        AccountUnusable: A file is not a keystore.
     """
     members = sorted((_member(text) for text in given), key=lambda address: int(address, 16))
-    twice = [one for one, other in pairwise(members) if one == other]
+    twice = [member for member, following in pairwise(members) if member == following]
     if twice:
-        raise Misuse(f"--member {twice[0]} is given twice; each member has an account of its own")
+        raise Misuse(f"--member {twice[0]} is given twice; each member needs its own account")
     return members
 
 
@@ -103,11 +103,11 @@ def _member(text: str) -> Address:
     try:
         return to_address(text)
     except ValueError as error:
-        raise Misuse(f"--member: {error}; or give a keystore file that is there") from None
+        raise Misuse(f"--member: {error}; or give an existing keystore file") from None
 
 
 def described(look: Look) -> str:
-    """A data set in words."""
+    """A description of a data set."""
     parts = ["grey" if look.channels == 1 else "colour", f"{look.size}x{look.size}"]
     parts += [f"{look.classes} classes"] if look.classes else []
     return ", ".join([*parts, *([f"{look.count} of them"] if look.count else [])])
@@ -122,11 +122,11 @@ def manifest_text(
     rounds: int,
     steps: int,
 ) -> str:
-    """A manifest in TOML, valid as it stands.
+    """A valid manifest in TOML.
 
     Raises:
         ManifestInvalid: A value is out of range.
-        Misuse: There is no such learner, or it needs pictures with classes.
+        Misuse: The learner is unknown, or it needs pictures with classes.
     """
     chosen = _learner(learner)
     least = min(2, len(members))
@@ -141,7 +141,7 @@ members = [                     # in ascending order of address
 
 [data]
 channels = {look.channels}                    # 1 is grey, 3 is colour
-size = {look.size}                       # every picture is brought to this many pixels on a side: 32 or 64
+size = {look.size}                       # pictures are scaled to this many pixels on a side: 32 or 64
 
 [learner]
 # {(chosen.__doc__ or "").splitlines()[0]}
@@ -149,16 +149,16 @@ kind = "{learner}"
 {knobs}
 [strategy]
 preset = "fedavg"               # docs/algorithms.md lists the others
-share = ["*"]                   # every tensor; {json.dumps(list(chosen.body))} leaves the rest with each member
-work = {{ steps = {steps} }}          # what a member trains in a round
+share = ["*"]                   # every tensor; {json.dumps(list(chosen.body))} keeps the others private
+work = {{ steps = {steps} }}          # optimiser steps of each member in a round
 
 [rounds]
 count = {rounds}
-commit_window = 3600            # seconds that members have to train and commit
+commit_window = 3600            # seconds to train and commit
 reveal_window = 600             # to reveal their updates
 attest_window = 600             # to check the aggregate
-cohort_floor = {least}                # members in a round, at least
-min_updates = {least}                 # updates that a round needs
+cohort_floor = {least}                # at least this many members in a round
+min_updates = {least}                 # a round needs this many updates
 """
     build_manifest(parse_toml(text))
     return text
@@ -171,12 +171,12 @@ def _learner(name: str) -> type[LearnerChoice]:
 
 
 def _knobs(learner: type[LearnerChoice], look: Look) -> dict[str, object]:
-    """What is not left at its default: the knobs of a short try, and the number of classes, if that is one."""
+    """The knobs that differ from their defaults: those for a short try, and a classifier's number of classes."""
     if "classes" not in learner.model_fields:
         return dict(learner.short_try)
     if (look.classes or 0) < 2:
         raise Misuse(
-            f"a {learner.name()} needs pictures in one sub-folder for each of at least 2 classes"
+            f"a {learner.name()} needs at least 2 classes of pictures, each in its own sub-folder"
         )
     return {"classes": look.classes, **learner.short_try}
 
@@ -190,4 +190,4 @@ def _write_new(path: Path, text: str) -> None:
         with path.open("x") as file:
             file.write(text)
     except FileExistsError:
-        raise Misuse(f"{path} exists already; give another --out, or remove it first") from None
+        raise Misuse(f"{path} already exists; give another --out, or remove it first") from None

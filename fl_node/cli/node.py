@@ -1,4 +1,4 @@
-"""`ganchor node`: join a task and take part until it is over."""
+"""`ganchor node`: join a task and take part until it is finished."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 StateFolder = Annotated[
     Path,
-    typer.Option("--state", help="This node's own folder: what must survive a crash."),
+    typer.Option("--state", help="This node's own folder; holds what must survive a crash."),
 ]
 Poll = Annotated[
     float, typer.Option("--poll", min=0.01, help="Seconds between looks at the chain.")
@@ -47,7 +47,7 @@ Patience = Annotated[
     typer.Option(
         "--patience",
         min=0,
-        help="Seconds to wait for a chain or store that is away, from the start on.",
+        help="Seconds to wait for an unreachable chain or store, at the start as well as later.",
     ),
 ]
 
@@ -69,7 +69,7 @@ def node(
     patience: Patience = 600.0,
     as_json: options.Json = False,
 ) -> None:
-    """Join a task and take part until it is over. Stop it whenever you like: started again, it goes on."""
+    """Join a task and take part until it is finished. You can stop a node at any time; started again, it continues."""
     deployed = read_deployment(deployment)
     signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
     blobs = open_store(store, must_exist=True)
@@ -106,8 +106,8 @@ def _learner(
     device: str | None,
     threads: int,
 ) -> Learner:
-    """The member's learner on its own pictures, once the task's genesis is what the manifest's seed gives."""
-    from fl_node.learning import task as learning  # torch, which nothing before this needs
+    """Check the task's genesis against the manifest's seed, then make the member's learner on its own pictures."""
+    from fl_node.learning import task as learning  # Imports torch, which nothing before this needs.
 
     recorded = ledger.task_state(task).genesis_digest
     verify_genesis(learning.derive_genesis(manifest), recorded)
@@ -128,7 +128,7 @@ _DONE = {
 
 
 class PeopleDisplay:
-    """A line for each thing done, and a bar while training."""
+    """Prints a line for each action, and a bar while training."""
 
     def __init__(self) -> None:
         self._console = Console()
@@ -195,7 +195,7 @@ def _transaction(receipt: Receipt) -> str:
 
 
 class JsonDisplay:
-    """The same as JSON lines."""
+    """Prints the same as JSON lines."""
 
     def __enter__(self) -> JsonDisplay:
         return self

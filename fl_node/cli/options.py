@@ -1,4 +1,4 @@
-"""The options that commands share, each defined once."""
+"""Options that several commands have, each defined once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ StoreUrl = Annotated[
     typer.Option(
         "--store",
         envvar=STORE_VARIABLE,
-        help="Where blobs are kept: a folder, or a URL such as s3://bucket/prefix.",
+        help="The store of blobs: a folder, or a URL such as s3://bucket/prefix.",
     ),
 ]
 DEFAULT_STORE = "store"
@@ -42,29 +42,30 @@ WorkspaceFolder = Annotated[
     Path | None,
     typer.Option(
         "--workspace",
-        help="A folder that `ganchor demo` left: its chain, deployment and store. The chain is served meanwhile.",
+        help="A folder of `ganchor demo`: uses its chain, deployment and store. No chain needs to run.",
     ),
 ]
 
 Rounds = Annotated[
-    str, typer.Option("--rounds", help="final, all, or rounds such as 1,5,10; 0 is the genesis.")
+    str,
+    typer.Option("--rounds", help="final, all, or rounds such as 1,5,10; 0 is the genesis model."),
 ]
 ModelsManifest = Annotated[
     Path | None,
     typer.Option(
-        "--manifest", help="With --model: the models' manifest, in TOML. No chain is asked."
+        "--manifest", help="With --model: the models' manifest, in TOML. No chain is used."
     ),
 ]
 ModelFiles = Annotated[
     list[Path] | None,
     typer.Option(
-        "--model", help="With --manifest: a model's file, as in a store; repeat for several."
+        "--model", help="With --manifest: a model's file from a store; repeat for several."
     ),
 ]
 
 Keystore = Annotated[
     Path | None,
-    typer.Option("--keystore", help="Encrypted JSON keystore of the account that signs."),
+    typer.Option("--keystore", help="Encrypted JSON keystore of the signing account."),
 ]
 PasswordFile = Annotated[
     Path | None,
@@ -78,14 +79,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 Device = Annotated[
     str | None,
-    typer.Option("--device", help="cuda, cuda:1, mps or cpu. Chosen by itself when absent."),
+    typer.Option("--device", help="cuda, cuda:1, mps or cpu. Default: chosen automatically."),
 ]
 Threads = Annotated[
     int,
     typer.Option(
         "--threads",
         min=1,
-        help="CPU threads for training. Results on a CPU can depend on it.",
+        help="CPU threads for training. Results on a CPU can depend on their number.",
     ),
 ]
 
@@ -100,14 +101,14 @@ Partition = Annotated[
     str | None,
     typer.Option(
         "--partition",
-        help="For experiments: --data is one data set for all members, divided as iid, dirichlet:ALPHA or classes:K, "
-        "and a member trains on its part. Without it, a member trains on all of --data.",
+        help="For experiments: partition --data among the members as iid, dirichlet:ALPHA or classes:K. "
+        "Default: a member trains on all of --data.",
     ),
 ]
 Part = Annotated[
     str | None,
     typer.Option(
         "--part",
-        help="Which part of the partition is this member's, such as 1/3. Default: its position in the manifest.",
+        help="This member's part of the partition, such as 1/3. Default: its position in the manifest.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Which pictures are whose: `--data`, `--partition` and `--part`, read alike by `node` and `simulate`."""
+"""Which pictures each member gets: `node` and `simulate` read `--data`, `--partition` and `--part` the same way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fl_node.errors import Misuse
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A member's share of a data set: which part, from 0, of how many, cut by which rule."""
+    """A member's share of a data set: the part's index from 0, the number of parts, and the rule of the partition."""
 
     rule: str
     index: int
@@ -24,45 +24,45 @@ WHOLE = Part("iid", 0, 1)
 def own_part(
     partition: str | None, part: str | None, member: Address, members: Sequence[Address]
 ) -> Part:
-    """The share of a member: all without `--partition`; with it, the part at the member's position in the manifest.
+    """The share of a member: everything or, with `--partition`, by default the part at its position in the manifest.
 
     Args:
-        partition: As `--partition` takes it; None where it is not given.
-        part: As `--part` takes it, such as 1/3; None takes the member's position.
+        partition: The value of `--partition`, or None.
+        part: The value of `--part`, such as 1/3; None takes the member's position.
         member: One of the members.
         members: In the manifest's order.
 
     Raises:
-        Misuse: `part` is not of its form, or given without `partition`.
+        Misuse: `part` has another form, or is given without `partition`.
     """
     if partition is None:
         if part is not None:
-            raise Misuse("--part goes with --partition, which says how the data is divided")
+            raise Misuse("--part needs --partition, which says how the data is partitioned")
         return WHOLE
     if part is None:
         return Part(partition, members.index(member), len(members))
     index, _, count = part.partition("/")
     digits = all(text.isascii() and text.isdecimal() for text in (index, count))
     if not (digits and 1 <= int(index) <= int(count)):
-        raise Misuse(f"--part is {part!r}; allowed is I/N with I from 1 to N, such as 1/3")
+        raise Misuse(f"--part is {part!r}; allowed: I/N with I from 1 to N, such as 1/3")
     return Part(partition, int(index) - 1, int(count))
 
 
 def data_of(given: Sequence[str], members: Sequence[Address]) -> list[str]:
-    """Each member's data set: the same for all, or one for each.
+    """Each member's data set: the same for all, or one for each member.
 
     Args:
-        given: Every `--data`: one for all members; or one for each, in the manifest's order or as ADDRESS=DATA.
+        given: The values of `--data`: one for all members; or one for each, in the manifest's order or as ADDRESS=DATA.
         members: In the manifest's order.
 
     Raises:
-        Misuse: There are others than one or one for each, or an address is no member's.
+        Misuse: Their number is another, or an address is not a member's.
     """
     named = dict(text.split("=", 1) for text in given if text[:2].lower() == "0x" and "=" in text)
     if not named:
         if len(given) not in (1, len(members)):
             raise Misuse(
-                f"{len(given)} times --data; give one for all, or one for each of {len(members)} members"
+                f"--data is given {len(given)} times; give it once for all, or once for each of {len(members)} members"
             )
         return list(given) * (len(members) if len(given) == 1 else 1)
     by_number = {int(address, 16): data for address, data in named.items()}

@@ -1,4 +1,4 @@
-"""A look at pictures before anything is trained on them: what a manifest has to say of them."""
+"""Looks at pictures before training, to fill in what a manifest says about them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a data set looks like.
+    """The properties of a data set.
 
     Attributes:
         channels: 1 for grey, 3 for colour.
         size: What `data.size` should be: 64 if at least half of the pictures have that many pixels on a side, else 32.
-        classes: Number of classes; None where the data has none.
-        count: Number of pictures; None for a data set that is not here yet.
+        classes: Number of classes; None if the data has none.
+        count: Number of pictures; None for a data set that is not downloaded yet.
     """
 
     channels: Literal[1, 3]
@@ -46,17 +46,17 @@ KNOWN = {
 
 
 def look_at(data: str) -> Look:
-    """Look at what `--data` names. Of a folder's pictures only the first bytes are read.
+    """Look at the data set that `--data` names. Of a folder's pictures only the first bytes are read.
 
     Raises:
-        DataUnusable: Unknown name, no such folder, or no pictures there.
+        DataUnusable: The name is unknown, or the folder does not exist or holds no pictures.
     """
     kind, _, path = data.partition(":")
     if kind == "folder" and path:
         return _look_into(Path(path).expanduser())
     if data not in KNOWN:
         raise DataUnusable(
-            f"data set {data!r} is not known; allowed: {', '.join(KNOWN)}, folder:PATH"
+            f"data set {data!r} is unknown; allowed: {', '.join(KNOWN)}, folder:PATH"
         )
     return KNOWN[data]
 
@@ -65,7 +65,7 @@ def _look_into(folder: Path) -> Look:
     from fl_node.learning.data import GREY_MODES
 
     if not folder.is_dir():
-        raise DataUnusable(f"{folder} is no folder")
+        raise DataUnusable(f"{folder} is not a folder")
     seen = list(_pictures(folder))
     if not seen:
         raise DataUnusable(f"{folder} holds no pictures")
@@ -82,8 +82,8 @@ def _look_into(folder: Path) -> Look:
 
 
 def _pictures(folder: Path) -> Iterator[tuple[str, int, Path]]:
-    """Mode, shorter side and path of each picture, as training will find them."""
-    from fl_node.learning.data import FORMATS  # torch comes with it
+    """Mode, shorter side in pixels and path of each picture, as training will find them."""
+    from fl_node.learning.data import FORMATS  # Imports torch.
 
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.name.startswith("."):

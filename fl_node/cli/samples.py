@@ -15,10 +15,12 @@ from fl_node.cli.subjects import Subject, find_subjects
 def samples(
     task: options.Task = 1,
     rounds: options.Rounds = "final",
-    out: Annotated[Path, typer.Option(help="Folder for the pictures; it is made.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for the pictures; created if needed.")] = Path(
         "samples"
     ),
-    seed: Annotated[int, typer.Option(min=0, help="Gives the noise that is drawn from.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the noise that the pictures are drawn from.")
+    ] = 0,
     store: options.StoreUrl = options.DEFAULT_STORE,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
@@ -27,7 +29,7 @@ def samples(
     model: options.ModelFiles = None,
     as_json: options.Json = False,
 ) -> None:
-    """Draw 64 pictures of a GAN's models, a PNG file for each model. The same noise for all, to see progress."""
+    """Draw 64 pictures from each of a GAN's models into a PNG file. All models get the same noise, to show progress."""
     from fl_node.learning.task import drawing_of
 
     subjects = find_subjects(workspace, rpc_url, deployment, store, task, rounds, manifest, model)

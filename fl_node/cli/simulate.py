@@ -1,4 +1,4 @@
-"""`ganchor simulate`: the same training as a plain loop, with no chain."""
+"""`ganchor simulate`: the same training as a plain loop, without a chain."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def simulate(
     device: options.Device = None,
     threads: options.Threads = 1,
     out: Annotated[
-        str | None, typer.Option("--store", help="Keep every round's model in this store.")
+        str | None, typer.Option("--store", help="Put every round's model into this store.")
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Train a manifest's task in one process, with no chain. Same seeds, same bytes as the run on the chain."""
+    """Train a manifest's task in one process, without a chain. Gives the same bytes as the run on the chain."""
     from fl_node.learning import task
 
     manifest = read_manifest(manifest_file)
@@ -70,18 +70,18 @@ def simulate(
 def member_pictures(
     manifest: Manifest, data: Sequence[str], partition: str | None
 ) -> dict[Address, Images]:
-    """Every member's pictures, as `ganchor node` gives them to the same member with the same options.
+    """Every member's pictures, the same that `ganchor node` gives it with the same options.
 
     Raises:
-        Misuse: As `data_of`, or data of one's own is to be divided.
-        DataUnusable: Unknown or empty data, a download that failed, or data that cannot be divided so.
+        Misuse: As for `data_of`; or `partition` is given for several data sets.
+        DataUnusable: The data is unknown, empty, not downloadable, or cannot be partitioned this way.
     """
     from fl_node.learning import task
 
     members = manifest.addresses
     if partition is not None and len(data) > 1:
         raise Misuse(
-            "--partition divides one data set for all; here each member has its own --data"
+            "--partition needs one data set for all members, but each member has its own --data"
         )
     specs = data_of(data, members)
     loaded = {spec: task.load_data(manifest, spec) for spec in dict.fromkeys(specs)}
@@ -93,7 +93,7 @@ def member_pictures(
 
 
 class Display:
-    """Bars while it trains, and a line for each round. In a terminal, one console keeps the two apart."""
+    """Shows bars while training, and prints a line for each round. In a terminal both use one console."""
 
     def __init__(self, rounds: int, quiet: bool) -> None:
         self._lines = Console(soft_wrap=True, highlight=False, quiet=quiet)
@@ -111,7 +111,7 @@ class Display:
         self._bars.stop()
 
     def progress_for(self, round: int, client: Address) -> StepProgress:
-        """What a member's training reports to."""
+        """The callback for a member's training steps."""
         self._bars.update(self._steps, description=f"round {round} {short(client)}")
         return lambda step, steps, losses: self._bars.update(
             self._steps, completed=step, total=steps

@@ -1,4 +1,4 @@
-"""`ganchor status`: a task at a glance."""
+"""`ganchor status`: show a task's current state."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ def status(
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
     workspace: options.WorkspaceFolder = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Keep it live until the end.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Keep updating until the task is finished.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show a task: phase, deadline, and who has acted; the current model and the history head."""
-    with wiring.evidence(workspace, rpc_url, deployment) as place:
-        ledger = wiring.open_ledger(place.rpc_url, place.deployment, task=task)
+    """Show a task: phase, deadline, and who has acted; also the current model and the history head."""
+    with wiring.evidence(workspace, rpc_url, deployment) as evidence:
+        ledger = wiring.open_ledger(evidence.rpc_url, evidence.deployment, task=task)
         members = members_of(ledger, task)
         if as_json:
             typer.echo(json.dumps(_status_json(ledger, task, members)))
@@ -80,7 +82,7 @@ def _status_json(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) ->
 def status_table(
     task: int, state: TaskState, members: Sequence[Address], now: int | None = None
 ) -> Group:
-    """The task at a glance: phase, deadline, who has acted; and below, digests that can be copied."""
+    """A task's phase and deadline and who has acted; below the table, its digests, which can be copied."""
     left = state.deadline - (int(time.time()) if now is None else now)
     table = Table(title=f"Task {task}", title_justify="left", show_header=False, box=box.SIMPLE)
     table.add_column()
@@ -103,7 +105,7 @@ def _deadline(task: int, left: int) -> str:
     if left >= 0:
         return f"in {left} s"
     by_hand = follow_up(f"advance --task {task} --keystore FILE")
-    return f"passed {-left} s ago; the next node that looks ends the phase, or anybody: {by_hand}"
+    return f"passed {-left} s ago; the next node to look ends the phase, or anybody can: {by_hand}"
 
 
 _ACTED = {Phase.COMMIT: "committed", Phase.REVEAL: "revealed", Phase.ATTEST: "attested"}

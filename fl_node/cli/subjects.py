@@ -1,4 +1,4 @@
-"""The models that `ganchor evaluate`, `samples` and `export` are about: of a task's final rounds, or in files."""
+"""Finds the models that `ganchor evaluate`, `samples` and `export` work on: of a task's final rounds, or in files."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ MILLION = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One model: what it is called, its round (0 is the genesis; None for a file), its digest in hex, and its tensors,
-    read when they are asked for."""
+    """One model: its name, its round (0 is the genesis; None for a file), its digest in hex, and its tensors, which are
+    read on demand."""
 
     name: str
     round: int | None
@@ -36,13 +36,13 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """What a sentence calls it."""
+        """The model's name in a sentence."""
         return self.name if self.round is None else f"round {self.round}"
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedLosses:
-    """The means of a final round's losses on chain, weighted by examples; None where nothing was included."""
+    """Example-weighted means of a final round's losses on chain; None if no update was included."""
 
     round: int
     training: float | None
@@ -51,7 +51,7 @@ class RecordedLosses:
 
 @dataclass(frozen=True, slots=True)
 class Subjects:
-    """The models, their manifest, the losses of all final rounds as the members recorded them, and the store's URL."""
+    """The models, their manifest, the recorded losses of all final rounds, and the store's URL."""
 
     manifest: Manifest
     models: tuple[Subject, ...]
@@ -69,17 +69,17 @@ def find_subjects(
     manifest: Path | None,
     models: Sequence[Path] | None,
 ) -> Subjects:
-    """The models that a command's options of these names mean.
+    """Find the models that a command's options of these names select.
 
     Raises:
-        Misuse: As `subjects_of_task` and `subjects_in_files`; or the folder is no workspace.
+        Misuse: As for `subjects_of_task` and `subjects_in_files`; or the folder is not a workspace.
     """
     if manifest is not None or models:
         return replace(subjects_in_files(manifest, models or []), store=store)
-    with wiring.evidence(workspace, rpc_url, deployment, store) as place:
-        opened = open_store(place.store, must_exist=True)
-        found = subjects_of_task(place.rpc_url, place.deployment, opened, task, rounds)
-        return replace(found, store=place.store)
+    with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
+        opened = open_store(evidence.store, must_exist=True)
+        found = subjects_of_task(evidence.rpc_url, evidence.deployment, opened, task, rounds)
+        return replace(found, store=evidence.store)
 
 
 def subjects_of_task(
@@ -88,19 +88,19 @@ def subjects_of_task(
     """The models of a task's final rounds, in the order of the rounds.
 
     Args:
-        rpc_url, deployment: Of the chain and the contract.
+        rpc_url, deployment: Those of the chain and the contract.
         store: Holds the task's blobs.
         task: The task's number.
-        rounds: As `--rounds` takes it.
+        rounds: The value of `--rounds`.
 
     Raises:
-        Misuse: `rounds` names one that is not final, or the store has not the task's manifest.
+        Misuse: `rounds` names a round that is not final, or the task's manifest is not in the store.
     """
     ledger = wiring.open_ledger(rpc_url, deployment, task=task)
     manifest = load_manifest(ledger, store, task)
     entries = list(ledger.history(task))
     digests = [ledger.task_state(task).genesis_digest]
-    digests += [one.finalised.aggregate_digest for one in final_rounds(entries)]
+    digests += [round.finalised.aggregate_digest for round in final_rounds(entries)]
     models = [
         Subject(
             str(round), round, digests[round].hex(), _from_store(store, digests[round], manifest)
@@ -111,27 +111,27 @@ def subjects_of_task(
 
 
 def subjects_in_files(manifest: Path | None, models: Sequence[Path]) -> Subjects:
-    """Models that lie in files, such as those of `ganchor simulate --store`.
+    """Models in files, such as those of `ganchor simulate --store`.
 
     Raises:
-        Misuse: Only one of the two is given, or a file is no model blob, or too large.
+        Misuse: Only one of the two is given, or a file is not a model blob or is too large.
         ManifestInvalid: The manifest is wrong.
     """
     if manifest is None or not models:
-        raise Misuse("--manifest and --model go together: the one describes what is in the other")
+        raise Misuse("--manifest and --model go together: the manifest describes the model")
     agreed = read_manifest(manifest)
     return Subjects(agreed, tuple(_in_file(path, agreed) for path in models))
 
 
 def chosen_rounds(text: str, last: int) -> list[int]:
-    """Read `--rounds`: final, all, or numbers with commas between them; 0 is the genesis.
+    """Read `--rounds`: final, all, or numbers separated by commas; 0 is the genesis.
 
     Args:
-        text: As a person wrote it.
-        last: The last final round; 0 where there is none yet.
+        text: The option's value.
+        last: The last final round; 0 if there is none yet.
 
     Raises:
-        Misuse: It is none of these, or names a round that is not final.
+        Misuse: It has another form, or names a round that is not final.
     """
     if text == "final":
         return [last]

@@ -20,12 +20,12 @@ def rounds_table(
     gas: Mapping[int, int] | None = None,
     held_out: str = "held-out loss",
 ) -> Table:
-    """One line for each round: aggregate, updates, who was included, losses, gas and seconds.
+    """One row for each round: aggregate, updates, which of them were included, losses, gas and seconds.
 
     Args:
         rounds: From an audit.
-        gas: Gas of all transactions of a round, by its number; no column where absent.
-        held_out: What the held-out loss is.
+        gas: Total gas of each round, by its number; None draws no column.
+        held_out: The title of the column with the held-out loss.
     """
     table = Table(
         title="Rounds on chain; losses are means over the updates, weighted by examples",
@@ -41,39 +41,39 @@ def rounds_table(
     if gas is not None:
         table.add_column("gas", justify="right")
     table.add_column("s", justify="right")
-    for one in rounds:
+    for audited in rounds:
         cells = [
-            str(one.round),
-            short(one.aggregate_digest),
-            "\n".join(_update_line(one)) or "declined by all",
-            loss(one.training_loss),
-            loss(one.held_out_loss),
+            str(audited.round),
+            short(audited.aggregate_digest),
+            "\n".join(_update_lines(audited)) or "declined by all",
+            loss(audited.training_loss),
+            loss(audited.held_out_loss),
         ]
         if gas is not None:
-            cells.append(f"{gas.get(one.round, 0):,}")
-        table.add_row(*cells, str(one.finalised_at - one.opened_at))
+            cells.append(f"{gas.get(audited.round, 0):,}")
+        table.add_row(*cells, str(audited.finalised_at - audited.opened_at))
     return table
 
 
-def _update_line(one: AuditedRound) -> list[str]:
+def _update_lines(audited: AuditedRound) -> list[str]:
     return [
         f"{'[green]+[/]' if update.included else '[red]-[/]'} {short(update.client)} "
         f"{short(update.digest)} {update.num_examples}"
-        for update in one.updates
+        for update in audited.updates
     ]
 
 
 def print_audit(console: Console, report: AuditReport) -> None:
-    """Which updates were left out and why, the numbered steps and how each ended, and every finding.
+    """Print which updates were left out and why, the outcome of each step, and every finding.
 
-    Sentences and digests stand below the tables and are not wrapped: a narrow terminal folds them, and they can be
-    copied whole.
+    Sentences and digests are printed below the tables and not wrapped, so they can be copied whole even from a narrow
+    terminal.
     """
-    for one in report.rounds:
-        for update in one.updates:
+    for audited in report.rounds:
+        for update in audited.updates:
             if update.left_out_because:
                 because = shown(update.left_out_because)
-                line = f"round {one.round}: {short(update.client)} was left out: {because}"
+                line = f"round {audited.round}: {short(update.client)} was left out: {because}"
                 console.print(line, soft_wrap=True, style="red", markup=False, highlight=False)
     table = Table(
         title=f"Audit of task {report.task}: {report.verdict}",
@@ -100,13 +100,15 @@ def print_audit(console: Console, report: AuditReport) -> None:
 
 
 def print_digests(console: Console, rounds: Sequence[AuditedRound]) -> None:
-    """Each round's model by its whole digest, in the lines of `ganchor simulate`, to be compared and copied."""
-    for one in rounds:
-        console.print(f"round {one.round}: {one.aggregate_digest}", soft_wrap=True, highlight=False)
+    """Print the whole digest of each round's model, in the same lines as `ganchor simulate`."""
+    for audited in rounds:
+        console.print(
+            f"round {audited.round}: {audited.aggregate_digest}", soft_wrap=True, highlight=False
+        )
 
 
 def print_head(console: Console, head: str) -> None:
-    """The history head, whole, to be kept, and compared by `ganchor audit --expect-head`."""
+    """Print the whole history head, which `ganchor audit --expect-head` compares."""
     console.print(f"history head {head}", soft_wrap=True, highlight=False)
 
 

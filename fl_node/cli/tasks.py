@@ -1,4 +1,4 @@
-"""`ganchor tasks`: all tasks of the contract."""
+"""`ganchor tasks`: list the contract's tasks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, parse_manifest
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One task: its number, its manifest's name (None where the store does not have it), and how far it is."""
+    """One task: its number, its manifest's name (None if the manifest is not in the store), and its progress."""
 
     task: int
     name: str | None
@@ -39,18 +39,18 @@ def tasks(
     workspace: options.WorkspaceFolder = None,
     as_json: options.Json = False,
 ) -> None:
-    """List the contract's tasks: number, name, members, phase, round. Names come from the store, if it is at hand."""
-    with wiring.evidence(workspace, rpc_url, deployment, store) as place:
-        ledger = wiring.open_ledger(place.rpc_url, place.deployment)
-        listed = list_tasks(ledger, _store_at_hand(place.store))
+    """List the contract's tasks: number, name, members, phase, round. Names come from the store, if there is one."""
+    with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
+        ledger = wiring.open_ledger(evidence.rpc_url, evidence.deployment)
+        listed = list_tasks(ledger, _store_at_hand(evidence.store))
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in listed]))
+        typer.echo(json.dumps([asdict(task) for task in listed]))
     else:
         Console().print(_table(listed) if listed else "no task has been opened yet")
 
 
 def list_tasks(ledger: Ledger, store: Store | None) -> list[Listed]:
-    """All tasks, in the order of their numbers."""
+    """All tasks, in ascending order of their numbers."""
     return [
         _listed(task, ledger.task_state(task), store) for task in range(1, ledger.task_count() + 1)
     ]
@@ -87,9 +87,9 @@ def _table(listed: list[Listed]) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("task", "name", "members", "phase", "round"):
         table.add_column(heading, justify="left" if heading in ("name", "phase") else "right")
-    for one in listed:
-        name = "not in the store" if one.name is None else escape(shown(one.name))
-        style = "dim" if one.phase == Phase.FINISHED.name.lower() else ""
-        cells = (name, str(one.members), one.phase, f"{one.round} of {one.rounds}")
-        table.add_row(str(one.task), *cells, style=style)
+    for task in listed:
+        name = "not in the store" if task.name is None else escape(shown(task.name))
+        style = "dim" if task.phase == Phase.FINISHED.name.lower() else ""
+        cells = (name, str(task.members), task.phase, f"{task.round} of {task.rounds}")
+        table.add_row(str(task.task), *cells, style=style)
     return table

@@ -1,4 +1,4 @@
-"""From options to concrete parts: the ledger, and a workspace's evidence."""
+"""Turns options into concrete parts: the ledger, and the evidence in a workspace."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from fl_node.errors import Misuse
 def open_ledger(
     rpc_url: str, deployment: Path, signer: Signer | None = None, task: int | None = None
 ) -> Web3Ledger:
-    """The contract of a deployment file, as `connect` does."""
+    """Connect to the contract of a deployment file, as `connect` does."""
     return connect(rpc_url, read_deployment(deployment), signer, task)
 
 
 def connect(
     rpc_url: str, deployed: Deployment, signer: Signer | None = None, task: int | None = None
 ) -> Web3Ledger:
-    """The contract of a deployment, checked: expected chain, expected code, and that it has the task.
+    """Connect to the contract of a deployment, and check its chain, its code, and that it has the task.
 
     Raises:
-        Misuse: There is no such task.
-        LedgerError: As `Web3Ledger`.
+        Misuse: The contract has no such task.
+        LedgerError: As for `Web3Ledger`.
     """
     ledger = Web3Ledger(
         rpc_url,
@@ -44,10 +44,10 @@ def connect(
 
 
 def verify_task(ledger: Ledger, task: int) -> None:
-    """Say how many tasks there are, where the one that is asked for is none of them.
+    """Check that the contract has a task. The error says which tasks it has.
 
     Raises:
-        Misuse: There is no such task.
+        Misuse: The contract has no such task.
     """
     count = ledger.task_count()
     if not 1 <= task <= count:
@@ -60,7 +60,7 @@ def verify_task(ledger: Ledger, task: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Where a task's chain, contract and blobs are; see the options of the same names."""
+    """Where a task's chain, contract and blobs are; the options of the same names describe them."""
 
     rpc_url: str
     deployment: Path
@@ -71,17 +71,17 @@ class Evidence:
 def evidence(
     workspace: Path | None, rpc_url: str, deployment: Path, store: str = options.DEFAULT_STORE
 ) -> Iterator[Evidence]:
-    """What the options name; with --workspace, what is in that folder, its chain served as long as this is open.
+    """The evidence that the options name. With --workspace, that folder's; its chain is served in the `with` block.
 
     Raises:
-        Misuse: The folder is no workspace.
+        Misuse: The folder is not a workspace.
     """
     if workspace is None:
         yield Evidence(rpc_url, deployment, store)
         return
-    from chain.devnet import kept_chain  # py-evm, which nothing else here needs
+    from chain.devnet import kept_chain  # Imports py-evm, which nothing else here needs.
     from fl_node.cli.workspace import Workspace
 
-    place = Workspace(workspace)
-    with kept_chain(place.existing_database()) as url:
-        yield Evidence(url, place.deployment, str(place.store))
+    kept = Workspace(workspace)
+    with kept_chain(kept.existing_database()) as url:
+        yield Evidence(url, kept.deployment, str(kept.store))

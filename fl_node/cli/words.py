@@ -6,17 +6,17 @@ import os
 
 
 def short(text: str) -> str:
-    """A digest or address, cut for the eye: its first 6 digits."""
+    """A digest or address, shortened to its first 6 digits."""
     digits = text.removeprefix("0x")
     prefix = text[: len(text) - len(digits)]
     return f"{prefix}{digits[:6]}…" if len(digits) > 12 else text
 
 
 def follow_up(words: str) -> str:
-    """A command as it can be typed here: `uv run` sets UV, and then `ganchor` alone is often not on the path."""
+    """A command as it can be typed here. `uv run` sets UV; then `ganchor` alone is often not on the PATH."""
     return f"uv run ganchor {words}" if "UV" in os.environ else f"ganchor {words}"
 
 
 def loss(millionths: int | None) -> str:
-    """A loss on record, as a decimal."""
+    """A recorded loss as a decimal number."""
     return "–" if millionths is None else f"{millionths / 1e6:.4f}"

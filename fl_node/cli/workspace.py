@@ -1,4 +1,4 @@
-"""The folder that `ganchor demo` leaves behind."""
+"""The folder that `ganchor demo` writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fl_node.errors import Misuse
 
 
 class Workspace:
-    """Where everything is in a demo's folder."""
+    """The paths in a demo's folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -22,10 +22,10 @@ class Workspace:
         self.audit = folder / "audit.json"
 
     def create(self) -> None:
-        """Make the folder.
+        """Create the folder.
 
         Raises:
-            Misuse: It holds something already.
+            Misuse: The folder is not empty.
         """
         if self.folder.exists() and any(self.folder.iterdir()):
             raise Misuse(
@@ -35,22 +35,22 @@ class Workspace:
             folder.mkdir(parents=True, exist_ok=True)
 
     def existing_database(self) -> Path:
-        """The chain's database.
+        """The path of the chain's database.
 
         Raises:
-            Misuse: There is none, so that this is no workspace.
+            Misuse: There is none, so the folder is not a workspace.
         """
         if not self.database.exists():
             raise Misuse(f"{self.folder} is not a workspace: it holds no {self.database.name}")
         return self.database
 
     def existing_report(self) -> Path | None:
-        """The report; None where it is gone, or a link that leads nowhere."""
+        """The path of the report; None if the file is missing or a dangling link."""
         return self.report if self.report.exists() else None
 
 
 def free_workspace(base: Path) -> Path:
-    """The first of base/demo-1, base/demo-2, ... that is not there yet."""
+    """The first of base/demo-1, base/demo-2, ... that does not exist yet."""
     number = 1
     while (base / f"demo-{number}").exists():
         number += 1

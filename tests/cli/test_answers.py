@@ -80,7 +80,7 @@ def test_deploy_writes_the_file_that_the_others_read(
     assert "no task has been opened" in ganchor("status").err
     again = ganchor("deploy")
     assert (again.code, again.out) == (2, "")
-    assert "deployment.json exists already" in again.err
+    assert "deployment.json already exists" in again.err
     assert said == json.loads((tmp_path / "deployment.json").read_text())
 
 

@@ -162,9 +162,9 @@ def test_a_workspace_whose_report_is_gone_says_so(
         workspace.report.symlink_to("nowhere")
     outcome = ganchor("audit", "--workspace", workspace.folder, "--json")
     assert (outcome.code, step_a9(outcome)["status"]) == (0, "not reached")
-    assert step_a9(outcome)["reasons"] == [f"{workspace.report} is not there"]
+    assert step_a9(outcome)["reasons"] == [f"{workspace.report} does not exist"]
     shown = ganchor("audit", "--workspace", workspace.folder)
-    assert f"A9: not reached: {workspace.report} is not there" in shown.out
+    assert f"A9: not reached: {workspace.report} does not exist" in shown.out
 
 
 class TestHead:

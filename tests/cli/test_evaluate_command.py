@@ -356,4 +356,4 @@ def test_what_the_members_trained_on_is_not_guessed(ganchor: Ganchor, tmp_path: 
 
 def test_grey_pictures_do_not_measure_models_of_colour(evaluate: Any, tmp_path: Path) -> None:
     outcome = evaluate(*model_file(tmp_path, GAN_TOML + "[data]\nchannels = 3\n"))
-    refused(outcome, "are all grey, and the task's have colours")
+    refused(outcome, "are all grey, but the task's have colours")

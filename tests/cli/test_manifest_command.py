@@ -61,7 +61,7 @@ def test_small_grey_pictures_that_lie_flat(ganchor: Ganchor, tmp_path: Path) -> 
     said = json.loads(ganchor("manifest", "new", *BOTH, "--data", "folder:scans", "--json").out)
     assert said["data"] == {"channels": 1, "size": 32, "classes": None, "count": 1}
     words = ["manifest", "new", *BOTH, "--data", "folder:scans", "--learner", "classifier"]
-    assert_refused(ganchor(*words, "--out", "other.toml"), "one sub-folder for each")
+    assert_refused(ganchor(*words, "--out", "other.toml"), "each in its own sub-folder")
 
 
 @pytest.mark.parametrize("name", ['quotes " and \\', "café 🐈", "tab\tline\nend"])
@@ -72,18 +72,18 @@ def test_any_name_survives(ganchor: Ganchor, tmp_path: Path, name: str) -> None:
 
 def test_an_existing_file_stays(ganchor: Ganchor, tmp_path: Path) -> None:
     (tmp_path / "manifest.toml").write_text("mine")
-    assert_refused(ganchor("manifest", "new", *BOTH), "manifest.toml exists already")
+    assert_refused(ganchor("manifest", "new", *BOTH), "manifest.toml already exists")
     assert (tmp_path / "manifest.toml").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--member", "alice.json"], "or give a keystore file that is there"),
+        (["--member", "alice.json"], "or give an existing keystore file"),
         (["--member", "0x12"], "40 hex digits"),
         ([*BOTH, "--member", FIRST], f"{FIRST} is given twice"),
         ([*BOTH, "--data", "imagenet"], "allowed: digits, mnist"),
-        ([*BOTH, "--data", "folder:nowhere"], "nowhere is no folder"),
+        ([*BOTH, "--data", "folder:nowhere"], "nowhere is not a folder"),
         ([*BOTH, "--data", "folder:."], "holds no pictures"),
         ([*BOTH, "--name", "x" * 201], "at most 200"),
     ],

@@ -84,13 +84,13 @@ def test_own_folders_are_not_divided(
     ganchor: Ganchor, manifest: Path, folders: tuple[str, str]
 ) -> None:
     words = ["--data", folders[0], "--data", folders[1], "--partition", "iid"]
-    assert_refused(ganchor("simulate", manifest, *words), "--partition divides one data set")
+    assert_refused(ganchor("simulate", manifest, *words), "--partition needs one data set")
 
 
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (["a", "b", "c"], "3 times --data"),
+        (["a", "b", "c"], "--data is given 3 times"),
         ([f"{FIRST}=a"], f"once for each of {FIRST}, {SECOND}"),
         ([f"{FIRST}=a", f"{FIRST}=b"], "once for each"),
         ([f"{FIRST}=a", "b"], "once for each"),
@@ -104,7 +104,7 @@ def test_data_that_leaves_somebody_out_is_refused(given: list[str], reason: str)
 
 def test_without_a_partition_a_member_trains_on_all_of_its_data() -> None:
     assert own_part(None, None, FIRST, (FIRST, SECOND)) == Part("iid", 0, 1)
-    with pytest.raises(Misuse, match="--part goes with --partition"):
+    with pytest.raises(Misuse, match="--part needs --partition"):
         own_part(None, "1/2", FIRST, (FIRST, SECOND))
 
 

@@ -74,4 +74,4 @@ def test_a_commit_from_another_folder_is_told(tmp_path: Path) -> None:
     with folder_of(ledger, tmp_path / "state") as folder:
         what = awaited(ledger.task_state(1), MEMBERS, MEMBERS[0], folder)
     assert what.elsewhere
-    assert "another node of the same account seems to run" in str(what)
+    assert "another node with the same account seems to be running" in str(what)

@@ -1,4 +1,4 @@
-"""The demo's folder: made when everything else is sure to work, taken away when the demo is interrupted."""
+"""Creates the demo's folder, and removes it when the demo is interrupted."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from fl_node.cli.workspace import Workspace
 
 
 @contextmanager
-def new_folder(place: Workspace, manifest: str) -> Iterator[None]:
-    """Make the folder with its manifest and README.txt; remove it after Ctrl-C, so that it blocks no second try.
+def new_folder(workspace: Workspace, manifest: str) -> Iterator[None]:
+    """Create the folder with its manifest and README.txt; remove it after Ctrl-C, so that the demo can run again.
 
-    After an error it stays: the logs in it say what happened.
+    After an error the folder stays, because its logs say what happened.
 
     Raises:
-        Misuse: It holds something already.
+        Misuse: The folder is not empty.
     """
-    place.create()
+    workspace.create()
     try:
-        place.manifest.write_text(manifest)
-        (place.folder / "README.txt").write_text(readme(place))
+        workspace.manifest.write_text(manifest)
+        (workspace.folder / "README.txt").write_text(readme(workspace))
         yield
     except KeyboardInterrupt:
-        shutil.rmtree(place.folder)
+        shutil.rmtree(workspace.folder)
         raise
 
 
-def readme(place: Workspace) -> str:
-    """What each file of the folder is."""
+def readme(workspace: Workspace) -> str:
+    """The text of README.txt, which explains each file of the folder."""
     return f"""\
-What `ganchor demo` left here:
+`ganchor demo` wrote these files:
 
 manifest.toml      what the members agreed on before training
 deployment.json    where the contract is: chain, address, block
 chain.sqlite       the local Ethereum chain, with the history of every round
-store/             updates and models as safetensors files, each named by its sha256, which is what the chain records
-samples/           pictures that each round's model draws, from the same noise
-nodes/             for each member: what it said (log.jsonl, errors.log), and what it must not forget (state/)
+store/             updates and models as safetensors files, each named by its sha256, which the chain records
+samples/           pictures drawn from each round's model, with the same noise
+nodes/             for each member: its logs (log.jsonl, errors.log) and what must survive a crash (state/)
 report.json        the rounds: digests, losses in millionths (1386294 means 1.386294), gas, seconds
-audit.json         what the audit found, step by step
-devnet.log         what the chain said
+audit.json         the result of the audit, step by step
+devnet.log         the chain's log
 
-Some commands that go on from here:
+Some commands to try next:
 
-{follow_up(f"audit --workspace {place.folder}")}
-{follow_up(f"log --workspace {place.folder}")}
-{follow_up(f"samples --workspace {place.folder} --rounds all")}
-{follow_up(f"export --workspace {place.folder}")}
+{follow_up(f"audit --workspace {workspace.folder}")}
+{follow_up(f"log --workspace {workspace.folder}")}
+{follow_up(f"samples --workspace {workspace.folder} --rounds all")}
+{follow_up(f"export --workspace {workspace.folder}")}
 """

@@ -24,12 +24,12 @@ STOP_SECONDS = 10
 
 
 class DemoFailed(GanchorError):
-    """A process of the demo ended before its time."""
+    """A process of the demo ended too early."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node process and where it writes."""
+    """A node's process and its files."""
 
     address: Address
     process: subprocess.Popen[bytes]
@@ -37,11 +37,11 @@ class Node:
 
 
 @contextlib.contextmanager
-def running_chain(place: Workspace, signers: Sequence[Signer]) -> Iterator[str]:
-    """The durable local chain as a process of its own, with funded accounts; gives its URL."""
+def running_chain(workspace: Workspace, signers: Sequence[Signer]) -> Iterator[str]:
+    """Run the durable local chain in its own process, with funded accounts; yields its URL."""
     funded = [word for signer in signers for word in ("--fund", address_of(signer))]
-    command = ["devnet", "--database", str(place.database), "--port", "0", *funded]
-    with (place.folder / "devnet.log").open("wb") as log:
+    command = ["devnet", "--database", str(workspace.database), "--port", "0", *funded]
+    with (workspace.folder / "devnet.log").open("wb") as log:
         process = _start(command, stdout=subprocess.PIPE, stderr=log)
         try:
             assert process.stdout is not None
@@ -55,31 +55,36 @@ def running_chain(place: Workspace, signers: Sequence[Signer]) -> Iterator[str]:
 
 @contextlib.contextmanager
 def running_nodes(
-    place: Workspace, rpc_url: str, task: int, signers: Sequence[Signer], data: str, partition: str
+    workspace: Workspace,
+    rpc_url: str,
+    task: int,
+    signers: Sequence[Signer],
+    data: str,
+    partition: str,
 ) -> Iterator[list[Node]]:
-    """One process for each member; stopped at the end if they have not ended by themselves."""
+    """Run a process for each member; those that are still running at the end are stopped."""
     common = [
         *("node", "--json", "--task", str(task), "--rpc-url", rpc_url),
-        *("--deployment", str(place.deployment)),
+        *("--deployment", str(workspace.deployment)),
         *("--poll", str(POLL_SECONDS), "--data", data, "--partition", partition),
     ]
     running: list[Node] = []
     try:
         for number, signer in enumerate(signers, start=1):
-            running.append(_start_node(place, number, signer, common))
+            running.append(_start_node(workspace, number, signer, common))
         yield running
     finally:
         for node in running:
             _stop(node.process)
 
 
-def _start_node(place: Workspace, number: int, signer: Signer, command: Sequence[str]) -> Node:
-    folder = place.nodes / str(number)
+def _start_node(workspace: Workspace, number: int, signer: Signer, command: Sequence[str]) -> Node:
+    folder = workspace.nodes / str(number)
     folder.mkdir()
-    # Neither a key nor a store's URL, which may hold one, belongs into the list of processes.
+    # Other users can see command lines: a key, or a store's URL that may hold one, goes into the environment.
     secret = {
         PLAIN_KEY_VARIABLE: "0x" + bytes(signer.key).hex(),
-        STORE_VARIABLE: str(place.store),
+        STORE_VARIABLE: str(workspace.store),
     }
     log = folder / "log.jsonl"
     with log.open("wb") as out, (folder / "errors.log").open("wb") as errors:
@@ -104,7 +109,7 @@ def _start(
         stdout=stdout,
         stderr=stderr,
         env={**os.environ, **(environment or {})},
-        start_new_session=True,  # Ctrl-C reaches the demo, which then stops its processes in order.
+        start_new_session=True,  # Ctrl-C reaches the demo only, which then stops its processes in order.
     )
 
 

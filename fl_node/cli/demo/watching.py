@@ -21,10 +21,10 @@ from fl_node.manifest.manifest import Manifest
 def watch(
     ledger: Ledger, task: int, manifest: Manifest, nodes: Sequence[Node], console: Console
 ) -> None:
-    """Show how far everyone is until the task is finished.
+    """Show the progress of all nodes until the task is finished.
 
     Raises:
-        DemoFailed: A node ended before that.
+        DemoFailed: A node ended too early.
     """
     bars = Progress(
         TextColumn("{task.description}"),
@@ -67,7 +67,7 @@ def _show(bars: Progress, bar: TaskID, said: dict[str, Any]) -> None:
 
 
 def last_line(log: Path) -> dict[str, Any]:
-    """The last whole JSON line of a log that is being written; empty where there is none."""
+    """The last complete JSON line of a log that is being written; empty if there is none."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 4096))
         lines = file.read().split(b"\n")

@@ -1,4 +1,4 @@
-"""`ganchor evaluate`: how good models are, on pictures that nobody trained on."""
+"""`ganchor evaluate`: measure models on pictures that nobody trained on."""
 
 from __future__ import annotations
 
@@ -43,22 +43,23 @@ def evaluate(
     test: Annotated[
         str | None,
         typer.Option(
-            help="Pictures that nobody trained on: a data set, whose test split is taken, or folder:PATH. "
+            help="Pictures that nobody trained on: folder:PATH, or a data set, of which the test split is used. "
             "Default: the data set of --data."
         ),
     ] = None,
     samples: Annotated[
         int,
         typer.Option(
-            min=LEAST_SAMPLES, help="Samples of a GAN; at most the number of training pictures."
+            min=LEAST_SAMPLES,
+            help="Samples drawn from a GAN; at most the number of training pictures.",
         ),
     ] = 2048,
-    seed: Annotated[int, typer.Option(min=0, help="Samples and extractor follow from it.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples and the extractor.")] = 0,
     extractor: Annotated[
         ExtractorKind,
         typer.Option(
-            help="What a GAN's pictures are compared by: a classifier trained on --data, the manifest's extractor, "
-            "or Inception, which needs ganchor[inception]."
+            help="The network whose features compare a GAN's pictures: a classifier trained on --data, the manifest's "
+            "extractor, or Inception, which needs ganchor[inception]."
         ),
     ] = ExtractorKind.trained,
     cache: Cache = None,
@@ -70,7 +71,7 @@ def evaluate(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure models on test pictures: a GAN's KID, FID and classes, a classifier's accuracy and loss."""
+    """Measure models on test pictures: a GAN's KID, FID and covered classes, or a classifier's accuracy and loss."""
     subjects = find_subjects(workspace, rpc_url, deployment, store, task, rounds, manifest, model)
     pictures = load_pictures(subjects.manifest, data, test)
     conditions = Conditions(
@@ -90,7 +91,7 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Pictures to train extractors on, and pictures to measure on, with what they are called."""
+    """The pictures that extractors train on and the pictures that models are measured on, with their names."""
 
     data: str
     train: Images
@@ -100,7 +101,7 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """How it is measured; see the options of the same names."""
+    """The conditions of a measurement; the options of the same names describe them."""
 
     manifest: Manifest
     samples: int
@@ -116,8 +117,8 @@ def load_pictures(manifest: Manifest, data: str, test: str | None) -> Pictures:
     """Load a data set's training split, and the test split of the same or of another.
 
     Raises:
-        Misuse: A folder has no test split, and no `test` is given; or all pictures are grey where the task has colours.
-        DataUnusable: Unknown or empty data, or a download that failed.
+        Misuse: `data` is a folder and no `test` is given; or all pictures are grey although the task has colours.
+        DataUnusable: The data is unknown, empty, or not downloadable.
     """
     from fl_node import learning
     from fl_node.learning.task import load_data
@@ -133,19 +134,19 @@ def load_pictures(manifest: Manifest, data: str, test: str | None) -> Pictures:
 
 
 def _verify_colour(name: str, images: Images) -> None:
-    """Models of colour pictures are not measured on grey ones: the numbers would look plausible and say nothing."""
+    """Refuse grey pictures for models of colour pictures: the numbers would look plausible and mean nothing."""
     pixels = images.pixels_NCHW
     if pixels.shape[1] > 1 and (pixels == pixels[:, :1]).all():
-        raise Misuse(f"the pictures of {name} are all grey, and the task's have colours")
+        raise Misuse(f"the pictures of {name} are all grey, but the task's have colours")
 
 
 def measure(
     subjects: Subjects, pictures: Pictures, conditions: Conditions, out: Path | None
 ) -> Evaluation:
-    """Measure every model, and draw samples of each into the folder `out`, which is made.
+    """Measure every model, and draw samples from each into the folder `out`, which is created.
 
     Raises:
-        Misuse, BadData: A model cannot be read, or is not the manifest's.
+        Misuse, BadData: A model cannot be read or does not fit the manifest.
     """
     from fl_node import learning
 
@@ -175,22 +176,22 @@ def measure(
         out.mkdir(parents=True, exist_ok=True)
     measured = []
     console = Console(stderr=True)
-    for one in track(
+    for model in track(
         subjects.models,
         "measuring",
         console=console,
         disable=not console.is_terminal,
         transient=True,
     ):
-        arrays = one.load()
-        measured.append(Measured(one, judge.judge(arrays)))
+        arrays = model.load()
+        measured.append(Measured(model, judge.judge(arrays)))
         if out is not None and kind.draw:
-            kind.draw(chosen, arrays, out / f"samples-{one.name}.png", conditions.seed)
+            kind.draw(chosen, arrays, out / f"samples-{model.name}.png", conditions.seed)
     return Evaluation(facts, tuple(measured), judge.floor(), subjects.recorded)
 
 
 def open_extractor(conditions: Conditions, train: Images, device: Any) -> FeatureExtractor:
-    """What pictures are compared by."""
+    """Open the extractor whose features compare pictures."""
     from fl_node import learning
 
     match conditions.extractor:

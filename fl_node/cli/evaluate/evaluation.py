@@ -1,4 +1,4 @@
-"""What `ganchor evaluate` found, as JSON, as a table, and as files."""
+"""The result of `ganchor evaluate`, as JSON, as a table, and as files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLOOR = "real pictures"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One model and its numbers: a dataclass of the kind's own."""
+    """A model and its quality, a dataclass that depends on the kind of learner."""
 
     model: Subject
     quality: Any
@@ -28,13 +28,13 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The whole.
+    """The whole result.
 
     Attributes:
         facts: What the numbers depend on, by name: data, counts, seed, extractor.
-        measured: In the order in which they were asked for.
-        floor: What real training pictures get in the place of a GAN's samples; None for a classifier.
-        recorded: The losses on chain, of all final rounds.
+        measured: The models, in the order in which they were asked for.
+        floor: The quality of real training pictures instead of a GAN's samples; None for a classifier.
+        recorded: The losses on chain of all final rounds.
     """
 
     facts: Mapping[str, Any]
@@ -43,25 +43,25 @@ class Evaluation:
     recorded: tuple[RecordedLosses, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """For machines: docs/evaluation.md names the keys."""
+        """The result as JSON; docs/evaluation.md lists the keys."""
         return {
             **self.facts,
             "models": [
                 {
-                    "name": one.model.name,
-                    "round": one.model.round,
-                    "digest": one.model.digest,
-                    **asdict(one.quality),
+                    "name": result.model.name,
+                    "round": result.model.round,
+                    "digest": result.model.digest,
+                    **asdict(result.quality),
                 }
-                for one in self.measured
+                for result in self.measured
             ],
             "floor": asdict(self.floor) if self.floor else None,
-            "recorded": [asdict(one) for one in self.recorded],
+            "recorded": [asdict(losses) for losses in self.recorded],
         }
 
 
 def table_of(evaluation: Evaluation) -> Table:
-    """One line for each model, and the floor below them."""
+    """One row for each model, and the floor below them."""
     table = Table(title="Quality on test pictures", title_justify="left", box=box.SIMPLE)
     table.add_column("round" if evaluation.recorded else "model")
     table.add_column("digest")
@@ -70,8 +70,8 @@ def table_of(evaluation: Evaluation) -> Table:
     )
     for heading in headings:
         table.add_column(heading, justify="right")
-    for one in evaluation.measured:
-        table.add_row(one.model.name, short(one.model.digest), *_cells(one.quality))
+    for result in evaluation.measured:
+        table.add_row(result.model.name, short(result.model.digest), *_cells(result.quality))
     if evaluation.floor:
         table.add_section()
         table.add_row(FLOOR, "", *_cells(evaluation.floor), style="dim")
@@ -79,20 +79,20 @@ def table_of(evaluation: Evaluation) -> Table:
 
 
 def write_files(evaluation: Evaluation, folder: Path) -> None:
-    """Leave evaluation.json, and curves.png where there are at least two rounds to draw."""
+    """Write evaluation.json, and curves.png if there are at least two rounds to draw."""
     text = json.dumps(evaluation.to_json(), indent=1)
     (folder / "evaluation.json").write_text(text + "\n")
-    rounds = {one.model.round for one in evaluation.measured} - {None}
+    rounds = {result.model.round for result in evaluation.measured} - {None}
     if len(rounds) > 1 or len(evaluation.recorded) > 1:
         draw_panels(panels_of(evaluation), folder / "curves.png")
 
 
 def panels_of(evaluation: Evaluation) -> list[Panel]:
-    """What is worth a curve: KID and FID, or accuracy and loss; and the losses on chain."""
+    """The curves to draw: KID and FID, or accuracy and loss; and the losses on chain."""
     qualities = {
-        one.model.round: asdict(one.quality)
-        for one in evaluation.measured
-        if one.model.round is not None
+        result.model.round: asdict(result.quality)
+        for result in evaluation.measured
+        if result.model.round is not None
     }
     floor = asdict(evaluation.floor) if evaluation.floor else {}
 
@@ -102,7 +102,7 @@ def panels_of(evaluation: Evaluation) -> list[Panel]:
         return Panel(title, curve, errors, floor.get(key))
 
     def recorded(key: str, title: str) -> Panel:
-        values = {one.round: getattr(one, key) for one in evaluation.recorded}
+        values = {losses.round: getattr(losses, key) for losses in evaluation.recorded}
         return Panel(title, {at: value for at, value in values.items() if value is not None})
 
     first = (

@@ -1,4 +1,4 @@
-"""`ganchor extractor`, and what `ganchor evaluate` compares pictures by."""
+"""`ganchor extractor`, and the extractors that `ganchor evaluate` compares pictures with."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Cache = Annotated[
 
 
 class ExtractorKind(StrEnum):
-    """Which one."""
+    """The kind of extractor."""
 
     trained = "trained"
     manifest = "manifest"
@@ -44,15 +44,15 @@ class ExtractorKind(StrEnum):
 
 
 def manifest_extractor(manifest: Manifest, store: str, device: Any) -> FeatureExtractor:
-    """The one that the members' held-out losses rest on. Its classes are not asked: random weights know none.
+    """The extractor of the members' held-out losses. It classifies nothing: its weights may be random.
 
     Args:
-        manifest: Of a learner that compares pictures.
-        store: Where the weights are, if they are not random.
+        manifest: A manifest whose learner compares pictures.
+        store: Holds the weights, unless they are random.
         device: As torch's; prepared.
 
     Raises:
-        Misuse, StoreUnusable: It is not in the store.
+        Misuse, StoreUnusable: The weights are not in the store.
     """
     from fl_node import learning
     from fl_node.learning.task import extractor_weights
@@ -69,7 +69,7 @@ def manifest_extractor(manifest: Manifest, store: str, device: Any) -> FeatureEx
 def trained_extractor(
     manifest: Manifest, train: Images, seed: int, cache: Path | None, device: Any
 ) -> FeatureExtractor:
-    """A classifier of the manifest's extractor's shape, trained on a training split; see `trained_weights`."""
+    """A classifier with the shape of the manifest's extractor, trained on a training split; see `trained_weights`."""
     from fl_node import learning
 
     chosen, weights = trained_weights(manifest, train, seed, cache, device)
@@ -79,13 +79,13 @@ def trained_extractor(
 def trained_weights(
     manifest: Manifest, train: Images, seed: int, cache: Path | None, device: Any
 ) -> tuple[ClassifierOptions, Arrays]:
-    """Train an extractor, or take the one that was kept from an earlier time.
+    """Train an extractor, or load the one that was trained earlier.
 
     Args:
-        manifest: Gives network and width.
+        manifest: Gives the network and its width.
         train: Pictures with classes.
-        seed: Weights and batches follow from it.
-        cache: Folder to keep it in; by default in the user's cache folder.
+        seed: Seed of the initial weights and the batches.
+        cache: Folder of trained extractors; by default in the user's cache folder.
         device: As torch's; prepared.
 
     Raises:
@@ -124,7 +124,7 @@ def extractor(
     threads: options.Threads = 1,
     as_json: options.Json = False,
 ) -> None:
-    """Train an extractor for a GAN's manifest, and put it into the store. Prints the lines that the manifest needs."""
+    """Train the extractor of a GAN's manifest and put it into the store. Prints the lines that the manifest needs."""
     from fl_node import learning
     from fl_node.learning.task import load_data
 
@@ -149,7 +149,7 @@ def extractor(
 
 
 def _key(chosen: ClassifierOptions, train: Images, seed: int) -> str:
-    """Names what an extractor is trained from, so that another training set or knob never meets an old one."""
+    """A name for an extractor that depends on its training pictures, its options and its seed."""
     key = hashlib.sha256(f"{chosen} {seed}".encode())
     key.update(train.pixels_NCHW.tobytes())
     key.update(b"" if train.labels_N is None else train.labels_N.tobytes())
@@ -159,7 +159,7 @@ def _key(chosen: ClassifierOptions, train: Images, seed: int) -> str:
 def _kept(path: Path) -> Arrays | None:
     try:
         return decode_model(map_file(path, MAX_EXTRACTOR_BYTES))
-    except (FileUnusable, BlobMalformed):  # What is no file, or was cut short, is made anew.
+    except (FileUnusable, BlobMalformed):  # A missing or damaged file is written again.
         return None
 
 

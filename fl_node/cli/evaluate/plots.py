@@ -1,4 +1,4 @@
-"""Curves over the rounds, as a picture."""
+"""Draws curves over the rounds into a picture."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Panel:
     """One curve over the rounds.
 
     Attributes:
-        title: Says what is drawn.
-        curve: Round to value.
-        errors: Round to standard error; empty draws none.
-        floor: A level that real pictures reach; None draws none.
+        title: The curve's title.
+        curve: The value at each round.
+        errors: The standard error at each round; empty draws none.
+        floor: The level of real pictures; None draws none.
     """
 
     title: str
@@ -37,13 +37,13 @@ def draw_panels(panels: Sequence[Panel], path: Path) -> None:
         panels: At least one.
         path: The file to write; its folder exists.
     """
-    from matplotlib.figure import Figure  # slow to import, and only this command draws
+    from matplotlib.figure import Figure  # Slow to import; only this command draws.
 
     width, height = PANEL_INCHES
     figure = Figure(figsize=(width * len(panels), height), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _draw(axes, panel)
-    # The date is left out, so that equal results give equal files.
+    # Without a date, equal results give equal files.
     figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
 
 
