@@ -119,14 +119,14 @@ def open_keystore(path: Path, password: str) -> Signer:
     try:
         _verify_cost(encrypted)
         signer = _signer(_eth_account().decrypt(encrypted, password))
-        said = str(encrypted.get("address", signer.address)).removeprefix("0x").lower()
+        claimed = str(encrypted.get("address", signer.address)).removeprefix("0x").lower()
     except ValueError as error:
         reason = "wrong password" if "MAC mismatch" in str(error) else "not a keystore of version 3"
         raise AccountUnusable(f"keystore {path}: {reason}") from None
     except Exception:
         # A damaged file raises any of a dozen exceptions here; some of them quote the file.
         raise AccountUnusable(f"keystore {path}: not a keystore of version 3") from None
-    if said != signer.address.removeprefix("0x").lower():
+    if claimed != signer.address.removeprefix("0x").lower():
         # The format's checksum does not cover the cipher's first bytes: damage there gives another key.
         raise AccountUnusable(
             f"keystore {path}: its key belongs to another address than the one it names"
@@ -211,8 +211,8 @@ def _eth_account() -> Any:
 def _read_keystore(path: Path) -> dict[str, Any]:
     try:
         content = read_json(path, MAX_KEYSTORE_BYTES)
-    except FileUnusable as trouble:
-        raise AccountUnusable(f"keystore {trouble}") from None
+    except FileUnusable as error:
+        raise AccountUnusable(f"keystore {error}") from None
     except ValueError:
         raise AccountUnusable(f"keystore {path}: not a keystore of version 3") from None
     if not isinstance(content, dict):

@@ -117,13 +117,13 @@ class Connection:
         try:
             return decode(result)
         except ValueError as error:
-            raise ChainUnreachable(self._nonsense(method, error)) from None
+            raise ChainUnreachable(self._unexpected(method, error)) from None
 
     def _result(self, method: str, params: tuple[object, ...]) -> object:
         try:
             answer = self._provider.make_request(RPCEndpoint(method), params)
         except ValueError as error:
-            raise ChainUnreachable(self._nonsense(method, error)) from None
+            raise ChainUnreachable(self._unexpected(method, error)) from None
         match answer:
             case {"error": dict() as refusal}:
                 raise self._refusal(method, refusal)
@@ -143,28 +143,28 @@ class Connection:
             except AnswerTooLong:
                 raise ChainRefused(f"{self} refused: the answer is too long to be read") from None
             except StatusRefused as error:
-                raise ChainRefused(f"{self} refused: {self._told(error)}") from None
+                raise ChainRefused(f"{self} refused: {self._presentable(error)}") from None
             time.sleep(wait)
             wait *= 2
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _refusal(self, method: str, error: dict[str, object]) -> CallRejected | ChainRefused:
-        message = self._told(error.get("message") or "it gave no reason")
+        message = self._presentable(error.get("message") or "it gave no reason")
         data = error.get("data")
         reverted = error.get("code") == _REVERTED or "revert" in message.lower()
         if method in _REVERTING and (reverted or revert_data(data)):
             return rejection_from(data, message)
         return ChainRefused(f"{self} refused: {message}")
 
-    def _nonsense(self, method: str, why: object) -> str:
-        return f"{self} does not answer {method} as a chain does: {self._told(why)}"
+    def _unexpected(self, method: str, why: object) -> str:
+        return f"{self} does not answer {method} as a chain does: {self._presentable(why)}"
 
-    def _told(self, text: object) -> str:
+    def _presentable(self, text: object) -> str:
         """The endpoint's text, fit to be shown, with the secrets of its URL replaced."""
-        told = str(text)
+        presented = str(text)
         for secret in self._secrets:
-            told = told.replace(secret, "***")
-        return shown(told)
+            presented = presented.replace(secret, "***")
+        return shown(presented)
 
 
 def _split(rpc_url: str) -> SplitResult:

@@ -99,8 +99,8 @@ def read_deployment(path: Path) -> Deployment:
     """
     try:
         values = read_json(path, MAX_DEPLOYMENT_BYTES)
-    except FileUnusable as trouble:
-        raise DeploymentInvalid(str(trouble)) from None
+    except FileUnusable as error:
+        raise DeploymentInvalid(str(error)) from None
     except ValueError:
         raise DeploymentInvalid(f"{path}: not JSON") from None
     return _deployment(path, values)

@@ -308,8 +308,8 @@ def _verify_time(ends: float) -> None:
 
 
 def _verify_order(task: int, entries: Sequence[Entry]) -> None:
-    places = [(entry.block_number, entry.log_index) for entry in entries]
-    if sorted(set(places)) != places:
+    positions = [(entry.block_number, entry.log_index) for entry in entries]
+    if sorted(set(positions)) != positions:
         raise HistoryInvalid(f"the node gave task {task}'s logs twice or out of order")
     for entry in entries:
         if entry.event.task != task:

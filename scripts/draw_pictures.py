@@ -59,7 +59,7 @@ def record(workspace: Path) -> dict[str, Any]:
     report = json.loads((workspace / "report.json").read_text())
     return {
         "task": audit["task"],
-        "statuses": {step: told["status"] for step, told in audit["steps"].items()},
+        "statuses": {name: step["status"] for name, step in audit["steps"].items()},
         "rounds": audit["rounds"],
         "gas": {reported["round"]: reported["gas"] for reported in report["rounds"]},
     }

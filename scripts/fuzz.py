@@ -30,9 +30,9 @@ def main(words: Sequence[str] | None = None) -> int:
     seconds = given.seconds / len(given.decoder)
     print(f"seeds from {given.seed} on, {seconds:.0f} s or {given.inputs} inputs for each decoder")
     print(f"{'decoder':20} {'tried':>9} {'accepted':>9} {'slowest':>24}  refused by")
-    failures = [trouble for name in given.decoder if (trouble := fuzz(name, given, seconds))]
-    for trouble in failures:
-        print(trouble)
+    failures = [failure for name in given.decoder if (failure := fuzz(name, given, seconds))]
+    for failure in failures:
+        print(failure)
     return 1 if failures else 0
 
 
@@ -53,7 +53,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 def fuzz(name: str, given: argparse.Namespace, seconds: float) -> str | None:
     """Try one decoder until the time or the inputs are used up, and print its row. Returns what broke, or None."""
-    tally, ends, trouble = Tally(), time.monotonic() + seconds, None
+    tally, ends, failure = Tally(), time.monotonic() + seconds, None
     seed = given.seed
     try:
         while seed < given.seed + given.inputs and time.monotonic() < ends:
@@ -61,13 +61,13 @@ def fuzz(name: str, given: argparse.Namespace, seconds: float) -> str | None:
             try_seed(DECODERS[name], seed, tally)
             seed += 1
     except Broke as broken:
-        trouble = f"{name} broke: {broken}\n  again: --decoder '{name}' --seed {seed} --inputs 1"
+        failure = f"{name} broke: {broken}\n  again: --decoder '{name}' --seed {seed} --inputs 1"
     finally:
         faulthandler.cancel_dump_traceback_later()
     slowest = f"{tally.slowest * 1000:.1f} ms, seed {tally.slowest_seed}"
     refused = ", ".join(f"{error} {count}" for error, count in tally.refused.most_common())
     print(f"{name:20} {tally.tried:9} {tally.accepted:9} {slowest:>24}  {refused}", flush=True)
-    return trouble
+    return failure
 
 
 if __name__ == "__main__":

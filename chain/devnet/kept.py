@@ -39,8 +39,8 @@ def kept_chain(database: Path) -> Iterator[str]:
         try:
             _copy(database, copy)
             _copy_if_there(_log_of(database), _log_of(copy))
-        except FileUnusable as trouble:
-            raise DevnetUnusable(f"database {trouble}") from None
+        except FileUnusable as error:
+            raise DevnetUnusable(f"database {error}") from None
         except OSError as error:
             raise DevnetUnusable(
                 f"database {error.filename or database}: {error.strerror}"

@@ -25,11 +25,11 @@ Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Millionths = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
 
 
-class _Said(BaseModel):
+class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class ReportedRound(_Said):
+class ReportedRound(_Strict):
     """One final round in a report. Losses are example-weighted means in millionths; `gas` is the total of the round's
     transactions, None if unknown; `seconds` is the time from the round's opening to its result."""
 
@@ -45,7 +45,7 @@ class ReportedRound(_Said):
     seconds: Count
 
 
-class Report(_Said):
+class Report(_Strict):
     """A whole report. `audit`, `seconds` and `workspace` describe the run; the history confirms everything else."""
 
     audit: Literal["clean", "findings"]
@@ -71,8 +71,8 @@ def read_report(path: Path) -> Report:
     """
     try:
         return Report.model_validate_json(read_file(path, MAX_REPORT_BYTES))
-    except FileUnusable as trouble:
-        raise Misuse(f"report {trouble}") from None
+    except FileUnusable as error:
+        raise Misuse(f"report {error}") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part)[:50] for part in first["loc"])
@@ -106,18 +106,18 @@ def a9_report(
 ) -> None:
     """Compare every fact in the report with the history itself."""
     findings.reach("A9")
-    true, said = _facts(history, gas), dict(reported)
-    true_rounds, said_rounds = true.pop("rounds"), said.pop("rounds")
-    _compare(findings, None, true, {name: said[name] for name in true})
-    if len(said_rounds) != len(true_rounds):
+    ours, theirs = _facts(history, gas), dict(reported)
+    our_rounds, their_rounds = ours.pop("rounds"), theirs.pop("rounds")
+    _compare(findings, None, ours, theirs)
+    if len(their_rounds) != len(our_rounds):
         findings.add(
             "A9",
             "the report has the wrong number of rounds",
-            expected=str(len(true_rounds)),
-            actual=str(len(said_rounds)),
+            expected=str(len(our_rounds)),
+            actual=str(len(their_rounds)),
         )
-    for ours, theirs in zip(true_rounds, said_rounds, strict=False):
-        _compare(findings, ours.round, dict(ours), dict(theirs))
+    for our_round, their_round in zip(our_rounds, their_rounds, strict=False):
+        _compare(findings, our_round.round, dict(our_round), dict(their_round))
 
 
 def gas_by_round(ledger: Ledger, entries: Sequence[Entry]) -> dict[int, int]:
@@ -167,18 +167,18 @@ def _round(audited: AuditedRound, gas: Mapping[int, int]) -> ReportedRound:
 
 
 def _compare(
-    findings: Findings, round: int | None, true: dict[str, Any], said: dict[str, Any]
+    findings: Findings, round: int | None, ours: dict[str, Any], theirs: dict[str, Any]
 ) -> None:
-    for name, ours in true.items():
-        theirs = said[name]
-        unknown = name == "gas" and None in (ours, theirs)
-        if not unknown and _comparable(ours) != _comparable(theirs):
+    for name, expected in ours.items():
+        actual = theirs[name]
+        unknown = name == "gas" and None in (expected, actual)
+        if not unknown and _comparable(expected) != _comparable(actual):
             findings.add(
                 "A9",
                 f"the report's {name.replace('_', ' ')} differs from the history",
                 round=round,
-                expected=_shown(ours, beside=theirs),
-                actual=_shown(theirs, beside=ours),
+                expected=_shown(expected, beside=actual),
+                actual=_shown(actual, beside=expected),
             )
 
 

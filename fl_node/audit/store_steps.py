@@ -44,8 +44,8 @@ def a4_agreement(
         manifest = parse_manifest(bytes(store.get(digest, MAX_MANIFEST_BYTES)))
         name, digest = "genesis", state.genesis_digest
         genesis = load_model(store, digest, manifest.limits.model_bytes)
-    except BadData as trouble:
-        findings.add("A4", f"{name}: {trouble}", digest=digest.hex())
+    except BadData as error:
+        findings.add("A4", f"{name}: {error}", digest=digest.hex())
         return None
     for difference in check_agreement(manifest, state.terms, members):
         findings.add(
@@ -142,17 +142,17 @@ def a5_blobs(
     damaged = False
     counted = members_in(manifest.addresses, recorded.finalised.included)
     for revealed in recorded.reveals:
-        trouble = aggregated.left_out.get(revealed.client)
-        if revealed.client in counted and isinstance(trouble, DAMAGED):
+        reason = aggregated.left_out.get(revealed.client)
+        if revealed.client in counted and isinstance(reason, DAMAGED):
             damaged = True
             findings.add(
                 "A5",
-                str(trouble),
+                str(reason),
                 round=revealed.round,
                 client=revealed.client,
                 digest=revealed.reveal.update_digest.hex(),
                 expected="the update that the round included",
-                actual="missing" if isinstance(trouble, BlobMissing) else "tampered",
+                actual="missing" if isinstance(reason, BlobMissing) else "tampered",
             )
     return damaged
 
@@ -186,8 +186,8 @@ def a7_model(
         stored = store.get(digest, manifest.limits.model_bytes)
         model = Model(digest, decode_model(stored))
         same = _same_bytes(stored, aggregated.blob)
-    except BadData as trouble:
-        findings.add("A7", f"the stored aggregate: {trouble}", round=round, digest=digest.hex())
+    except BadData as error:
+        findings.add("A7", f"the stored aggregate: {error}", round=round, digest=digest.hex())
         same = aggregated.digest == digest
         if same:
             model = Model(digest, decode_model(aggregated.blob))

@@ -57,8 +57,8 @@ def _given_password(file: Path | None) -> str | None:
         return os.environ.get(PASSWORD_VARIABLE)
     try:
         return read_text(file, MAX_PASSWORD_BYTES).rstrip("\n")
-    except FileUnusable as trouble:
-        raise Misuse(f"password file {trouble}") from None
+    except FileUnusable as error:
+        raise Misuse(f"password file {error}") from None
 
 
 def _ask(question: str, twice: bool = False) -> str:

@@ -74,15 +74,15 @@ def noticing(
     display: Display, members: Sequence[Address], own: Address, folder: NodeState
 ) -> Callable[[Step | Exception], None]:
     """Pass a node's steps to a display, and once in each phase also whom the node waits for."""
-    told: tuple[int, int, Phase] | None = None
+    announced: tuple[int, int, Phase] | None = None
 
     def notice(what: Step | Exception) -> None:
-        nonlocal told
+        nonlocal announced
         display.notice(what)
         if isinstance(what, Step) and what.action is Action.WAIT:
             phase = (what.state.round, what.state.attempt, what.state.phase)
-            if phase != told:
+            if phase != announced:
                 display.awaiting(awaited(what.state, members, own, folder))
-            told = phase
+            announced = phase
 
     return notice

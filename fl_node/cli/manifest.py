@@ -39,7 +39,7 @@ def manifest_new(
     steps: Annotated[
         int, typer.Option(min=1, help="Optimiser steps of each member in a round.")
     ] = 120,
-    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all randomness.")] = 1,
     name: Annotated[
         str | None, typer.Option(help="The task's name. Default: the name of its data.")
     ] = None,
@@ -135,7 +135,7 @@ def manifest_text(
     text = f"""\
 # A task. Every field, and what else can be chosen: docs/manifest.md
 name = {json.dumps(name, ensure_ascii=False)}
-seed = {seed}                        # everything random follows from it
+seed = {seed}                        # all randomness derives from it
 members = [                     # in ascending order of address
 {listed}]
 

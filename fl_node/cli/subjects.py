@@ -154,10 +154,10 @@ def _in_file(path: Path, manifest: Manifest) -> Subject:
     try:
         blob = map_file(path, manifest.limits.model_bytes)
         arrays = model_of(decode_model(blob))
-    except FileUnusable as trouble:
-        raise Misuse(str(trouble)) from None
-    except BadData as trouble:
-        raise Misuse(f"{path}: {trouble}") from None
+    except FileUnusable as error:
+        raise Misuse(str(error)) from None
+    except BadData as error:
+        raise Misuse(f"{path}: {error}") from None
     digest = digest_of(blob).hex()
     name = path.name if path.name != digest else digest[:8]
     return Subject(name, None, digest, lambda: arrays)

@@ -23,8 +23,8 @@ def load_manifest(ledger: Ledger, store: Store, task: int) -> Manifest:
     state = ledger.task_state(task)
     try:
         manifest = parse_manifest(bytes(store.get(state.manifest_digest, MAX_MANIFEST_BYTES)))
-    except BadData as trouble:
-        raise Misuse(f"the manifest of task {task}: {trouble}; is this the task's store?") from None
+    except BadData as error:
+        raise Misuse(f"the manifest of task {task}: {error}; is this the task's store?") from None
     for difference in check_agreement(manifest, state.terms, members_of(ledger, task)):
         raise Misuse(f"task {task} does not match its manifest: {difference}")
     return manifest

@@ -39,13 +39,13 @@ from fl_node.round.contribute import Contribution
 KEPT_ROUNDS = 2
 """The planned round and the one before it: a reorganised chain may have the round planned again."""
 
-MAX_NOTE_BYTES = 1 << 16
+MAX_JSON_BYTES = 1 << 16
 """The largest membership.json or plan.json."""
 
 MAX_TENSOR_BYTES = 1 << 35
 """The largest update or private file: the size of several models."""
 
-_OWNERS_FOLDER, _OWNERS_FILE = 0o700, 0o600
+_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ class NodeState:
         self._folder = folder
         with _reported(folder):
             # Only the owner may read it: private weights, and until the reveal the update and its salt, are secret.
-            folder.mkdir(mode=_OWNERS_FOLDER, parents=True, exist_ok=True)
-            folder.chmod(_OWNERS_FOLDER)  # It may have existed with other permissions.
+            folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+            folder.chmod(_FOLDER_MODE)  # It may have existed with other permissions.
             self._lock = _lock(folder)
             try:
                 self._claim(membership)
@@ -105,7 +105,7 @@ class NodeState:
             return None
         with _reported(self._folder):
             path = self._round(round) / "plan.json"
-            plan = _plan_from_json(parse_json(read_text(path, MAX_NOTE_BYTES)))
+            plan = _plan_from_json(parse_json(read_text(path, MAX_JSON_BYTES)))
         return plan if plan.parent_digest == parent_digest else None
 
     def update(self, round: int, digest: bytes) -> memoryview:
@@ -142,9 +142,9 @@ class NodeState:
 
     def _write(self, round: int, files: dict[str, list[Blob]]) -> None:
         writing = self._folder / f"writing-{round:05}"
-        writing.mkdir(mode=_OWNERS_FOLDER)
+        writing.mkdir(mode=_FOLDER_MODE)
         for name, pieces in files.items():
-            write_whole(writing / name, *pieces, mode=_OWNERS_FILE)
+            write_whole(writing / name, *pieces, mode=_FILE_MODE)
         _sync_folder(writing)
         if self._round(round).exists():
             shutil.rmtree(self._round(round))
@@ -169,8 +169,8 @@ class NodeState:
             }
         )
         if not os.path.lexists(path):
-            write_whole(path, ours, mode=_OWNERS_FILE)
-        elif (found := read_file(path, MAX_NOTE_BYTES)) != ours:
+            write_whole(path, ours, mode=_FILE_MODE)
+        elif (found := read_file(path, MAX_JSON_BYTES)) != ours:
             raise StateUnusable(
                 f"{self._folder} belongs to another member or task: expected {ours.decode()}, "
                 f"found {shown(found.decode(errors='replace'))}; give this node its own --state"
@@ -181,7 +181,7 @@ def _lock(folder: Path) -> IO[bytes]:
     flags = (
         os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     )  # Opening a pipe for reading and writing does not block.
-    file = os.fdopen(os.open(folder / "lock", flags, _OWNERS_FILE), "rb", buffering=0)
+    file = os.fdopen(os.open(folder / "lock", flags, _FILE_MODE), "rb", buffering=0)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

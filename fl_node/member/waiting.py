@@ -19,8 +19,8 @@ PASSING = (
 )
 """Errors that may pass: the chain or the store may come back."""
 
-LONGEST_PAUSE = 30.0
-MOST_COUNTED = 60.0
+MAX_PAUSE_SECONDS = 30.0
+MAX_COUNTED_SECONDS = 60.0
 """The most seconds that a failed attempt counts for: an attempt that took longer trained before it failed."""
 
 T = TypeVar("T")
@@ -48,9 +48,9 @@ def patiently(
         try:
             return act()
         except PASSING as error:
-            waited += min(time.monotonic() - began, MOST_COUNTED)
+            waited += min(time.monotonic() - began, MAX_COUNTED_SECONDS)
             if waited >= patience:
                 raise
             notice(error)
         sleep(min(pause, patience - waited))
-        pause, waited = min(pause * 2, LONGEST_PAUSE), waited + pause
+        pause, waited = min(pause * 2, MAX_PAUSE_SECONDS), waited + pause

@@ -56,7 +56,7 @@ def demo(
             help="Folder for all results. Default: a new one in ganchor-workspace/.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all randomness.")] = 1,
     as_json: options.Json = False,
 ) -> None:
     """Run the whole loop on this machine: chain, contract, nodes, training, audit."""

@@ -56,14 +56,14 @@ def watch(
             time.sleep(POLL_SECONDS)
 
 
-def _show(bars: Progress, bar: TaskID, said: dict[str, Any]) -> None:
-    if said.get("event") == "training":
+def _show(bars: Progress, bar: TaskID, entry: dict[str, Any]) -> None:
+    if entry.get("event") == "training":
         losses = " ".join(
-            f"{name} {value:.3f}" for name, value in said["losses"].items() if value is not None
+            f"{name} {value:.3f}" for name, value in entry["losses"].items() if value is not None
         )
-        bars.update(bar, completed=said["step"], total=said["steps"], doing=f"training {losses}")
-    elif "event" in said:
-        bars.update(bar, doing=str(said["event"]))
+        bars.update(bar, completed=entry["step"], total=entry["steps"], doing=f"training {losses}")
+    elif "event" in entry:
+        bars.update(bar, doing=str(entry["event"]))
 
 
 def last_line(log: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from fl_node.manifest.manifest import Manifest
 if TYPE_CHECKING:
     from fl_node.learning import FeatureExtractor, Images
 
-LEAST_SAMPLES = 20
+MIN_SAMPLES = 20
 """The standard error of a KID rests on ten blocks of two."""
 
 
@@ -50,7 +50,7 @@ def evaluate(
     samples: Annotated[
         int,
         typer.Option(
-            min=LEAST_SAMPLES,
+            min=MIN_SAMPLES,
             help="Samples drawn from a GAN; at most the number of training pictures.",
         ),
     ] = 2048,

@@ -118,7 +118,7 @@ def extractor(
     ],
     data: options.Data,
     store: options.StoreUrl = options.DEFAULT_STORE,
-    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all randomness.")] = 0,
     cache: Cache = None,
     device: options.Device = None,
     threads: options.Threads = 1,
