@@ -48,10 +48,10 @@ class Awaited:
 class Display(Protocol):
     """Shows a node's steps."""
 
-    def notice(self, what: Step | Exception) -> None:
+    def notice(self, outcome: Step | Exception) -> None:
         """Show a step, or an error that is waited out."""
 
-    def awaiting(self, what: Awaited) -> None:
+    def awaiting(self, awaited: Awaited) -> None:
         """Show that the node waits for others."""
 
 
@@ -76,13 +76,13 @@ def noticing(
     """Pass a node's steps to a display, and once in each phase also whom the node waits for."""
     announced: tuple[int, int, Phase] | None = None
 
-    def notice(what: Step | Exception) -> None:
+    def notice(outcome: Step | Exception) -> None:
         nonlocal announced
-        display.notice(what)
-        if isinstance(what, Step) and what.action is Action.WAIT:
-            phase = (what.state.round, what.state.attempt, what.state.phase)
+        display.notice(outcome)
+        if isinstance(outcome, Step) and outcome.action is Action.WAIT:
+            phase = (outcome.state.round, outcome.state.attempt, outcome.state.phase)
             if phase != announced:
-                display.awaiting(awaited(what.state, members, own, folder))
+                display.awaiting(awaited(outcome.state, members, own, folder))
             announced = phase
 
     return notice

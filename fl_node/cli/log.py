@@ -81,8 +81,8 @@ def following(ledger: Ledger, task: int, seconds: float = FOLLOW_SECONDS) -> Ite
 def line_of(entry: Entry, members: Sequence[Address]) -> str:
     """An entry as a line of text: time in UTC, block, account, and what happened."""
     at = datetime.fromtimestamp(entry.timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    who = short(actor_of(entry.event) or "contract")
-    return f"{at}  block {entry.block_number:<6} {who:10} {what(entry.event, members)}"
+    actor = short(actor_of(entry.event) or "contract")
+    return f"{at}  block {entry.block_number:<6} {actor:10} {description_of(entry.event, members)}"
 
 
 def actor_of(event: Event) -> Address | None:
@@ -100,7 +100,7 @@ def actor_of(event: Event) -> Address | None:
             return None
 
 
-def what(event: Event, members: Sequence[Address]) -> str:
+def description_of(event: Event, members: Sequence[Address]) -> str:
     """An event in words."""
 
     def named(bitmap: int) -> str:

@@ -142,7 +142,7 @@ class PeopleDisplay:
             disable=not self._console.is_terminal,
         )
         self._training = self._bar.add_task("training", total=None, visible=False, losses="")
-        self._trouble = ""
+        self._last_error = ""
 
     def __enter__(self) -> PeopleDisplay:
         self._bar.start()
@@ -155,8 +155,8 @@ class PeopleDisplay:
         self._console.print(f"member {account} of task {task}")
         self._console.print(f"loading {shown(data)}", markup=False)
 
-    def awaiting(self, what: Awaited) -> None:
-        self._console.print(str(what), soft_wrap=True, highlight=False, style="dim")
+    def awaiting(self, awaited: Awaited) -> None:
+        self._console.print(str(awaited), soft_wrap=True, highlight=False, style="dim")
 
     def progress(self, step: int, steps: int, losses: dict[str, float]) -> None:
         text = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
@@ -164,25 +164,25 @@ class PeopleDisplay:
             self._training, completed=step, total=steps, losses=text, visible=step < steps
         )
 
-    def notice(self, what: Step | Exception) -> None:
-        if isinstance(what, Exception):
-            trouble = shown(what)
-            if trouble != self._trouble:
-                self._console.print(f"waiting: {trouble}", style="yellow", markup=False)
-            self._trouble = trouble
+    def notice(self, outcome: Step | Exception) -> None:
+        if isinstance(outcome, Exception):
+            error = shown(outcome)
+            if error != self._last_error:
+                self._console.print(f"waiting: {error}", style="yellow", markup=False)
+            self._last_error = error
             return
-        self._trouble = ""
-        if what.action is Action.FINISHED:
+        self._last_error = ""
+        if outcome.action is Action.FINISHED:
             self._console.print(
-                f"[green]task finished[/]: final model {what.state.parent_digest.hex()}",
+                f"[green]task finished[/]: final model {outcome.state.parent_digest.hex()}",
                 soft_wrap=True,
             )
-            print_head(self._console, what.state.history_head.hex())
-        elif what.receipt is not None:
+            print_head(self._console, outcome.state.history_head.hex())
+        elif outcome.receipt is not None:
             self._console.print(
-                f"round {what.state.round}: {_DONE[what.action]}{_because(what)} "
-                f"(block {what.receipt.block_number}, {what.receipt.gas_used:,} gas) "
-                f"{_transaction(what.receipt)}"
+                f"round {outcome.state.round}: {_DONE[outcome.action]}{_because(outcome)} "
+                f"(block {outcome.receipt.block_number}, {outcome.receipt.gas_used:,} gas) "
+                f"{_transaction(outcome.receipt)}"
             )
 
 
@@ -206,38 +206,38 @@ class JsonDisplay:
     def started(self, account: str, task: int, data: str) -> None:
         self._print(event="started", account=account, task=task, data=data)
 
-    def awaiting(self, what: Awaited) -> None:
+    def awaiting(self, awaited: Awaited) -> None:
         self._print(
             event="awaiting",
-            round=what.round,
-            attempt=what.attempt,
-            phase=what.phase.name.lower(),
-            missing=what.missing,
-            deadline=what.deadline,
-            elsewhere=what.elsewhere,
+            round=awaited.round,
+            attempt=awaited.attempt,
+            phase=awaited.phase.name.lower(),
+            missing=awaited.missing,
+            deadline=awaited.deadline,
+            elsewhere=awaited.elsewhere,
         )
 
     def progress(self, step: int, steps: int, losses: dict[str, float]) -> None:
         finite = {name: value if isfinite(value) else None for name, value in losses.items()}
         self._print(event="training", step=step, steps=steps, losses=finite)
 
-    def notice(self, what: Step | Exception) -> None:
-        if isinstance(what, Exception):
-            self._print(event="waiting", reason=shown(what))
-        elif what.action is Action.FINISHED:
+    def notice(self, outcome: Step | Exception) -> None:
+        if isinstance(outcome, Exception):
+            self._print(event="waiting", reason=shown(outcome))
+        elif outcome.action is Action.FINISHED:
             self._print(
                 event="finished",
-                final_digest=what.state.parent_digest.hex(),
-                history_head=what.state.history_head.hex(),
+                final_digest=outcome.state.parent_digest.hex(),
+                history_head=outcome.state.history_head.hex(),
             )
-        elif what.receipt is not None:
+        elif outcome.receipt is not None:
             self._print(
-                event=what.action.name.lower(),
-                round=what.state.round,
-                attempt=what.state.attempt,
-                block=what.receipt.block_number,
-                gas=what.receipt.gas_used,
-                **({"reason": shown(what.reason)} if what.reason else {}),
+                event=outcome.action.name.lower(),
+                round=outcome.state.round,
+                attempt=outcome.state.attempt,
+                block=outcome.receipt.block_number,
+                gas=outcome.receipt.gas_used,
+                **({"reason": shown(outcome.reason)} if outcome.reason else {}),
             )
 
     def _print(self, **values: Any) -> None:

@@ -156,7 +156,7 @@ def describe(
 ) -> None:
     """Print where the results are and which commands to try next."""
     console.print(f"audit {summary['audit']} after {summary['seconds']} s")
-    for what, path in (
+    for label, path in (
         ("pictures", workspace.samples),
         ("weights by sha256", workspace.store),
         ("chain", workspace.database),
@@ -164,8 +164,8 @@ def describe(
         ("report", workspace.report),
         ("audit", workspace.audit),
     ):
-        console.print(f"  {what:18} {path}", soft_wrap=True, markup=False)
-    for what, words in (
+        console.print(f"  {label:18} {path}", soft_wrap=True, markup=False)
+    for label, words in (
         (
             "audit it again",
             f"audit --workspace {workspace.folder} --expect-head {summary['history_head']}",
@@ -173,6 +173,6 @@ def describe(
         ("the same without a chain", f"simulate {workspace.manifest} {data_options}"),
         ("weights for PyTorch", f"export --workspace {workspace.folder} --out model.pt"),
     ):
-        line = f"{what}: {follow_up(words)}"
+        line = f"{label}: {follow_up(words)}"
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     print_head(console, summary["history_head"])
