@@ -110,7 +110,7 @@ def described(look: Look) -> str:
     """A description of a data set."""
     parts = ["grey" if look.channels == 1 else "colour", f"{look.size}x{look.size}"]
     parts += [f"{look.classes} classes"] if look.classes else []
-    return ", ".join([*parts, *([f"{look.count} of them"] if look.count else [])])
+    return ", ".join([*parts, *([f"{look.count} pictures"] if look.count else [])])
 
 
 def manifest_text(

@@ -125,7 +125,7 @@ def _load(spec: str, shape: Shape, cache: Path | None, train: bool) -> Images:
         return _from_folder(Path(path).expanduser(), shape)
     if spec not in DATASETS:
         raise DataUnusable(
-            f"data set {spec!r} is not known; allowed: {', '.join(DATASETS)}, folder:PATH"
+            f"data set {spec!r} is unknown; allowed: {', '.join(DATASETS)}, folder:PATH"
         )
     pairs = _digits(train) if spec == "digits" else _torchvision(spec, cache, train)
     return _stack(pairs, shape)
@@ -163,7 +163,7 @@ def _torchvision(spec: str, cache: Path | None, train: bool) -> Iterable[tuple[I
 
 def _from_folder(folder: Path, shape: Shape) -> Images:
     if not folder.is_dir():
-        raise DataUnusable(f"{folder} is no folder")
+        raise DataUnusable(f"{folder} is not a folder")
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
     opened = [(_open_picture(path, shape), path) for path in files]
     found = [(picture, path) for picture, path in opened if picture is not None]

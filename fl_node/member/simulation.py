@@ -1,4 +1,4 @@
-"""The same federated training as a plain loop in one process, with no chain.
+"""The same federated training as a plain loop in one process, without a chain.
 
 With the same manifest, seeds and data it gives the same final weights as the run on the chain, bit for bit. This
 shows that the ledger records the training and changes nothing in it.

@@ -63,7 +63,7 @@ def expand_preset(strategy: object, body: Sequence[str], falling_loss: Loss) -> 
     chosen = dict(strategy) if isinstance(strategy, Mapping) else {"preset": strategy}
     name = chosen.pop("preset", "fedavg")
     if not isinstance(name, str) or name not in PRESETS:
-        raise ValueError(f"strategy {name!r} is not known; allowed: {', '.join(sorted(PRESETS))}")
+        raise ValueError(f"strategy {name!r} is unknown; allowed: {', '.join(sorted(PRESETS))}")
     preset = dict(PRESETS[name])
     if preset.get("share") == BODY:
         preset["share"] = list(body)

@@ -375,7 +375,7 @@ class TestData:
             ("imagenet", "allowed: digits, cifar10, mnist, fashion-mnist, folder:PATH"),
             ("", "allowed: digits"),
             ("folder:", "allowed: digits"),
-            ("folder:nowhere", "nowhere is no folder"),
+            ("folder:nowhere", "nowhere is not a folder"),
             ("folder:empty", "empty holds no pictures"),
         ],
     )

@@ -123,7 +123,7 @@ def test_an_empty_folder_is_refused(tmp_path):
 
 
 def test_a_missing_folder_is_refused(tmp_path):
-    with pytest.raises(DataUnusable, match="is no folder"):
+    with pytest.raises(DataUnusable, match="is not a folder"):
         load_images(f"folder:{tmp_path / 'nowhere'}", GREY)
 
 

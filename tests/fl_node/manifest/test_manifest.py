@@ -113,9 +113,9 @@ def test_one_number_has_one_spelling(text):
         ("rounds.quorum", Decimal("0.4"), "rounds.quorum: .*greater than or equal to 0.5"),
         ("rounds.cohort_floor", 4, "rounds.cohort_floor is 4, but there are 3 members"),
         ("rounds.min_updates", 3, "rounds.min_updates is 3; at most .*2"),
-        ("strategy", "fedsgd", "strategy 'fedsgd' is not known; allowed: .*fedavg"),
+        ("strategy", "fedsgd", "strategy 'fedsgd' is unknown; allowed: .*fedavg"),
         ("strategy", 3, "strategy"),
-        ("strategy.preset", "nothing", "strategy 'nothing' is not known; allowed"),
+        ("strategy.preset", "nothing", "strategy 'nothing' is unknown; allowed"),
         ("strategy.preset", [], "strategy"),
         ("strategy.encode", "zip", "strategy.encode.stages.0: .*'quantise'"),
         (
