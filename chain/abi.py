@@ -50,6 +50,6 @@ def decode_results(name: str, data: bytes) -> tuple[Any, ...]:
     """
     types = get_abi_output_types(contract().get_function_by_name(name).abi)
     try:
-        return tuple(Web3().codec.decode(types, data))
+        return tuple(contract().w3.codec.decode(types, data))
     except (DecodingError, OverflowError) as error:
         raise ValueError(f"the result of {name} does not decode: {error}") from None
