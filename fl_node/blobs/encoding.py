@@ -20,7 +20,7 @@ from fl_node.blobs.tensors import Schema, Spec, decode_tensors, encode_tensors, 
 from fl_node.errors import BlobMalformed, Misuse
 from fl_node.seeds import derive_seed
 
-UPDATE_FORMAT = 2
+UPDATE_FORMAT = 3
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -26,7 +26,7 @@ from fl_node.manifest.learners import LEARNERS, ClassifierLearner, GanLearner, L
 from fl_node.strategy.presets import expand_preset
 from fl_node.strategy.strategy import Strategy
 
-MANIFEST_FORMAT: Final = 2
+MANIFEST_FORMAT: Final = 3
 MAX_MANIFEST_BYTES = 1 << 20
 SHOWN_PROBLEMS = 10
 
@@ -69,7 +69,7 @@ class Limits(Section):
 class Manifest(Section):
     """A complete description of a task. docs/manifest.md explains every field."""
 
-    format: Literal[2] = MANIFEST_FORMAT
+    format: Literal[3] = MANIFEST_FORMAT
     name: Annotated[str, Field(min_length=1, max_length=200)]
     seed: Annotated[int, Field(ge=0, lt=1 << 63)]
     members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=MAX_MEMBERS)]

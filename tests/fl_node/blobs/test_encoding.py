@@ -110,7 +110,7 @@ def test_an_update_has_exactly_one_metadata_value_and_it_is_canonical_json():
     blob = encode_update(HEADER, UPDATE)
     head = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
     assert head["__metadata__"] == {
-        "ganchor": '{"client":"0x' + "Ab" * 20 + '","codec":"float32","examples":77,"format":2,'
+        "ganchor": '{"client":"0x' + "Ab" * 20 + '","codec":"float32","examples":77,"format":3,'
         '"parent":"' + bytes(range(32)).hex() + '","round":2,"seed":9,"steps":8,"task":3}'
     }
 
