@@ -101,7 +101,8 @@ Partition = Annotated[
     str | None,
     typer.Option(
         "--partition",
-        help="For experiments: partition --data among the members as iid, dirichlet:ALPHA or classes:K. "
+        help="For experiments: partition --data among the members as iid, dirichlet:ALPHA, dirichlet:ALPHA:MIN "
+        "or classes:K. With dirichlet every part has at least MIN pictures, 10 unless given. "
         "Default: a member trains on all of --data.",
     ),
 ]

@@ -1,4 +1,6 @@
-"""Dealing out: every sample once, no member without any."""
+"""Partitions: every sample goes to one member, and no member gets too few."""
+
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -6,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl_node.errors import DataUnusable
+from fl_node.learning.data import load_images, split_held_out
 from fl_node.learning.partition import Classes, Dirichlet, Iid, parse_partition, partition
 
 RULES = st.one_of(
     st.just(Iid()),
-    st.floats(0.01, 100).map(Dirichlet),
+    st.builds(Dirichlet, st.floats(1, 100), st.integers(1, 2)),
     st.integers(1, 3).map(Classes),
 )
 LABELS = st.lists(st.integers(0, 9), min_size=30, max_size=120).map(np.array)
@@ -37,6 +40,42 @@ def test_iid_parts_differ_by_one_sample_at_most(labels, parts, seed):
     assert max(sizes) - min(sizes) <= 1
 
 
+class Grey(NamedTuple):
+    channels: int = 1
+    size: int = 32
+
+
+def test_ten_members_share_the_digits_at_alpha_0_1_with_every_seed():
+    labels = load_images("digits", Grey()).labels_N
+    for seed in range(200):
+        sizes = [len(indices) for indices in partition(Dirichlet(0.1), labels, 10, seed)]
+        assert min(sizes) >= 10 and sum(sizes) == len(labels)
+        split_held_out(min(sizes), 0.1, seed)
+
+
+@given(SEEDS, st.integers(1, 20))
+def test_every_part_of_a_dirichlet_partition_has_the_least_size(seed, least):
+    labels = np.repeat(np.arange(5), 40)
+    dealt = partition(Dirichlet(0.3, least), labels, 4, seed)
+    assert min(len(indices) for indices in dealt) >= least
+
+
+def test_a_least_size_that_the_first_draw_meets_changes_nothing():
+    labels = np.repeat(np.arange(10), 60)
+    first, same = (partition(Dirichlet(0.5, least), labels, 5, seed=1) for least in (1, 10))
+    assert all(map(np.array_equal, first, same))
+
+
+@pytest.mark.parametrize(
+    ("rule", "parts"), [(Dirichlet(0.5, 31), 10), (Dirichlet(0.001, 25), 10)], ids=str
+)
+def test_a_least_size_that_no_draw_meets_is_refused_in_one_line(rule, parts):
+    labels = np.repeat(np.arange(10), 30)
+    with pytest.raises(DataUnusable, match=f"each of {parts} parts at least {rule.min_size}") as no:
+        partition(rule, labels, parts, seed=1)
+    assert "\n" not in str(no.value) and "dirichlet:ALPHA:MIN" in str(no.value)
+
+
 def test_with_classes_k_a_member_sees_about_k_classes():
     labels = np.repeat(np.arange(10), 60)
     for indices in partition(Classes(2), labels, 5, seed=1):
@@ -55,7 +94,12 @@ def test_a_small_alpha_makes_members_differ_and_a_large_one_alike():
 
 @pytest.mark.parametrize(
     ("text", "rule"),
-    [("iid", Iid()), ("dirichlet:0.5", Dirichlet(0.5)), ("classes:2", Classes(2))],
+    [
+        ("iid", Iid()),
+        ("dirichlet:0.5", Dirichlet(0.5, 10)),
+        ("dirichlet:0.5:1", Dirichlet(0.5, 1)),
+        ("classes:2", Classes(2)),
+    ],
 )
 def test_a_partition_is_read_from_text(text, rule):
     assert parse_partition(text) == rule
@@ -72,6 +116,10 @@ def test_a_partition_is_read_from_text(text, rule):
             "dirichlet:-1",
             "dirichlet:nan",
             "dirichlet:inf",
+            "dirichlet:0.5:0",
+            "dirichlet:0.5:",
+            "dirichlet:0.5:few",
+            "dirichlet:0.5:1:1",
         ),
         *("classes:0", "classes:two", "shards:2"),
     ],
