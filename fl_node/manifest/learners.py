@@ -10,6 +10,7 @@ from pydantic import Field
 
 from fl_node.fields import Choice, Loss, Number
 from fl_node.manifest.extractor import Extractor
+from fl_node.strategy.roles import Average, Roles
 
 Batch = Annotated[int, Field(ge=2, le=4096)]
 Rate = Annotated[Number, Field(gt=0, le=1)]
@@ -31,6 +32,11 @@ class LearnerChoice(Choice):
     def compared_by(self) -> Extractor | None:
         """The extractor with which the held-out loss compares pictures; None if it compares none."""
         return None
+
+    @property
+    def roles(self) -> Roles:
+        """Which of the model's tensors are statistics or averages; by default all are weights."""
+        return Roles()
 
 
 class GanLearner(LearnerChoice):
@@ -67,7 +73,9 @@ class GanLearner(LearnerChoice):
     beta2: Kept = Decimal("0.999")
     """Adam's decay rates of the first and second moment."""
     ema_half_life: Annotated[int, Field(ge=0, le=1_000_000)] = 200
-    """Half-life, in steps, of the exponential moving average of the generator's weights; 0 keeps no average."""
+    """Half-life of the exponential moving average of the generator; 0 keeps no average."""
+    ema_unit: Literal["steps", "rounds"] = "steps"
+    """What `ema_half_life` counts: optimiser steps, or rounds of the federation."""
     extractor: Extractor = Extractor()
     """Gives the features for the held-out loss, which is a KID."""
 
@@ -75,6 +83,22 @@ class GanLearner(LearnerChoice):
     def compared_by(self) -> Extractor:
         """The extractor."""
         return self.extractor
+
+    @property
+    def roles(self) -> Roles:
+        """Batch norm's statistics, and the average of the generator."""
+        batch_norm = self.norm == "batch"
+        return Roles(
+            statistics=("*.running_mean", "*.running_var") if batch_norm else (),
+            at_least_zero=("*.running_var",) if batch_norm else (),
+            averages=(self._average,) if self.ema_half_life else (),
+        )
+
+    @property
+    def _average(self) -> Average:
+        return Average(
+            name="generator_ema", of="generator", half_life=self.ema_half_life, unit=self.ema_unit
+        )
 
 
 class ClassifierLearner(LearnerChoice):

@@ -24,6 +24,7 @@ from fl_node.fields import Fraction, Number, OneOf, Section
 from fl_node.manifest.bounds import MAX_TOML_BYTES, parse_toml, verify_bounds
 from fl_node.manifest.learners import LEARNERS, ClassifierLearner, GanLearner, LearnerChoice
 from fl_node.strategy.presets import expand_preset
+from fl_node.strategy.roles import Roles
 from fl_node.strategy.strategy import Strategy
 
 MANIFEST_FORMAT: Final = 3
@@ -75,6 +76,8 @@ class Manifest(Section):
     members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=MAX_MEMBERS)]
     data: DataSchema = DataSchema()
     learner: Annotated[GanLearner | ClassifierLearner, OneOf(LEARNERS)] = GanLearner()
+    roles: Roles = Field(default_factory=lambda given: given["learner"].roles)
+    """Which tensors are statistics or averages. It follows from the learner and is written out for every reader."""
     strategy: Strategy = Strategy()
     rounds: Rounds
     limits: Limits = Limits()
@@ -105,6 +108,12 @@ class Manifest(Section):
                 f"rounds.min_updates is {self.rounds.min_updates}; at most rounds.cohort_floor, "
                 f"{self.rounds.cohort_floor}, is allowed"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _roles_follow(self) -> Self:
+        if self.roles != self.learner.roles:
+            raise ValueError("roles differ from those that follow from the learner: leave them out")
         return self
 
     @model_validator(mode="after")
@@ -212,7 +221,12 @@ def _field_of(place: tuple[int | str, ...]) -> str:
 
 
 def _explain(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
+    # A default that could not be computed is the consequence of another problem.
+    problems = [
+        problem
+        for problem in error.errors(include_url=False)
+        if problem["type"] != "default_factory_not_called"
+    ]
     lines = [_line_of(problem) for problem in problems[:SHOWN_PROBLEMS]]
     more = len(problems) - len(lines)
     return "manifest: " + "; ".join(lines) + (f"; and {more} more" if more else "")

@@ -37,7 +37,9 @@ def manifest_fields(
     for name, field in section.model_fields.items():
         value = getattr(default, name) if default else field.get_default()
         kind = field.annotation
-        if name == "learner":
+        if name == "roles":
+            yield "roles", "from the learner"
+        elif name == "learner":
             for learner in LEARNERS:
                 yield from manifest_fields(learner, None, "learner.")
         elif isinstance(kind, type) and issubclass(kind, BaseModel) and kind is not Choice:
@@ -139,7 +141,8 @@ class TestManifest:
         own = {name for name, _ in manifest_fields(LEARNERS[0], None, "learner.")}
         asked = [name for name, _ in manifest_fields() if name not in others - own]
         unnamed = [name for name in asked if not _names(example, name)]
-        assert unnamed == ["format", "strategy.work.steps"]  # fixed; given instead: epochs
+        # Fixed; follows from the learner; given instead: epochs.
+        assert unnamed == ["format", "roles", "strategy.work.steps"]
 
 
 def _names(values: Any, dotted: str) -> bool:
