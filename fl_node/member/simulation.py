@@ -7,7 +7,10 @@ shows that the ledger records the training and changes nothing in it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
 
 from chain.history import draw
 from chain.types import BASIS_POINTS, Address, Reveal, UpdateRevealed, indices
@@ -46,8 +49,11 @@ def simulate(
     genesis: Arrays,
     cohort_seeds: Sequence[bytes] | None = None,
     progress_for: ProgressFor = lambda round, client: no_progress,
+    executor: Executor | None = None,
 ) -> Iterator[SimulatedRound]:
     """Run every round of a manifest, yielding each when it is done.
+
+    A round's members do not depend on each other, so an executor gives the same bytes as the plain loop.
 
     Args:
         manifest: The task.
@@ -56,6 +62,8 @@ def simulate(
         cohort_seeds: One 32-byte seed for each round, for example those that a chain recorded; by default derived
             from the manifest's seed. They matter only if `cohort_fraction` is below 1.
         progress_for: Gives the callback for each member's training steps.
+        executor: Trains the members of a round, for example several at a time. If it uses other processes, learners
+            and callbacks must be picklable. Default: this thread, one member after the other.
     """
     private: dict[Address, Arrays] = {}
     past: list[PastRound] = []
@@ -68,18 +76,19 @@ def simulate(
         parent_digest = store.put(blob)
         seed = cohort_seeds[round - 1] if cohort_seeds else _cohort_seed(manifest, round)
         parent = load_model(store, parent_digest, manifest.limits.model_bytes)
+        cohort = cohort_of(manifest, seed)
+        ids = [UpdateId(TASK, round, client, parent_digest) for client in cohort]
+        contributions = (map if executor is None else executor.map)(
+            partial(contribute, manifest),
+            ids,
+            (learners[client] for client in cohort),
+            repeat(Received(parent.arrays, previous, past)),
+            [private.get(client) for client in cohort],
+            (progress_for(round, client) for client in cohort),
+        )
         reveals = []
-        for client in cohort_of(manifest, seed):
-            update_id = UpdateId(TASK, round, client, parent_digest)
-            contribution = contribute(
-                manifest,
-                update_id,
-                learners[client],
-                Received(parent.arrays, previous, past),
-                private.get(client),
-                progress_for(round, client),
-            )
-            private[client] = contribution.private
+        for update_id, contribution in zip(ids, contributions, strict=True):
+            private[update_id.client] = contribution.private
             if contribution.blob is not None:
                 digest = store.put(contribution.blob)
                 reveals.append(_revealed(update_id, digest, contribution))

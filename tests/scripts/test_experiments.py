@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_a_run_trains_counts_and_measures() -> None:
     assert 0 <= result.curve[-1]["accuracy"] <= 1
 
 
-def test_a_run_gives_the_bytes_of_the_simulation() -> None:
+def test_a_run_gives_the_bytes_of_the_simulation_in_several_threads() -> None:
     seen: list[Arrays] = []
 
     def keep(at: Checkpoint) -> dict[str, float]:
@@ -97,7 +98,8 @@ def test_a_run_gives_the_bytes_of_the_simulation() -> None:
         member: make_learner(manifest, part, "cpu", 1)
         for member, part in parts_of(TINY, manifest).items()
     }
-    (done,) = simulate(manifest, learners, derive_genesis(manifest))
+    with ThreadPoolExecutor(2) as executor:
+        (done,) = simulate(manifest, learners, derive_genesis(manifest), executor=executor)
     assert encode_model(seen[-1]) == done.aggregated.blob
 
 

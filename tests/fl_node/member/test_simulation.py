@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -44,9 +47,40 @@ def test_the_cohort_is_the_one_that_the_contract_draws(count, terms, seed):
     assert cohort_of(manifest, seed) == list(members_in(manifest.addresses, opening.cohort))
 
 
-def run(manifest, seeds: list[bytes] | None = None) -> list[SimulatedRound]:
+def run(
+    manifest, seeds: list[bytes] | None = None, executor: Executor | None = None
+) -> list[SimulatedRound]:
     learners = {m: DriftingLearner(at + 1) for at, m in enumerate(manifest.addresses)}
-    return list(simulate(manifest, learners, small_genesis(), seeds))
+    return list(simulate(manifest, learners, small_genesis(), seeds, executor=executor))
+
+
+class Backwards(Executor):
+    """Trains the last member first."""
+
+    def map(self, function: Callable[..., Any], *arguments: Any, **_: Any) -> Iterator[Any]:
+        calls = list(zip(*arguments, strict=False))
+        return reversed([function(*call) for call in reversed(calls)])
+
+
+def spawned() -> Executor:
+    return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Backwards, lambda: ThreadPoolExecutor(3), pytest.param(spawned, marks=pytest.mark.slow)],
+    ids=["backwards", "threads", "processes"],
+)
+@pytest.mark.parametrize(
+    "strategy",
+    ["fedavg", {"work": {"epochs": 1, "until": "median_loss", "loss": "held_out"}}],
+    ids=["fedavg", "median_loss"],
+)
+def test_members_that_train_in_any_order_or_at_once_give_the_same_bytes(make, strategy):
+    rounds = {"count": 3, "cohort_fraction": "0.5", "cohort_floor": 3}
+    manifest = small_manifest(MEMBERS[:6], rounds=rounds, strategy=strategy)
+    with make() as executor:
+        assert run(manifest, SEEDS[:3], executor) == run(manifest, SEEDS[:3])
 
 
 def test_a_member_that_sits_a_round_out_goes_on_from_what_it_kept():
