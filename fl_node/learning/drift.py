@@ -94,6 +94,20 @@ class SecondStream:
         return self.weight * discrepancy
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a round adds to the loss of each step.
+
+    Attributes:
+        second: Adds its term to the loss of the network that sees the real pictures; None adds nothing.
+    """
+
+    second: SecondStream | None = None
+
+
+NO_TERMS = Terms()
+
+
 def squared_mmd(x_ND: Tensor, y_MD: Tensor) -> Tensor:
     """Squared maximum mean discrepancy, 0 for equal samples and at most 2.
 

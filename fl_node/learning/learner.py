@@ -23,6 +23,7 @@ from fl_node.learning.genesis import tensor_shapes
 from fl_node.learning.kinds import kind_of
 from fl_node.learning.optimisers import PREFIX, fill_optimisers, optimiser_arrays
 from fl_node.learning.options import Options
+from fl_node.learning.run import Runner
 from fl_node.learning.steps import Training, move_to, to_device
 from fl_node.learning.tensors import fill_module, module_arrays, shared_names, to_array
 
@@ -96,14 +97,9 @@ class MemberLearner:
     def _train(self, assignment: Assignment, progress: StepProgress) -> Trained:
         training = self._resume(assignment.model, assignment.private)
         gradient_sums = self._add_terms(training, assignment)
-        training_loss = self._kind.train_steps(
-            training,
-            self._options,
-            self._examples,
-            assignment.steps,
-            assignment.seed,
-            self._second_stream(assignment),
-            progress,
+        terms = drift.Terms(second=self._second_stream(assignment))
+        training_loss = Runner(self._kind, training, self._examples).run(
+            self._options, assignment.steps, assignment.seed, terms, progress
         )
         arrays = module_arrays(training.model) | optimiser_arrays(training)
         _verify_finite(arrays)

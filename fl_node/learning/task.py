@@ -118,10 +118,10 @@ def drawing_of(manifest: Manifest) -> Callable[[Arrays, Path, int], None]:
         Misuse: This kind of model cannot draw. The function raises it too, for the tensors of another model.
     """
     options = learning_options(manifest)
-    draw = kind_of(options).draw
-    if draw is None:
+    sample_grid = kind_of(options).sample_grid
+    if sample_grid is None:
         raise Misuse(f"a {manifest.learner.kind} draws no pictures")
-    return partial(draw, options)
+    return partial(sample_grid, options)
 
 
 def make_learner(

@@ -30,6 +30,7 @@ from fl_node.learning.gan.models import Discriminator, Generator
 from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.genesis import genesis
 from fl_node.learning.kinds import kind_of
+from fl_node.learning.run import Runner
 from fl_node.learning.steps import to_device, to_pictures
 from fl_node.learning.tensors import fill_module
 
@@ -142,7 +143,8 @@ def ours(options: Options, images: Images, device: torch.device) -> Run:
     fill_module(model, genesis(options, seed=0))
     training = kind.prepare_training(model, options, device)
     resident = to_device(images, device)
-    return lambda steps: float(kind.train_steps(training, options, resident, steps, seed=0))
+    runner = Runner(kind, training, resident)
+    return lambda steps: float(runner.run(options, steps, seed=0))
 
 
 def algorithms(options: Options, images: Images, device: torch.device) -> dict[str, Run]:

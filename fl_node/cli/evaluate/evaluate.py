@@ -185,8 +185,9 @@ def measure(
     ):
         arrays = model.load()
         measured.append(Measured(model, judge.judge(arrays)))
-        if out is not None and kind.draw:
-            kind.draw(chosen, arrays, out / f"samples-{model.name}.png", conditions.seed)
+        if out is not None and kind.sample_grid:
+            path = out / f"samples-{model.name}.png"
+            kind.sample_grid(chosen, arrays, path, conditions.seed)
     return Evaluation(facts, tuple(measured), judge.floor(), subjects.recorded)
 
 

@@ -2,7 +2,7 @@
 
 options.py        the knobs
 models.py         a small CNN and ResNet-18;  initial.py  their initial values
-training_loop.py  the training loop
+training_loop.py  one training step
 evaluation.py     accuracy, losses and features;  judge.py  measures finished models
 """
 
@@ -14,7 +14,7 @@ from fl_node.learning.classifier.judge import ClassifierJudge
 from fl_node.learning.classifier.labels import verify_labels
 from fl_node.learning.classifier.models import build
 from fl_node.learning.classifier.options import ClassifierOptions, classifier_options
-from fl_node.learning.classifier.training_loop import prepare_training, train_steps
+from fl_node.learning.classifier.training_loop import LOSSES, draw, prepare_training, step
 from fl_node.learning.kind import Kind
 
 
@@ -29,7 +29,9 @@ CLASSIFIER = Kind(
     initial=initial,
     verify=verify_labels,
     prepare_training=prepare_training,
-    train_steps=train_steps,
+    losses=LOSSES,
+    draw=draw,
+    step=step,
     features=lambda model: model["base"],
     held_out_loss=held_out_loss,
     judge=ClassifierJudge,

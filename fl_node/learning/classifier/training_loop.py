@@ -1,26 +1,17 @@
-"""The training loop: minimises cross-entropy on one device. Steps do not wait for the device."""
+"""A training step: it lowers the cross-entropy."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from fl_node.learner import StepProgress, no_progress
 from fl_node.learning.classifier.options import ClassifierOptions
-from fl_node.learning.drift import SecondStream
-from fl_node.learning.steps import (
-    Examples,
-    Tally,
-    Training,
-    autocast,
-    draw_batches,
-    is_fused,
-    move_to,
-    to_pictures,
-)
-from fl_node.seeds import derive_seed
+from fl_node.learning.drift import Terms
+from fl_node.learning.steps import Batch, Step, Training, autocast, is_fused, move_to
+
+LOSSES = ("cross-entropy",)
 
 
 def prepare_training(
@@ -31,38 +22,29 @@ def prepare_training(
     return Training(model, {"classifier": _optimiser(model, options, is_fused(device))})
 
 
-def train_steps(
-    training: Training,
-    options: ClassifierOptions,
-    examples: Examples,
-    steps: int,
-    seed: int,
-    second: SecondStream | None = None,
-    progress: StepProgress = no_progress,
-) -> float:
-    """Take optimiser steps, in place; see `fl_node.learning.kind.TrainSteps`. The examples have labels."""
-    device = examples.pixels_NCHW.device
+def draw(options: ClassifierOptions, random: torch.Generator) -> dict[str, Tensor]:
+    """A step draws nothing but its batch."""
+    return {}
+
+
+def step(training: Training, options: ClassifierOptions, terms: Terms) -> Step:
+    """One step that lowers the cross-entropy of a batch. The examples have labels."""
     base, head = training.model["base"], training.model["head"]
     optimiser = training.optimisers["classifier"]
-    batches = draw_batches(len(examples), options.batch, derive_seed(seed, "batches"), device)
-    tally = Tally(("cross-entropy",), steps, progress, device)
 
-    for step in range(1, steps + 1):
-        chosen = next(batches)
-        x_NCHW = to_pictures(examples.pixels_NCHW[chosen])
-        with autocast(device):
-            features_ND = base(x_NCHW)
+    def take(batch: Batch) -> tuple[Tensor]:
+        with autocast(batch.x_NCHW.device):
+            features_ND = base(batch.x_NCHW)
             logits_NK = head(features_ND).float()
-            loss = objective = F.cross_entropy(logits_NK, examples.labels_N[chosen])
-            if second is not None:
-                objective = loss + second.term(x_NCHW, features_ND)
+            loss = objective = F.cross_entropy(logits_NK, batch.labels_N)
+            if terms.second is not None:
+                objective = loss + terms.second.term(batch.x_NCHW, features_ND)
         optimiser.zero_grad()
         objective.backward()
         optimiser.step()
-        tally.add(0, loss)
-        tally.report(step)
+        return (loss.detach(),)
 
-    return tally.mean()
+    return take
 
 
 def _optimiser(model: nn.Module, options: ClassifierOptions, fused: bool) -> Optimizer:

@@ -3,7 +3,7 @@
 options.py        the knobs
 models.py         generator and discriminator;  initial.py  their initial values
 losses.py         the losses and the gradient penalty
-training_loop.py  the training loop
+training_loop.py  one training step
 evaluation.py     the held-out loss during training;  judge.py  measures finished models
 samples.py        draws samples
 """
@@ -17,7 +17,7 @@ from fl_node.learning.gan.judge import GanJudge
 from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions, gan_options
 from fl_node.learning.gan.samples import sample_grid
-from fl_node.learning.gan.training_loop import prepare_training, train_steps
+from fl_node.learning.gan.training_loop import LOSSES, draw, prepare_training, step
 from fl_node.learning.kind import Kind
 
 
@@ -40,12 +40,14 @@ GAN = Kind(
     initial=initial,
     verify=_accept,
     prepare_training=prepare_training,
-    train_steps=train_steps,
+    losses=LOSSES,
+    draw=draw,
+    step=step,
     features=lambda model: model["discriminator"].features,
     held_out_loss=held_out_loss,
     judge=GanJudge,
     usage=_usage,
-    draw=sample_grid,
+    sample_grid=sample_grid,
 )
 
 __all__ = ["GAN"]

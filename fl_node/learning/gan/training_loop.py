@@ -1,4 +1,4 @@
-"""The training loop: alternates discriminator and generator steps on one device. Steps do not wait for the device."""
+"""A training step: one of the discriminator, then one of the generator."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from fl_node.learner import StepProgress, no_progress
-from fl_node.learning.drift import SecondStream
+from fl_node.learning.drift import SecondStream, Terms
 from fl_node.learning.gan.losses import (
     compares_with_real,
     discriminator_loss,
@@ -18,18 +17,11 @@ from fl_node.learning.gan.losses import (
 )
 from fl_node.learning.gan.models import Discriminator
 from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.steps import (
-    Examples,
-    Tally,
-    Training,
-    autocast,
-    draw_batches,
-    is_fused,
-    move_to,
-    to_pictures,
-)
+from fl_node.learning.steps import Batch, Step, Training, autocast, is_fused, move_to
 from fl_node.learning.tensors import module_tensors
-from fl_node.seeds import derive_seed
+
+LOSSES = ("discriminator", "generator")
+"""The losses of a step; the discriminator's is without the penalty."""
 
 
 def prepare_training(model: nn.ModuleDict, options: GanOptions, device: torch.device) -> Training:
@@ -46,63 +38,49 @@ def prepare_training(model: nn.ModuleDict, options: GanOptions, device: torch.de
     )
 
 
-def train_steps(
-    training: Training,
-    options: GanOptions,
-    examples: Examples,
-    steps: int,
-    seed: int,
-    second: SecondStream | None = None,
-    progress: StepProgress = no_progress,
-) -> float:
-    """Take optimiser steps of both networks, in place; see `fl_node.learning.kind.TrainSteps`.
+def draw(options: GanOptions, random: torch.Generator) -> dict[str, Tensor]:
+    """The z of one step, from which the generator makes its pictures."""
+    return {"z_NZ": torch.randn(options.batch, options.latent, generator=random)}
 
-    The returned mean is of discriminator loss plus generator loss, without the penalty. A second stream's term is added
-    to the discriminator's loss, because the discriminator is the network that sees the pictures, and the generator
-    learns from its features.
+
+def step(training: Training, options: GanOptions, terms: Terms) -> Step:
+    """One step of the discriminator, then one of the generator against the updated discriminator.
+
+    A second stream's term is added to the discriminator's loss, because the discriminator is the network that sees the
+    pictures, and the generator learns from its features.
     """
-    # Set up: everything that the steps need is on the device before the first step.
-    device = examples.pixels_NCHW.device
     generator, discriminator = training.model["generator"], training.model["discriminator"]
     generator_adam = training.optimisers["generator"]
     discriminator_adam = training.optimisers["discriminator"]
-    random = torch.Generator(device).manual_seed(seed)
-    batches = draw_batches(len(examples), options.batch, derive_seed(seed, "batches"), device)
-    average = _averager(training.model, options)
-    tally = Tally(("discriminator", "generator"), steps, progress, device)
+    move_average = _averager(training.model, options)
 
-    for step in range(1, steps + 1):
-        # Draw.
-        x_real = to_pictures(examples.pixels_NCHW[next(batches)])
-        z_NZ = torch.randn(len(x_real), options.latent, device=device, generator=random)
+    def take(batch: Batch) -> tuple[Tensor, Tensor]:
+        device = batch.x_NCHW.device
 
         # Discriminator.
         with autocast(device):
-            x_fake = generator(z_NZ)
-            loss, objective = _discriminator_objective(
-                discriminator, options, x_real, x_fake, second
+            x_fake = generator(batch.drawn["z_NZ"])
+            first_loss, objective = _discriminator_objective(
+                discriminator, options, batch.x_NCHW, x_fake, terms.second
             )
         discriminator_adam.zero_grad()
         objective.backward(inputs=list(discriminator.parameters()))
         discriminator_adam.step()
-        tally.add(0, loss)
 
-        # Generator, against the updated discriminator; both use the same fake pictures.
+        # Generator; both networks learn from the same fake pictures.
         with autocast(device):
             real_logits = None
             if compares_with_real(options.loss):
                 with torch.no_grad():
-                    real_logits = discriminator(x_real).float()
+                    real_logits = discriminator(batch.x_NCHW).float()
             loss = generator_loss(options.loss, real_logits, discriminator(x_fake).float())
         generator_adam.zero_grad()
         loss.backward(inputs=list(generator.parameters()))
         generator_adam.step()
-        tally.add(1, loss)
-        average()
+        move_average()
+        return first_loss.detach(), loss.detach()
 
-        tally.report(step)
-
-    return tally.mean()
+    return take
 
 
 def ema_decay(half_life: int) -> float:

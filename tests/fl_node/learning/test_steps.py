@@ -1,5 +1,7 @@
 """What the loops are made of: batches, pictures, the tally; and that no step waits for the device."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -9,14 +11,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fl_node.errors import TrainingDiverged
 from fl_node.learner import Assignment, no_progress
 from fl_node.learning import Images, genesis, make_learner
-from fl_node.learning.steps import REPORTS, Tally, draw_batches, to_pictures
+from fl_node.learning.feed import draw_batches
+from fl_node.learning.run import REPORT_SECONDS, REPORTS, Tally
+from fl_node.learning.steps import to_pictures
 
 CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 4), (4, 10), (8, 8)])
 def test_batches_pass_over_the_data_again_and_again(count, batch):
-    batches = draw_batches(count, batch, 3, CPU)
+    batches = draw_batches(count, batch, 3)
     drawn = torch.cat([next(batches) for _ in range(count)])
     assert (torch.bincount(drawn, minlength=count) == batch).all()
 
@@ -26,13 +30,17 @@ def test_bytes_become_pictures_between_minus_1_and_1():
     assert to_pictures(pixels).tolist() == [-1, 1]
 
 
+def tally_of(names, steps, progress, seconds_per_step):
+    seconds = itertools.count(step=seconds_per_step)
+    return Tally(names, steps, progress, CPU, clock=lambda: next(seconds))
+
+
 def test_a_tally_reports_means_since_the_last_report_and_the_mean_of_all():
     reports = []
     steps = 2 * REPORTS
-    tally = Tally(("a", "b"), steps, lambda *report: reports.append(report), CPU)
+    tally = tally_of(("a", "b"), steps, lambda *report: reports.append(report), REPORT_SECONDS)
     for step in range(1, steps + 1):
-        tally.add(0, torch.tensor(float(step)))
-        tally.add(1, torch.tensor(1.0))
+        tally.add((torch.tensor(float(step)), torch.tensor(1.0)))
         tally.report(step)
     assert reports[0] == (2, steps, {"a": 1.5, "b": 1})
     assert reports[-1] == (steps, steps, {"a": steps - 0.5, "b": 1})
@@ -40,9 +48,18 @@ def test_a_tally_reports_means_since_the_last_report_and_the_mean_of_all():
     assert tally.mean() == (steps + 1) / 2 + 1
 
 
+def test_a_tally_of_fast_steps_reports_the_last_one_alone():
+    reports = []
+    tally = tally_of(("a",), 60, lambda *report: reports.append(report), 0)
+    for step in range(1, 61):
+        tally.add((torch.tensor(1.0),))
+        tally.report(step)
+    assert reports == [(60, 60, {"a": 1.0})]
+
+
 def test_a_tally_refuses_losses_that_are_not_finite():
     tally = Tally(("a",), 1, no_progress, CPU)
-    tally.add(0, torch.tensor(float("nan")))
+    tally.add((torch.tensor(float("nan")),))
     with pytest.raises(TrainingDiverged, match="no longer finite at step 1"):
         tally.report(1)
 

@@ -6,9 +6,11 @@ import torch
 from knobs import gan_options
 
 from fl_node.learning import genesis
+from fl_node.learning.gan import GAN
 from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.gan.training_loop import ema_decay, prepare_training, train_steps
+from fl_node.learning.gan.training_loop import ema_decay, prepare_training
+from fl_node.learning.run import Runner
 from fl_node.learning.steps import Examples, to_pictures
 from fl_node.learning.tensors import fill_module
 
@@ -45,7 +47,7 @@ def test_the_bce_loop_learns_what_a_white_square_is():
         return (x_fake - to_pictures(pixels_NCHW)).square().mean().item()
 
     before = distance()
-    train_steps(training, OPTIONS, Examples(pixels_NCHW), steps=75, seed=1)
+    Runner(GAN, training, Examples(pixels_NCHW)).run(OPTIONS, steps=75, seed=1)
     assert distance() < before / 2
 
 
@@ -60,8 +62,9 @@ def test_the_average_follows_the_generator_and_is_never_trained():
     pixels_NCHW = torch.zeros(8, 1, 32, 32, dtype=torch.uint8)
     name = "to_picture.weight"
     expected = training.model["generator"].state_dict()[name].clone()
+    runner = Runner(GAN, training, Examples(pixels_NCHW))
     for seed in range(3):
-        train_steps(training, options, Examples(pixels_NCHW), 1, seed)
+        runner.run(options, 1, seed)
         current = training.model["generator"].state_dict()[name]
         expected = expected.lerp(current, 1 - ema_decay(options.ema_half_life))
     torch.testing.assert_close(training.model["generator_ema"].state_dict()[name], expected)

@@ -1,0 +1,126 @@
+"""Runs the steps of a training: feeds them, adds their losses, and reports them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fl_node.errors import TrainingDiverged
+from fl_node.learner import StepProgress, no_progress
+from fl_node.learning.drift import NO_TERMS, Terms
+from fl_node.learning.feed import Feed, draw_steps
+from fl_node.learning.kind import Kind
+from fl_node.learning.steps import Examples, Training
+
+REPORTS, REPORT_SECONDS = 20, 1.0
+"""The most progress reports of a training, and the least time between two; each waits for the device."""
+
+
+class Runner:
+    """Takes a kind's steps, with one model on one member's examples."""
+
+    def __init__(self, kind: Kind, training: Training, examples: Examples) -> None:
+        """Prepare nothing yet; the model is changed in place by `run`."""
+        self._kind, self._training, self._examples = kind, training, examples
+        self._feed: Feed | None = None
+
+    def run(
+        self,
+        options: Any,
+        steps: int,
+        seed: int,
+        terms: Terms = NO_TERMS,
+        progress: StepProgress = no_progress,
+    ) -> float:
+        """Take steps. The host queues them and waits for the device at the end, and for each report.
+
+        Args:
+            options: The kind's options.
+            steps: > 0.
+            seed: Determines every random choice.
+            terms: What is added to the loss.
+            progress: Called at most once a second, and after the last step, with the mean losses since the last call.
+
+        Returns:
+            Mean over the steps of the sum of the kind's losses.
+
+        Raises:
+            TrainingDiverged: A loss is not finite.
+        """
+        device = self._examples.pixels_NCHW.device
+        drawn = draw_steps(self._kind, options, len(self._examples), seed)
+        feed = self._static_feed(options, device)
+        take = self._kind.step(self._training, options, terms)
+        tally = Tally(self._kind.losses, steps, progress, device)
+        for step in range(1, steps + 1):
+            if (step - 1) % feed.capacity == 0:
+                feed.fill(islice(drawn, min(feed.capacity, steps - step + 1)))
+            tally.add(take(feed.take(self._examples)))
+            tally.report(step)
+        return tally.mean()
+
+    def _static_feed(self, options: Any, device: torch.device) -> Feed:
+        if self._feed is None:
+            example = next(draw_steps(self._kind, options, len(self._examples), seed=0))
+            self._feed = Feed(example, device)
+        return self._feed
+
+
+class Tally:
+    """Sums of the losses, kept on the device and read only now and then, so that steps do not wait for it."""
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        steps: int,
+        progress: StepProgress,
+        device: torch.device,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._names, self._steps, self._progress = names, steps, progress
+        self._sums = torch.zeros(len(names), device=device)
+        self._each = list(self._sums.unbind())
+        self._reported, self._reported_at = torch.zeros(len(names)), 0
+        self._clock, self._reported_when = clock, clock()
+
+    def add(self, losses: tuple[Tensor, ...]) -> None:
+        """Add a step's losses, in the order of the names."""
+        torch._foreach_add_(self._each, losses)
+
+    def report(self, step: int) -> None:
+        """Report the mean losses since the last report, if it is time or the last step; called after each step.
+
+        Args:
+            step: Counted from 1.
+
+        Raises:
+            TrainingDiverged: A sum is no longer finite.
+        """
+        if step != self._steps and not self._is_due(step):
+            return
+        total = self._sums.to("cpu", copy=True)  # On the CPU later steps would change it.
+        if not all(map(math.isfinite, total.tolist())):
+            raise TrainingDiverged(
+                f"the losses are no longer finite at step {step}; lower learning rates may help"
+            )
+        means = ((total - self._reported) / (step - self._reported_at)).tolist()
+        self._reported, self._reported_at = total, step
+        self._progress(step, self._steps, dict(zip(self._names, means, strict=True)))
+        self._reported_when = self._clock()
+
+    def mean(self) -> float:
+        """Mean over all steps of the sum of the losses; valid after the last report."""
+        return self._reported.sum().item() / self._steps
+
+    def _is_due(self, step: int) -> bool:
+        return (
+            self._progress is not no_progress
+            and step - self._reported_at >= self._steps / REPORTS
+            and self._clock() - self._reported_when >= REPORT_SECONDS
+        )
