@@ -4,6 +4,7 @@ task.py        from a manifest to genesis, partitioned data and learner
 options.py     the knobs, as plain values
 learner.py     one piece of training, from received model to trained model
 drift.py       what an assignment can add: proximal term, correction, second stream
+averages.py    the moving average that a loop keeps
 steps.py       the parts of a training loop
 gan/           a DCGAN: knobs, models, losses, training loop, evaluation
 classifier/    a classifier: the same

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from fl_node.learning.averages import averaging
 from fl_node.learning.drift import SecondStream, Terms
 from fl_node.learning.gan.losses import (
     compares_with_real,
@@ -18,7 +16,6 @@ from fl_node.learning.gan.losses import (
 from fl_node.learning.gan.models import Discriminator
 from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.steps import Batch, Step, Training, autocast, is_fused, move_to
-from fl_node.learning.tensors import module_tensors
 
 LOSSES = ("discriminator", "generator")
 """The losses of a step; the discriminator's is without the penalty."""
@@ -52,7 +49,7 @@ def step(training: Training, options: GanOptions, terms: Terms) -> Step:
     generator, discriminator = training.model["generator"], training.model["discriminator"]
     generator_adam = training.optimisers["generator"]
     discriminator_adam = training.optimisers["discriminator"]
-    move_average = _averager(training.model, options)
+    move_average = averaging(training.model, "generator", options.ema_half_life)
 
     def take(batch: Batch) -> tuple[Tensor, Tensor]:
         device = batch.x_NCHW.device
@@ -83,11 +80,6 @@ def step(training: Training, options: GanOptions, terms: Terms) -> Step:
     return take
 
 
-def ema_decay(half_life: int) -> float:
-    """The average's decay per step, with which a weight counts half after `half_life` steps."""
-    return 0.5 ** (1 / half_life)
-
-
 def _discriminator_objective(
     discriminator: Discriminator,
     options: GanOptions,
@@ -108,12 +100,3 @@ def _discriminator_objective(
     if second is not None:
         objective = objective + second.term(x_real, features)
     return loss, objective
-
-
-def _averager(model: nn.ModuleDict, options: GanOptions) -> Callable[[], None]:
-    if not options.ema_half_life:
-        return lambda: None
-    averages = list(module_tensors(model["generator_ema"]).values())
-    currents = list(module_tensors(model["generator"]).values())
-    lerp = get_ema_multi_avg_fn(ema_decay(options.ema_half_life))
-    return lambda: lerp(averages, currents, None)

@@ -6,10 +6,11 @@ import torch
 from knobs import gan_options
 
 from fl_node.learning import genesis
+from fl_node.learning.averages import ema_decay
 from fl_node.learning.gan import GAN
 from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.gan.training_loop import ema_decay, prepare_training
+from fl_node.learning.gan.training_loop import prepare_training
 from fl_node.learning.run import Runner
 from fl_node.learning.steps import Examples, to_pictures
 from fl_node.learning.tensors import fill_module
