@@ -28,17 +28,18 @@ def _as_decimal(value: object) -> object:
         raise ValueError("expected a number") from None
 
 
-def _plain(value: Decimal) -> str:
+def written(value: Decimal) -> str:
+    """The one spelling of an exact decimal: without exponent or trailing zeros."""
     return format(value.normalize(), "f")
 
 
 Number = Annotated[
     Decimal,
     BeforeValidator(_as_decimal),
-    PlainSerializer(_plain),
+    PlainSerializer(written),
     Field(allow_inf_nan=False, max_digits=28, decimal_places=18),
 ]
-"""An exact decimal, written in JSON as a string without exponent or trailing zeros."""
+"""An exact decimal, in JSON a string (`written`)."""
 
 Fraction = Annotated[Number, Field(gt=0, le=1, decimal_places=4)]
 

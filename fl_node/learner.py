@@ -29,6 +29,7 @@ class Assignment:
         private: The private arrays that the member's last training returned; None before its first.
         seed: 0 to 2**63 - 1; determines every random choice of the training.
         steps: Optimiser steps, > 0.
+        round: The round that it belongs to, from 1; knobs with a schedule have this round's values.
         anchor: The round's received model, to which `mu` and `discrepancy` refer; None if that is `model`.
         mu: Weight of the proximal term mu/2 ||w - anchor||^2 over the shared parameters; >= 0, and 0 adds no term.
         discrepancy: Weight of the squared maximum mean discrepancy between the features that the trained model and the
@@ -41,6 +42,7 @@ class Assignment:
     private: Arrays | None
     seed: int
     steps: int
+    round: int = 1
     anchor: Arrays | None = None
     mu: float = 0.0
     discrepancy: float = 0.0

@@ -22,7 +22,7 @@ from fl_node.learning.device import choose_device, prepare, release
 from fl_node.learning.genesis import tensor_shapes
 from fl_node.learning.kinds import kind_of
 from fl_node.learning.optimisers import PREFIX, fill_optimisers, optimiser_arrays
-from fl_node.learning.options import Options
+from fl_node.learning.options import Options, at_round
 from fl_node.learning.run import Runner
 from fl_node.learning.steps import Training, move_to, to_device
 from fl_node.learning.tensors import fill_module, module_arrays, shared_names, to_array
@@ -95,11 +95,12 @@ class MemberLearner:
         return self._kind.held_out_loss(self._options, complete, self._held_out, self._seed)
 
     def _train(self, assignment: Assignment, progress: StepProgress) -> Trained:
-        training = self._resume(assignment.model, assignment.private)
+        options = at_round(self._options, assignment.round)
+        training = self._resume(options, assignment.model, assignment.private)
         gradient_sums = self._add_terms(training, assignment)
         terms = drift.Terms(second=self._second_stream(assignment))
         training_loss = Runner(self._kind, training, self._examples).run(
-            self._options, assignment.steps, assignment.seed, terms, progress
+            options, assignment.steps, assignment.seed, terms, progress
         )
         arrays = module_arrays(training.model) | optimiser_arrays(training)
         _verify_finite(arrays)
@@ -113,10 +114,10 @@ class MemberLearner:
             mean_gradient=_means(gradient_sums, assignment.steps, shared),
         )
 
-    def _resume(self, shared: Arrays, private: Arrays | None) -> Training:
+    def _resume(self, options: Options, shared: Arrays, private: Arrays | None) -> Training:
         """The model and its optimisers, with the state that they had after the last training."""
         model = self._complete(shared, private)
-        training = self._kind.prepare_training(model, self._options, self._device)
+        training = self._kind.prepare_training(model, options, self._device)
         if private is not None:
             fill_optimisers(training, private)
         return training

@@ -6,11 +6,23 @@ Each kind of model has its own class of options. They have no defaults: all defa
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
-Knobs = TypeVar("Knobs")
+Knobs = TypeVar("Knobs", bound="Options")
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """What a knob is in each round; `fl_node.manifest.schedules` implements it."""
+
+    def at(self, round: int) -> float:
+        """The value in a round, from 1."""
+
+
+Schedules = tuple[tuple[str, Schedule], ...]
+"""The knobs that change from round to round, by name."""
 
 
 class Options(Protocol):
@@ -22,6 +34,7 @@ class Options(Protocol):
         held_out: Share of a member's data that is held out from training, for measurements.
         batch: Number of pictures in a step.
         share: Patterns over tensor names; tensors that match are exchanged.
+        schedules: Knobs that change from round to round; they have the values of round 1 (`at_round`).
     """
 
     kind: ClassVar[str]
@@ -36,6 +49,8 @@ class Options(Protocol):
     def batch(self) -> int: ...
     @property
     def share(self) -> tuple[str, ...]: ...
+    @property
+    def schedules(self) -> Schedules: ...
 
 
 def options_from(options: type[Knobs], *sections: object, **given: Any) -> Knobs:
@@ -46,8 +61,17 @@ def options_from(options: type[Knobs], *sections: object, **given: Any) -> Knobs
         sections: Searched in this order.
         given: Values that are used instead of a section's.
     """
-    wanted = [field.name for field in fields(options) if field.name not in given]  # type: ignore[arg-type]
-    return options(**{name: _plain(_find(name, sections)) for name in wanted}, **given)
+    names = [field.name for field in fields(options) if field.name not in given]  # type: ignore[arg-type]
+    found = {name: _find(name, sections) for name in names if name != "schedules"}
+    schedules = {name: value for name, value in found.items() if isinstance(value, Schedule)}
+    plain = {name: _plain(value) for name, value in found.items()}
+    return at_round(options(**plain, **given, schedules=tuple(schedules.items())), 1)
+
+
+def at_round(options: Knobs, round: int) -> Knobs:
+    """The options in a round, from 1, with a plain number for each knob that has a schedule."""
+    values = {name: schedule.at(round) for name, schedule in options.schedules}
+    return replace(options, **values)  # type: ignore[type-var]
 
 
 def _find(name: str, sections: tuple[object, ...]) -> object:

@@ -10,12 +10,14 @@ from pydantic import Field
 
 from fl_node.fields import Choice, Loss, Number
 from fl_node.manifest.extractor import Extractor
+from fl_node.manifest.schedules import OverRounds, Schedule
 from fl_node.strategy.roles import Average, Roles
 
 Batch = Annotated[int, Field(ge=2, le=4096)]
-Rate = Annotated[Number, Field(gt=0, le=1)]
+Rate = Annotated[Decimal | Schedule, OverRounds(Annotated[Number, Field(gt=0, le=1)])]
 Kept = Annotated[Number, Field(ge=0, lt=1)]
 """The decay of a moving average: the share that it keeps in one step."""
+Penalty = Annotated[Decimal | Schedule, OverRounds(Annotated[Number, Field(ge=0, le=1000)])]
 
 
 class LearnerChoice(Choice):
@@ -62,7 +64,7 @@ class GanLearner(LearnerChoice):
     loss: Literal["bce", "hinge", "relativistic"] = "relativistic"
     norm: Literal["batch", "group", "none"] = "group"
     """Group norm suits averaging: the statistics of batch norm differ between members with non-IID data."""
-    penalty: Annotated[Number, Field(ge=0, le=1000)] = Decimal(1)
+    penalty: Penalty = Decimal(1)
     """Gamma of the gradient penalties R1 and R2, each gamma/2 times the squared gradient norm; 0 adds none."""
     batch: Batch = 32
     """Pictures per step."""
@@ -70,7 +72,7 @@ class GanLearner(LearnerChoice):
     discriminator_rate: Rate = Decimal("0.0002")
     """Learning rates of the two Adam optimisers."""
     beta1: Kept = Decimal("0.5")
-    beta2: Kept = Decimal("0.999")
+    beta2: Annotated[Decimal | Schedule, OverRounds(Kept)] = Decimal("0.999")
     """Adam's decay rates of the first and second moment."""
     ema_half_life: Annotated[int, Field(ge=0, le=1_000_000)] = 200
     """Half-life of the exponential moving average of the generator; 0 keeps no average."""

@@ -133,6 +133,7 @@ def _train(
         private=_kept(TRAINING, private),
         seed=derive_seed(manifest.seed, "train", update_id.round, update_id.client),
         steps=amount if work.steps is not None else learner.steps_for(amount),
+        round=update_id.round,
     )
     if work.until == "median_loss":
         median = median_loss(received.past, "training")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from running import Running, learner_of, tiny_manifest
+from running import TINY_GAN, Running, learner_of, tiny_manifest
 
 from chain.types import RoundFinalised, RoundOpened
 from fl_node.blobs.model import decode_model
@@ -42,6 +42,17 @@ def test_the_same_cohorts_give_the_same_weights(start: Callable[[Manifest], Runn
     assert all(event.cohort.bit_count() == 2 for event in openings)
     last = simulated(manifest, [event.seed for event in openings])[-1]
     assert last.aggregated.digest == final
+
+
+@pytest.mark.slow
+def test_a_schedule_is_the_same_on_a_ledger(
+    start_in_memory: Callable[[Manifest], Running],
+) -> None:
+    falling = {**TINY_GAN, "generator_rate": [[1, "0.001"], [2, "0.0001"]]}
+    scheduled, plain = tiny_manifest(learner=falling), tiny_manifest()
+    digests = [one.aggregated.digest for one in simulated(scheduled)]
+    assert digests[-1] == start_in_memory(scheduled).run()
+    assert digests != [one.aggregated.digest for one in simulated(plain)]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fl_node.arrays import Arrays
-from fl_node.learning.options import options_from
+from fl_node.learning.options import Schedules, options_from
 
 if TYPE_CHECKING:
     # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
@@ -33,6 +33,7 @@ class ClassifierOptions:
     momentum: float
     weight_decay: float
     share: tuple[str, ...]
+    schedules: Schedules = ()
 
 
 def classifier_options(manifest: Manifest, extractor_weights: Arrays | None) -> ClassifierOptions:

@@ -9,7 +9,7 @@ from fl_node.arrays import Arrays
 from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.extractor import extractor_options
 from fl_node.learning.norms import Norm
-from fl_node.learning.options import options_from
+from fl_node.learning.options import Schedules, options_from
 
 if TYPE_CHECKING:
     # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
@@ -47,6 +47,7 @@ class GanOptions:
     share: tuple[str, ...]
     extractor: ClassifierOptions
     extractor_weights: Arrays | None
+    schedules: Schedules = ()
 
 
 def gan_options(manifest: Manifest, extractor_weights: Arrays | None) -> GanOptions:

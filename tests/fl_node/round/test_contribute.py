@@ -12,7 +12,7 @@ from chain.history import commitment_of
 from chain.types import Reveal
 from fl_node.blobs.encoding import UpdateHeader, decode_update, difference, encoding_seed
 from fl_node.errors import TrainingDiverged
-from fl_node.learner import Assignment, Trained
+from fl_node.learner import Assignment, Trained, no_progress
 from fl_node.round.contribute import MAX_LOSS, Received, UpdateId, contribute
 from fl_node.seeds import derive_seed
 
@@ -48,6 +48,18 @@ def test_an_update_is_the_difference_that_training_made_at_its_place():
     trained = DriftingLearner(4).train(Assignment(small_genesis(), None, seed, 4)).shared
     for name, array in difference(trained, small_genesis()).items():
         assert np.array_equal(update.arrays[name], array)
+
+
+def test_training_is_told_the_round():
+    asked = []
+
+    class Asked(DriftingLearner):
+        def train(self, assignment, progress=no_progress) -> Trained:
+            asked.append(assignment.round)
+            return super().train(assignment, progress)
+
+    contribute(MANIFEST, PLACE, Asked(1), Received(small_genesis()), None)
+    assert asked == [PLACE.round]
 
 
 def test_what_the_member_kept_goes_back_into_training():

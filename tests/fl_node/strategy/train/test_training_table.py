@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from quadratic import QuadraticLearner, equal, point, same_bits, train_once
 from chain.types import Reveal
 from fl_node.fields import Choice
 from fl_node.history.past import PastRound
-from fl_node.learner import Assignment, Learner
+from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
 from fl_node.strategy.train import TRAIN, EdgeLearner, UntilMedian, learners_own
 
 DEVICE = QuadraticLearner(centre=(4.0, -1.0), curvature=(0.5, 1.0), noise=0.1)
@@ -40,6 +40,26 @@ def test_it_runs_on_every_learner_over_rounds(choice: Choice, learner: Learner) 
     assert second.shared.keys() == START.model.keys()
     assert second.private.keys() == first.private.keys()
     assert equal(second, train_once(choice, learner, again, PAST, CONTROL))
+
+
+@dataclass(frozen=True)
+class Witness(QuadraticLearner):
+    """Remembers the rounds of its assignments."""
+
+    rounds: list[int] = field(default_factory=list)
+
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
+        self.rounds.append(assignment.round)
+        return super().train(assignment, progress)
+
+
+@choices
+def test_every_training_is_told_the_round(choice: Choice) -> None:
+    witness = Witness(centre=(4.0, -1.0), curvature=(0.5, 1.0))
+    learner = UntilMedian(EdgeLearner([witness, witness], rounds=2), target=-1.0)
+    train_once(choice, learner, replace(START, round=7), PAST, CONTROL)
+    assert len(witness.rounds) >= 4
+    assert set(witness.rounds) == {7}
 
 
 @choices
