@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 from classifiers import classifier
 from classifying import classified
-from harness import Experiment, Result, Setting
+from harness import Experiment
 from reporting import Options, finals, markdown, read_options, results_of
+from results import Result
+from settings import Setting
 
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.encoding import difference

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness import Setting
 from reporting import Options
+from settings import Setting
 
 SPLITS: Mapping[str, str] = {
     "IID": "iid",

@@ -14,8 +14,10 @@ from typing import Any
 
 from classifiers import classifier
 from classifying import classified
-from harness import Experiment, Result, Setting
+from harness import Experiment
 from reporting import Options, finals, markdown, mean_and_spread, read_options, results_of
+from results import Result
+from settings import Setting
 
 NOTHING = "float32"
 """The row with which the others are compared."""

@@ -23,9 +23,11 @@ from gans import (
     ratio_cell,
     rounds,
 )
-from harness import Experiment, Result, Setting
+from harness import Experiment
 from PIL import Image, ImageDraw
 from reporting import Options, markdown, read_options
+from results import Result
+from settings import Setting
 
 SPLITS: Mapping[str, str] = {
     "IID": "iid",

@@ -12,8 +12,10 @@ from typing import Any
 
 from codecs_quality import CODECS, NOTHING
 from gans import gan, gan_results, judged, quality_cells, ratio_cell, rounds
-from harness import Experiment, Result, Setting
+from harness import Experiment
 from reporting import Options, markdown, read_options
+from results import Result
+from settings import Setting
 
 CHOSEN = ("QSGD, 2 bits", "one in 16, rotate, 2 bits", "top 1 %, 8 bits, feedback")
 """Some of the classifier's codecs: a mild one, and the best of those that shrink updates to about a hundredth."""

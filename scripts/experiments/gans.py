@@ -8,9 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from harness import Checkpoint, Experiment, Result, Setting
+from harness import Checkpoint, Experiment
 from pictures import training_pictures, unseen_pictures
 from reporting import Options, mean_and_spread, results_of
+from results import Result
+from settings import Setting
 
 from fl_node.learning import FeatureExtractor, Images, Trial, choose_device
 from fl_node.learning.classifier.options import ClassifierOptions

@@ -7,20 +7,17 @@ bytes as the same manifest on a chain. The result of every run is a JSON file; a
 from __future__ import annotations
 
 import hashlib
-import json
-import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from pictures import CHANNELS, training_pictures, unseen_pictures
+from pictures import training_pictures, unseen_pictures
+from results import Result, read_result, result_file, write_result
 from rich.console import Console
+from settings import Setting
 
-from chain.accounts import to_address
-from chain.files import write_whole
 from chain.types import Address
 from fl_node.arrays import Arrays
 from fl_node.blobs.global_state import model_of
@@ -30,67 +27,9 @@ from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progr
 from fl_node.learning.data import Images
 from fl_node.learning.kinds import learning_options
 from fl_node.learning.task import derive_genesis, make_learner, partitioned
-from fl_node.manifest.manifest import Manifest, build_manifest
+from fl_node.manifest.manifest import Manifest
 from fl_node.member.simulation import SimulatedRound, simulate
 from fl_node.seeds import derive_seed
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What differs between runs, besides the seed. A result is reused for a setting that is equal in all but `name`.
-
-    Attributes:
-        name: The name in the table.
-        rounds: Number of rounds.
-        learner: The manifest's section.
-        strategy: The manifest's section, or a preset's name.
-        data: `digits` or `cifar10`.
-        pictures, tests: Number of training and of test pictures that are used; None for all.
-        size: Pixels on each side.
-        members: Number of members between which the data is partitioned.
-        partition: The partition rule, as for `--partition`.
-        alone: Index of the only member that trains, on its own part; None if all members train.
-        values: Other sections of the manifest, such as `limits`, or fields of `rounds`.
-        every: Number of rounds between two measurements; the last round is always measured.
-        variant: Used by the experiment's own code, such as the name of an attack.
-    """
-
-    name: str
-    rounds: int
-    learner: Mapping[str, Any]
-    strategy: str | Mapping[str, Any] = "fedavg"
-    data: str = "digits"
-    pictures: int | None = None
-    tests: int | None = None
-    size: int = 32
-    members: int = 10
-    partition: str = "iid"
-    alone: int | None = None
-    values: Mapping[str, Any] = field(default_factory=dict)
-    every: int = 5
-    variant: str = ""
-
-    def manifest(self, seed: int) -> Manifest:
-        """The manifest, with invented addresses of members.
-
-        Raises:
-            ManifestInvalid: A field is wrong.
-        """
-        count = self.members if self.alone is None else 1
-        values = {"data": {}, **self.values}
-        rounds = {"count": self.rounds, "cohort_floor": count, "min_updates": min(2, count)}
-        return build_manifest(
-            {
-                **values,
-                "name": "experiment",
-                "seed": seed,
-                "members": [to_address(f"0x{number:040x}") for number in range(1, count + 1)],
-                "data": {"channels": CHANNELS[self.data], "size": self.size, **values["data"]},
-                "learner": dict(self.learner),
-                "strategy": self.strategy,
-                "rounds": {**rounds, **values.get("rounds", {})},
-            }
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,43 +76,6 @@ class Experiment:
     settings: Sequence[Setting]
     measure: Measure
     wrap: Wrap = plain
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The result of one run.
-
-    Attributes:
-        name, seed: The setting's name and the run's seed.
-        manifest: The manifest's sha256.
-        curve: `{"round": r, **figures}` for each measured round.
-        up: For each round, the total bytes of the included updates, all of which every attester reads.
-        down: For each round, the bytes of the parent model, which each member of the cohort reads.
-        senders: For each round, the number of included updates.
-        left_out: For each round, the number of updates that were left out as invalid.
-        steps: For each round, the optimiser steps of all members together.
-        epochs: Passes that a member made over its training data in all rounds, as a mean over the members.
-        diverged: The round in which a loss or a weight was no longer finite, which ended the run; None if there was
-            none.
-        seconds: Wall time.
-    """
-
-    name: str
-    seed: int
-    manifest: str
-    curve: list[dict[str, float]]
-    up: list[int]
-    down: list[int]
-    senders: list[int]
-    left_out: list[int]
-    steps: list[int]
-    epochs: float
-    diverged: int | None
-    seconds: float
-
-    def final(self, figure: str) -> float | None:
-        """A figure after the last round; None if the run diverged or does not have it."""
-        return None if self.diverged else self.curve[-1].get(figure)
 
 
 class Watched:
@@ -273,16 +175,16 @@ def run_all(
     experiment: Experiment,
     seeds: Sequence[int],
     out: Path,
-    processes: int = 2,
+    executor: Executor,
     device: str | None = "cpu",
 ) -> dict[str, list[Result]]:
-    """Run every setting with every seed in several processes, and keep each result as a file.
+    """Run every setting with every seed, and keep each result as a file.
 
     Args:
         experiment: Its settings have distinct names.
         seeds: The manifests' seeds.
         out: Folder for the results; a run whose result is there already is not repeated.
-        processes: Number of simultaneous runs, each with one torch thread; 1 runs them in this process.
+        executor: Does the runs, each with one torch thread: processes, threads, or machines elsewhere.
         device: A torch device name; None for the fastest.
 
     Returns:
@@ -290,8 +192,7 @@ def run_all(
     """
     wanted = [(setting, seed) for setting in experiment.settings for seed in seeds]
     files = {
-        (setting.name, seed): out / f"{result_key(experiment, setting, seed)}.json"
-        for setting, seed in wanted
+        (setting.name, seed): file_of(experiment, setting, seed, out) for setting, seed in wanted
     }
     out.mkdir(parents=True, exist_ok=True)
     missing = [
@@ -301,56 +202,26 @@ def run_all(
     console.print(
         f"{len(wanted)} runs, of which {len(wanted) - len(missing)} already have a result"
     )
-    for number, result in enumerate(_run(experiment, missing, processes, device), start=1):
-        _write(files[result.name, result.seed], result)
+    running = [
+        executor.submit(run_one, setting, seed, experiment.measure, experiment.wrap, device)
+        for setting, seed in missing
+    ]
+    for number, done in enumerate(as_completed(running), start=1):
+        result = done.result()
+        write_result(files[result.name, result.seed], result)
         console.print(f"{number}/{len(missing)} {_shown(result)}", highlight=False)
     return {
-        setting.name: [_read(files[setting.name, seed], setting.name) for seed in seeds]
+        setting.name: [read_result(files[setting.name, seed], setting.name) for seed in seeds]
         for setting in experiment.settings
     }
 
 
-def result_key(experiment: Experiment, setting: Setting, seed: int) -> str:
-    """The name of a run's result: a digest of everything that it depends on except the code."""
-    described = {
-        **asdict(setting),
-        "name": "",
-        "manifest": setting.manifest(seed).to_bytes().decode(),
-        "measure": experiment.measure.__name__,
-        "wrap": experiment.wrap.__name__ if setting.variant else plain.__name__,
-    }
-    text = json.dumps(described, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _run(
-    experiment: Experiment,
-    missing: Sequence[tuple[Setting, int]],
-    processes: int,
-    device: str | None,
-) -> Iterator[Result]:
-    if processes == 1:
-        for setting, seed in missing:
-            yield run_one(setting, seed, experiment.measure, experiment.wrap, device)
-        return
-    # Spawned, because torch's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        running = [
-            pool.submit(run_one, setting, seed, experiment.measure, experiment.wrap, device)
-            for setting, seed in missing
-        ]
-        for done in as_completed(running):
-            yield done.result()
-
-
-def _write(file: Path, result: Result) -> None:
-    write_whole(file, json.dumps(asdict(result)).encode())
-
-
-def _read(file: Path, name: str) -> Result:
-    # Another experiment may have given the same setting another name.
-    return Result(**{**json.loads(file.read_text()), "name": name})
+def file_of(experiment: Experiment, setting: Setting, seed: int, out: Path) -> Path:
+    """The file of a run's result, named after everything that the result depends on."""
+    manifest = setting.manifest(seed).to_bytes().decode()
+    wrap = experiment.wrap if setting.variant else plain
+    described = {**asdict(setting), "name": "", "manifest": manifest}
+    return result_file(out, described, experiment.measure, wrap)
 
 
 def _shown(result: Result) -> str:

@@ -14,8 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 from gans import floor_of, gan, gan_results, judged, learner, quality_cells, ratio_cell
-from harness import Experiment, Result, Setting
+from harness import Experiment
 from reporting import Options, markdown, mean_and_spread, read_options
+from results import Result
+from settings import Setting
 
 from fl_node.arrays import Arrays
 from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress

@@ -13,8 +13,10 @@ from typing import Any
 
 from classifiers import SPLITS, classifier, epochs
 from classifying import classified
-from harness import Experiment, Result, Setting
+from harness import Experiment
 from reporting import Options, finals, markdown, read_options, results_of
+from results import Result
+from settings import Setting
 
 
 def main() -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
+import pkgutil
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from harness import Experiment, Result, run_all
+from harness import Experiment, run_all
 from pictures import CIFAR10_VARIABLE
+from results import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,8 @@ class Options:
     data: str
     device: str | None
     json: bool
+    only: str = ""
+    executor: str | None = None
 
 
 def read_options(doc: str) -> Options:
@@ -37,6 +44,17 @@ def read_options(doc: str) -> Options:
     parser.add_argument("--seeds", default="1,2,3", help="each setting runs once with each seed")
     parser.add_argument(
         "--processes", type=int, default=2, help="simultaneous runs, with one thread each"
+    )
+    parser.add_argument(
+        "--executor",
+        metavar="MODULE:FUNCTION",
+        help="gives a concurrent.futures.Executor that does the runs, in place of processes on this machine",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="TEXT",
+        default="",
+        help="do only the runs whose setting's name contains this, keep their results, and print no table",
     )
     parser.add_argument("--out", type=Path, default=Path("experiments-results"))
     parser.add_argument("--size", choices=("small", "large"), default="small")
@@ -55,15 +73,40 @@ def read_options(doc: str) -> Options:
         data=data,
         device=None if given.device == "auto" else given.device,
         json=given.json,
+        only=given.only,
+        executor=given.executor,
     )
 
 
 def results_of(experiment: Experiment, options: Options) -> dict[str, list[Result]]:
-    """Do those runs of an experiment that have no result yet, and give all results."""
-    results = run_all(experiment, options.seeds, options.out, options.processes, options.device)
+    """Do those runs of an experiment that have no result yet, and give all results.
+
+    Raises:
+        SystemExit: Only some of the settings were to be run, so that there is nothing to put into a table.
+    """
+    chosen = [setting for setting in experiment.settings if options.only in setting.name]
+    with executor_of(options) as executor:
+        results = run_all(
+            replace(experiment, settings=chosen),
+            options.seeds,
+            options.out,
+            executor,
+            options.device,
+        )
     if options.json:
         print(json.dumps([asdict(run) for runs in results.values() for run in runs]))
+    if options.only:
+        sys.exit(0)
     return results
+
+
+def executor_of(options: Options) -> Executor:
+    """The executor that the options name, or processes on this machine."""
+    if options.executor:
+        return pkgutil.resolve_name(options.executor)()
+    # Spawned, because torch's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(options.processes, mp_context=context)
 
 
 def mean_and_spread(values: Sequence[float | None], digits: int = 1, scale: float = 1) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from classifiers import SPLITS, classifier, epochs
 from classifying import classified
-from harness import Experiment, Result, Setting
+from harness import Experiment
 from reporting import (
     Options,
     finals,
@@ -21,6 +21,8 @@ from reporting import (
     read_options,
     results_of,
 )
+from results import Result
+from settings import Setting
 
 CENTRAL = "central"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,17 +14,10 @@ import pytest
 import remedies
 import skew
 from classifying import classified
-from harness import (
-    Checkpoint,
-    Experiment,
-    Setting,
-    parts_of,
-    plain,
-    result_key,
-    run_all,
-    run_one,
-)
-from reporting import Options, finals, markdown, mean_and_spread
+from harness import Checkpoint, Experiment, file_of, parts_of, plain, run_all, run_one
+from reporting import Options, executor_of, finals, markdown, mean_and_spread, results_of
+from results import code_digest
+from settings import Setting
 
 from fl_node.arrays import Arrays
 from fl_node.blobs.encoding import difference
@@ -67,6 +61,10 @@ def counted(at: Checkpoint) -> dict[str, float]:
     return {"tensors": float(len(at.model))}
 
 
+def one_thread() -> Executor:
+    return ThreadPoolExecutor(1)
+
+
 def exploding(setting: Setting, index: int, learner: Learner) -> Learner:
     return Exploding()
 
@@ -104,12 +102,28 @@ def test_a_run_gives_the_bytes_of_the_simulation_in_several_threads() -> None:
 
 
 def test_a_result_that_is_there_is_not_made_again(tmp_path: Path) -> None:
-    first = run_all(Experiment([TINY], counted), [1], tmp_path, processes=1)
     renamed = replace(TINY, name="the same")
-    again = run_all(Experiment([renamed], counted, unwanted), [1], tmp_path, processes=1)
-    assert again["the same"] == [replace(first["tiny"][0], name="the same")]
-    with pytest.raises(AssertionError, match="not run"):
-        run_all(Experiment([renamed], counted, unwanted), [2], tmp_path, processes=1)
+    with one_thread() as executor:
+        first = run_all(Experiment([TINY], counted), [1], tmp_path, executor)
+        again = run_all(Experiment([renamed], counted, unwanted), [1], tmp_path, executor)
+        assert again["the same"] == [replace(first["tiny"][0], name="the same")]
+        with pytest.raises(AssertionError, match="not run"):
+            run_all(Experiment([renamed], counted, unwanted), [2], tmp_path, executor)
+
+
+def test_the_command_line_names_the_executor_and_the_settings_to_run(tmp_path: Path) -> None:
+    options = Options((1,), 1, tmp_path, "small", "digits", "cpu", False)
+    options = replace(options, executor=f"{__name__}:one_thread", only="iny")
+    experiment = Experiment([TINY, replace(TINY, name="other", rounds=2)], counted)
+    with pytest.raises(SystemExit) as ended:
+        results_of(experiment, options)
+    assert ended.value.code == 0
+    assert list(tmp_path.iterdir()) == [file_of(experiment, TINY, 1, tmp_path)]
+
+
+def test_runs_are_done_by_processes_unless_an_executor_is_named() -> None:
+    with executor_of(Options((1,), 1, Path("unused"), "small", "digits", "cpu", False)) as executor:
+        assert executor.submit(os.getpid).result() != os.getpid()
 
 
 @pytest.mark.parametrize(
@@ -125,9 +139,22 @@ def test_a_result_that_is_there_is_not_made_again(tmp_path: Path) -> None:
 )
 def test_what_decides_a_result_is_in_its_key(change: dict[str, object]) -> None:
     experiment = Experiment([TINY], counted, bad_members.attacked)
-    key = result_key(experiment, TINY, 1)
-    assert result_key(experiment, replace(TINY, **change), 1) != key
-    assert result_key(experiment, TINY, 2) != key
+    file = file_of(experiment, TINY, 1, Path())
+    assert file_of(experiment, replace(TINY, **change), 1, Path()) != file
+    assert file_of(experiment, TINY, 2, Path()) != file
+    assert file_of(replace(experiment, measure=classified), TINY, 1, Path()) != file
+
+
+@pytest.mark.parametrize("changed", ["measure.py", "package/rule.py"])
+def test_another_version_of_the_code_has_results_of_its_own(changed: str, tmp_path: Path) -> None:
+    (tmp_path / "package").mkdir()
+    for name in ("measure.py", "package/__init__.py", "package/rule.py"):
+        (tmp_path / name).write_text("one = 1\n")
+    named = [tmp_path / "measure.py"], [tmp_path / "package"]
+    before = code_digest(*named)
+    assert code_digest(*named) == before
+    (tmp_path / changed).write_text("one = 2\n")
+    assert code_digest(*named) != before
 
 
 def test_a_run_that_diverges_is_a_result_too() -> None:

@@ -12,9 +12,11 @@ import listing
 import numpy as np
 import pytest
 from gans import SAMPLES_VARIABLE, floor_of, judged, picture_file, quality_cells, ratio_cell
-from harness import Result, Setting, plain, run_one
+from harness import plain, run_one
 from PIL import Image
 from reporting import Options
+from results import Result
+from settings import Setting
 
 from fl_node.arrays import Arrays
 from fl_node.learner import Assignment, StepProgress, Trained, no_progress
