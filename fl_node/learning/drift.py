@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from fl_node.arrays import Arrays
-from fl_node.learning.steps import Features, Training
+from fl_node.learning.steps import Features, Training, full_precision
 from fl_node.learning.tensors import checked
 
 BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -89,7 +89,7 @@ class SecondStream:
         with torch.no_grad():
             received = self.features(x_NCHW)
         # In float32 throughout: of nearly equal features, half precision would compare the rounding.
-        with torch.autocast(x_NCHW.device.type, enabled=False):
+        with full_precision(x_NCHW.device):
             discrepancy = squared_mmd(trained.flatten(1).float(), received.flatten(1).float())
         return self.weight * discrepancy
 

@@ -52,25 +52,20 @@ def step(training: Training, options: GanOptions, terms: Terms) -> Step:
     move_average = averaging(training.model, "generator", options.ema_half_life)
 
     def take(batch: Batch) -> tuple[Tensor, Tensor]:
-        device = batch.x_NCHW.device
+        x_real, device = batch.x_NCHW, batch.x_NCHW.device
+        with autocast(device):
+            x_fake = generator(batch.drawn["z_NZ"]).float()
 
         # Discriminator.
-        with autocast(device):
-            x_fake = generator(batch.drawn["z_NZ"])
-            first_loss, objective = _discriminator_objective(
-                discriminator, options, batch.x_NCHW, x_fake, terms.second
-            )
+        first_loss, objective = _discriminator_objective(
+            discriminator, options, x_real, x_fake, terms.second
+        )
         discriminator_adam.zero_grad()
         objective.backward(inputs=list(discriminator.parameters()))
         discriminator_adam.step()
 
-        # Generator; both networks learn from the same fake pictures.
-        with autocast(device):
-            real_logits = None
-            if compares_with_real(options.loss):
-                with torch.no_grad():
-                    real_logits = discriminator(batch.x_NCHW).float()
-            loss = generator_loss(options.loss, real_logits, discriminator(x_fake).float())
+        # Generator, against the updated discriminator; both use the same fake pictures.
+        loss = _generator_objective(discriminator, options, x_real, x_fake)
         generator_adam.zero_grad()
         loss.backward(inputs=list(generator.parameters()))
         generator_adam.step()
@@ -89,14 +84,29 @@ def _discriminator_objective(
 ) -> tuple[Tensor, Tensor]:
     """The loss alone, and the objective, which adds the penalties R1 + R2 and the second stream's term."""
     penalised = options.penalty > 0
+    # Leaves of the same precision, so that both penalties have the same.
     x_real = x_real.detach().requires_grad_(penalised)
     x_fake = x_fake.detach().requires_grad_(penalised)
-    features = discriminator.features(x_real)
-    real_logits, fake_logits = discriminator.judge(features).float(), discriminator(x_fake).float()
+    with autocast(x_real.device):
+        features = discriminator.features(x_real)
+        real_logits = discriminator.judge(features).float()
+        fake_logits = discriminator(x_fake).float()
+        extra = None if second is None else second.term(x_real, features)
     loss = objective = discriminator_loss(options.loss, real_logits, fake_logits)
     if penalised:
         penalty = gradient_penalty(real_logits, x_real) + gradient_penalty(fake_logits, x_fake)
         objective = objective + options.penalty / 2 * penalty
-    if second is not None:
-        objective = objective + second.term(x_real, features)
-    return loss, objective
+    return loss, objective if extra is None else objective + extra
+
+
+def _generator_objective(
+    discriminator: Discriminator, options: GanOptions, x_real: Tensor, x_fake: Tensor
+) -> Tensor:
+    real_logits = None
+    if compares_with_real(options.loss):
+        # A region of its own: autocast keeps a region's half precision weights, and these would have no gradient.
+        with torch.no_grad(), autocast(x_real.device):
+            real_logits = discriminator(x_real).float()
+    with autocast(x_real.device):
+        fake_logits = discriminator(x_fake).float()
+    return generator_loss(options.loss, real_logits, fake_logits)
