@@ -87,6 +87,8 @@ class Beside:
         members: Number of members.
         min_updates: Number of updates that a round needs.
         share, train, stages, feedback, send, combine: The strategy's choices.
+        variance: Omega of the chain of codecs: the most that its expected squared error can be, as a multiple of the
+            squared norm of what it encodes; 0 for a chain without chance.
     """
 
     falling_loss: Loss
@@ -96,6 +98,7 @@ class Beside:
     train: Choice
     stages: tuple[Choice, ...]
     feedback: Decimal
+    variance: float
     send: Choice
     combine: Choice
 

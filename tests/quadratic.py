@@ -16,7 +16,7 @@ from fl_node.arrays import Array, Arrays
 from fl_node.fields import Choice
 from fl_node.history.past import Past
 from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
-from fl_node.strategy.train import TRAIN, Context
+from fl_node.strategy.train import TRAIN, Context, keep_pace
 
 
 def point(*coordinates: float) -> dict[str, Array]:
@@ -118,10 +118,10 @@ def federate(
         for index in chosen:
             assignment = Assignment(model, privates[index], seed=number, steps=steps)
             trained = train_once(choice, learners[index], assignment, server=control)
-            privates[index] = trained.private
+            privates[index] = keep_pace(choice, trained.private, trained.sent)
             sent.append(trained)
         changes = [{"w": one.sent["control.w"]} for one in sent if one.sent]
-        control = TRAIN[type(choice)].advance(control, changes, len(learners))
+        control = TRAIN[type(choice)].advance(choice, control, changes, len(learners))
         mean = np.mean([one.shared["w"] for one in sent], axis=0)
         model = {"w": mean.astype(np.float32)}
     return model

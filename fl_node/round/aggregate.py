@@ -106,9 +106,10 @@ def _advance(
     manifest: Manifest, parent: Model, slot: str, updates: Iterable[Update]
 ) -> dict[str, Array]:
     """The next state of a slot that is sent with the updates. This takes one more pass over them."""
-    advance = TRAIN[type(manifest.strategy.train)].advance
+    train = manifest.strategy.train
+    advance = TRAIN[type(train)].advance
     changes = (unprefixed(f"{slot}.", update.arrays) for update in updates)
-    advanced = advance(slot_of(parent.arrays, slot), changes, len(manifest.members))
+    advanced = advance(train, slot_of(parent.arrays, slot), changes, len(manifest.members))
     return named_in_slot(slot, advanced)
 
 

@@ -18,7 +18,7 @@ from fl_node.manifest.manifest import Manifest
 from fl_node.seeds import derive_seed
 from fl_node.strategy.encode.feedback import encode_with_feedback
 from fl_node.strategy.send import worth_sending
-from fl_node.strategy.train import TRAIN, Context, UntilMedian, learners_own
+from fl_node.strategy.train import TRAIN, Context, UntilMedian, keep_pace, learners_own
 
 MILLIONTHS = 1_000_000
 MAX_LOSS = ((1 << 63) - 1) // MILLIONTHS
@@ -100,21 +100,22 @@ def contribute(
     training_loss = _millionths("training", trained.training_loss)
     update = difference(trained.shared, model)
     sending = unprefixed(SENDING, private or {})
-    blob = None
+    blob, keeping = None, trained.private
     last_move = None if received.previous is None else difference(model, received.previous)
     if worth_sending(manifest.strategy.send, update, last_move, update_id.round):
         header = _header(manifest, update_id, trained)
         encode = manifest.strategy.encode
         encoded = encode_with_feedback(
-            encode, {**update, **trained.sent}, sending, header.seed, training_loss
+            encode, update, trained.sent, sending, header.seed, training_loss
         )
         blob, sending = encode_update(header, encoded.arrays), encoded.kept
+        keeping = keep_pace(manifest.strategy.train, trained.private, encoded.sent)
     return Contribution(
         blob=blob,
         num_examples=trained.num_examples,
         training_loss=training_loss,
         held_out_loss=_millionths("held-out", held_out_loss),
-        private=prefixed(TRAINING, trained.private) | prefixed(SENDING, sending),
+        private=prefixed(TRAINING, keeping) | prefixed(SENDING, sending),
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from fl_node.fields import Beside, Choice, Loss, Number, OneOf, Section
 from fl_node.strategy.combine import COMBINE, WeightedMean
-from fl_node.strategy.encode import STAGES, chain_objection
+from fl_node.strategy.encode import STAGES, chain_objection, chain_variance
 from fl_node.strategy.send import SEND, Always
 from fl_node.strategy.train import TRAIN, Plain
 from fl_node.strategy.work import Work
@@ -96,6 +96,7 @@ class Strategy(Section):
             train=self.train,
             stages=self.encode.stages,
             feedback=self.encode.feedback,
+            variance=chain_variance(self.encode.stages),
             send=self.send,
             combine=self.combine,
         )

@@ -6,6 +6,7 @@ Each stage has a file with its knobs and functions; `STAGES` lists them.
 from fl_node.strategy.encode.chain import (
     STAGES,
     chain_objection,
+    chain_variance,
     decode_arrays,
     encode_arrays,
     encoded_schema,
@@ -18,6 +19,7 @@ __all__ = [
     "Order",
     "Stage",
     "chain_objection",
+    "chain_variance",
     "decode_arrays",
     "encode_arrays",
     "encoded_schema",

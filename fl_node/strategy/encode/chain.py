@@ -123,6 +123,19 @@ def chain_objection(stages: Sequence[Choice]) -> str | None:
     return None
 
 
+def chain_variance(stages: Sequence[Choice]) -> float:
+    """Omega of a whole chain: the most that the expected squared error of its random stages can be.
+
+    It is a multiple of the squared norm of what is encoded, or of the part that a stage such as top_k has chosen from
+    it. 0 for a chain without chance. Stages multiply the squared norm one after the other.
+    """
+    growth, rotated = 1.0, False
+    for stage in stages:
+        growth *= 1 + STAGES[type(stage)].variance(stage, rotated)
+        rotated = rotated or isinstance(stage, Rotate)
+    return growth - 1
+
+
 def _encode_stage(
     stage: Choice, name: str, values: Array, seed: int, credit: Array | None
 ) -> tuple[Array, dict[str, Array]]:

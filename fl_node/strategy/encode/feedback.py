@@ -23,20 +23,35 @@ LAST_LOSS = "last_loss"
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An encoded difference, and the arrays that the member keeps for the next one."""
+    """An encoded update.
+
+    Attributes:
+        arrays: What is sent.
+        sent: What was sent beside the difference, as everybody decodes it.
+        kept: The arrays that the member keeps for the next difference.
+    """
 
     arrays: Arrays
+    sent: dict[str, Array]
     kept: dict[str, Array]
 
 
 def encode_with_feedback(
-    encode: Encode, difference: Arrays, kept: Arrays, seed: int, training_loss: int
+    encode: Encode,
+    difference: Arrays,
+    beside: Arrays,
+    kept: Arrays,
+    seed: int,
+    training_loss: int,
 ) -> Encoded:
-    """Encode a difference plus the accumulated error of earlier ones.
+    """Encode a difference plus the accumulated error of earlier ones, and what an algorithm sends beside it.
+
+    What is sent beside has no feedback: its algorithm accounts for the error itself, since it learns what was decoded.
 
     Args:
         encode: The manifest's `strategy.encode`.
         difference: float32; not changed.
+        beside: `Trained.sent`, float32, with other names than the difference; not changed.
         kept: `Encoded.kept` from the last time that this member sent an update; empty before the first.
         seed: Seed of the codecs.
         training_loss: This round's training loss, in millionths; eSGD's choice depends on whether it fell.
@@ -45,17 +60,19 @@ def encode_with_feedback(
     credits = any(isinstance(stage, Esgd) for stage in encode.stages)
     fell = LAST_LOSS not in kept or training_loss < int(kept[LAST_LOSS][0])
     credit = unprefixed(CREDIT, kept) if credits and not fell else None
-    arrays = encode_arrays(encode.stages, accumulated, seed, credit)
-    if not encode.feedback and not credits:
-        return Encoded(arrays, {})
-    decoded = decode_arrays(encode.stages, arrays, schema_of(accumulated), seed)
+    update = {**accumulated, **beside}
+    arrays = encode_arrays(encode.stages, update, seed, credit)
+    if not encode.feedback and not credits and not beside:
+        return Encoded(arrays, {}, {})
+    decoded = decode_arrays(encode.stages, arrays, schema_of(update), seed)
+    sent = {name: decoded.pop(name) for name in beside}
     keep: dict[str, Array] = {}
     if encode.feedback:
         keep |= prefixed(RESIDUAL, _residual(accumulated, decoded, float(encode.feedback)))
     if credits:
         keep |= prefixed(CREDIT, _credited(unprefixed(CREDIT, kept), decoded, fell))
         keep[LAST_LOSS] = np.array([training_loss], np.int64)
-    return Encoded(arrays, keep)
+    return Encoded(arrays, sent, keep)
 
 
 def _accumulated(difference: Arrays, residual: Mapping[str, Array]) -> Arrays:

@@ -158,4 +158,12 @@ def _round(heights: Float32, generator: np.random.PCG64, knobs: Quantise) -> NDA
     return np.minimum(flat, np.float32(highest), out=flat).astype(np.uint8)
 
 
-QUANTISE = Stage(Order.QUANTISE, _layout, _encode, _decode)
+def _variance(knobs: Quantise, rotated: bool) -> float:
+    """A rotation makes a bucket's elements similar, which narrows its range (Suresh et al. 2017, theorem 3)."""
+    if knobs.spread == "norm" or not rotated:
+        return knobs.variance_bound
+    narrow = (2 * math.log(knobs.bucket) + 2) / knobs.levels**2
+    return min(knobs.variance_bound, narrow)
+
+
+QUANTISE = Stage(Order.QUANTISE, _layout, _encode, _decode, variance=_variance)

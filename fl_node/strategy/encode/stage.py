@@ -45,6 +45,11 @@ class Layout:
     side: Mapping[str, Spec] = field(default_factory=dict)
 
 
+def no_variance(knobs: Any, rotated: bool) -> float:
+    """For a stage that decodes what it sent without chance, even if that is only a part."""
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One way to make a tensor smaller. The first argument of each function is the stage's `Choice`, with its knobs.
@@ -59,6 +64,8 @@ class Stage:
             machine. Raises `BlobMalformed` for contents that no encoder writes.
         encode_credited: (knobs, values, credit) -> the same as `encode`, for a stage that sends the elements with the
             most credit; None for other stages. `credit` has a number for each element; larger ones matter more.
+        variance: (knobs, whether a rotation came before) -> omega: the most that the expected squared error of
+            decoding can be, as a multiple of the squared norm, for a stage whose decoding is right on average.
     """
 
     order: Order
@@ -66,3 +73,4 @@ class Stage:
     encode: Callable[[Any, Array, int], tuple[Array, dict[str, Array]]]
     decode: Callable[[Any, Array, Mapping[str, Array], tuple[int, ...], int], Array]
     encode_credited: Callable[[Any, Array, Array], tuple[Array, dict[str, Array]]] | None = None
+    variance: Callable[[Any, bool], float] = no_variance

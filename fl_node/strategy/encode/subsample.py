@@ -77,4 +77,9 @@ def _last_run(knobs: Subsample, size: int) -> int:
     return (size - 1) % knobs.one_in + 1
 
 
-SUBSAMPLE = Stage(Order.SELECT, _layout, _encode, _decode)
+def _variance(knobs: Subsample, rotated: bool) -> float:
+    """One element of n is sent n times as large, so that the expected squared norm is n times the original."""
+    return knobs.one_in - 1.0 if knobs.scaled else 0.0
+
+
+SUBSAMPLE = Stage(Order.SELECT, _layout, _encode, _decode, variance=_variance)

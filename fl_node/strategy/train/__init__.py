@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fl_node.arrays import Array, Arrays
+from fl_node.arrays import Array, Arrays, prefixed, unprefixed
 from fl_node.fields import Choice
 from fl_node.learner import Assignment, Learner, Trained
 from fl_node.strategy.train.context import Context
@@ -31,9 +31,9 @@ from fl_node.strategy.train.two_stream import TwoStream, train_two_stream
 Run = Callable[[Any, Learner, Assignment, Context], Trained]
 """(knobs, learner, assignment, context) -> what was trained."""
 
-Advance = Callable[[Arrays, Iterable[Arrays], int], dict[str, Array]]
-"""(a slot's arrays, the included updates' changes in ascending order of client, number of all members) -> the slot's
-next arrays."""
+Advance = Callable[[Any, Arrays, Iterable[Arrays], int], dict[str, Array]]
+"""(knobs, a slot's arrays, the included updates' changes in ascending order of client, number of all members) -> the
+slot's next arrays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,9 @@ class Algorithm:
 
     Attributes:
         run: Trains. Raises TrainingDiverged if the learner does.
-        slots: Slots of the global state whose changes an update sends beside the difference, as `SLOT.NAME`.
-        advance: Gives a slot's next arrays; used only if there are slots.
+        slots: Slots of the global state whose changes an update sends beside the difference, as `SLOT.NAME`. A member
+            has its own arrays for each of them among its private ones, under the same names.
+        advance: Gives a slot's next arrays, the server's and the member's own; used only if there are slots.
         keeps: The prefix of the private arrays that belong to the algorithm and not to the learner.
         needs_past: Whether `run` uses the context's past; if not, it may be empty.
     """
@@ -72,6 +73,21 @@ def learners_own(choice: Choice, private: Arrays | None) -> Arrays | None:
     return private if keeps is None else split_private(private, keeps)[0]
 
 
+def keep_pace(choice: Choice, private: Arrays, sent: Arrays) -> dict[str, Array]:
+    """Move a member's own slots by what everybody decodes from its update, as the server's move by all updates.
+
+    Args:
+        choice: The manifest's `strategy.train`.
+        private: `Trained.private`.
+        sent: `Trained.sent`, encoded and decoded.
+    """
+    algorithm, kept = TRAIN[type(choice)], dict(private)
+    for slot in algorithm.slots:
+        own, change = (unprefixed(f"{slot}.", arrays) for arrays in (private, sent))
+        kept |= prefixed(f"{slot}.", algorithm.advance(choice, own, [change], 1))
+    return kept
+
+
 __all__ = [
     "TRAIN",
     "AdaptiveProximal",
@@ -84,6 +100,7 @@ __all__ = [
     "Scaffold",
     "TwoStream",
     "UntilMedian",
+    "keep_pace",
     "learners_own",
     "personal_model",
 ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fl_node.blobs.tensors import schema_of
 from fl_node.errors import Misuse
-from fl_node.strategy.encode import decode_arrays, encode_arrays
+from fl_node.strategy.encode import chain_variance, decode_arrays, encode_arrays
 from fl_node.strategy.encode.esgd import Esgd
 from fl_node.strategy.encode.low_rank import LowRank
 from fl_node.strategy.encode.quantise import Quantise
@@ -29,6 +29,20 @@ UPDATES = {
     "one in all": np.eye(1, 600, 17, dtype=np.float32)[0],
 }
 ROUNDS = 200
+UNBIASED = [
+    [Subsample(one_in=7)],
+    [Quantise(bits=1)],
+    [Quantise(bits=4, bucket=64)],
+    [Quantise(bits=2, spread="norm")],
+    [Quantise(bits=8, spread="norm")],
+    [Rotate(), Quantise(bits=2)],
+    [Subsample(one_in=4), Rotate(), Quantise(bits=4, spread="norm")],
+    [Subsample(one_in=4), Rotate(), Quantise(bits=2)],
+]
+
+
+def label(stages):
+    return "+".join(stage.kind for stage in stages)
 
 
 def arrived(stages, array, seed=0, credit=None):
@@ -45,25 +59,33 @@ def arrivals(stages, array):
 
 class TestUnbiased:
     @pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
-    @pytest.mark.parametrize(
-        "stages",
-        [
-            [Subsample(one_in=7)],
-            [Quantise(bits=1)],
-            [Quantise(bits=4, bucket=64)],
-            [Quantise(bits=2, spread="norm")],
-            [Quantise(bits=8, spread="norm")],
-            [Rotate(), Quantise(bits=2)],
-            [Subsample(one_in=4), Rotate(), Quantise(bits=4, spread="norm")],
-        ],
-        ids=lambda stages: "+".join(stage.kind for stage in stages),
-    )
+    @pytest.mark.parametrize("stages", UNBIASED, ids=label)
     def test_the_mean_over_seeds_is_the_update_within_4_sigma(self, stages, update):
         errors = arrivals(stages, update) - update
         along = np.stack([np.ones(600), np.tile([1, -1], 300), update, np.eye(1, 600, 17)[0]])
         seen = errors @ along.T
         sigma = seen.std(axis=0) / np.sqrt(ROUNDS)
         assert np.all(np.abs(seen.mean(axis=0)) <= 4 * sigma + 1e-5 * np.sqrt(squared(update)))
+
+    @pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
+    @pytest.mark.parametrize("stages", UNBIASED, ids=label)
+    def test_the_variance_of_a_chain_stays_within_its_bound(self, stages, update):
+        errors = arrivals(stages, update) - update
+        variance = np.square(errors).sum(axis=1).mean()
+        assert variance <= chain_variance(stages) * squared(update) * 1.1 + 1e-9
+
+
+def test_a_rotation_tightens_the_bound_of_a_quantiser_with_a_range():
+    alone, rotated = (
+        chain_variance([Quantise(bits=2)]),
+        chain_variance([Rotate(), Quantise(bits=2)]),
+    )
+    assert (alone, rotated) == (256 / 18, pytest.approx((2 * np.log(256) + 2) / 9))
+
+
+@pytest.mark.parametrize("stage", [TopK(), Esgd(), LowRank(), Rotate()], ids=lambda one: one.kind)
+def test_what_leaves_no_chance_has_no_variance(stage):
+    assert chain_variance([stage]) == 0
 
 
 class TestQuantise:

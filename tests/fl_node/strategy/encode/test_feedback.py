@@ -35,7 +35,7 @@ def decoded(encode: Encode, arrays: Any, seed: int) -> Arrays:
 
 
 def test_without_codecs_the_difference_travels_as_it_is():
-    sent = encode_with_feedback(Encode(), drawn(1), {}, 5, 0)
+    sent = encode_with_feedback(Encode(), drawn(1), {}, {}, 5, 0)
     assert all(sent.arrays[name] is array for name, array in drawn(1).items()) or all(
         np.array_equal(sent.arrays[name], array) for name, array in drawn(1).items()
     )
@@ -43,14 +43,14 @@ def test_without_codecs_the_difference_travels_as_it_is():
 
 
 def test_without_feedback_nothing_is_kept():
-    assert encode_with_feedback(Encode(stages=(QUARTER,)), drawn(1), {}, 5, 0).kept == {}
+    assert encode_with_feedback(Encode(stages=(QUARTER,)), drawn(1), {}, {}, 5, 0).kept == {}
 
 
 @given(st.integers(0, 2**32), st.sampled_from([(QUARTER,), (QUARTER, Quantise())]))
 def test_sent_and_residual_are_what_was_accumulated(seed, stages):
     encode = Encode(stages=stages, feedback=Decimal(1))
-    first = encode_with_feedback(encode, drawn(seed), {}, 5, 0)
-    second = encode_with_feedback(encode, drawn(seed + 1), first.kept, 6, 0)
+    first = encode_with_feedback(encode, drawn(seed), {}, {}, 5, 0)
+    second = encode_with_feedback(encode, drawn(seed + 1), {}, first.kept, 6, 0)
     back = decoded(encode, second.arrays, 6)
     for name, array in drawn(seed + 1).items():
         accumulated = array + first.kept[RESIDUAL + name]
@@ -63,7 +63,7 @@ def test_everything_arrives_in_the_end():
     encode = Encode(stages=(QUARTER,), feedback=Decimal(1))
     kept, total, step = {}, np.zeros((4, 6), np.float32), drawn(3)
     for round in range(200):
-        sent = encode_with_feedback(encode, step, kept, round, 0)
+        sent = encode_with_feedback(encode, step, {}, kept, round, 0)
         kept, total = sent.kept, total + decoded(encode, sent.arrays, round)["w"]
     assert np.abs(total / 200 - step["w"]).max() < 0.1
 
@@ -71,9 +71,9 @@ def test_everything_arrives_in_the_end():
 def test_a_member_that_sat_out_sends_its_old_residual_with_its_next_difference():
     """With partial participation the residual grows stale: it is neither lost nor sent twice."""
     encode = Encode(stages=(QUARTER,), feedback=Decimal(1))
-    kept = encode_with_feedback(encode, drawn(1), {}, 1, 0).kept
+    kept = encode_with_feedback(encode, drawn(1), {}, {}, 1, 0).kept
     after_a_pause = encode_with_feedback(
-        encode, {n: np.zeros_like(a) for n, a in drawn(1).items()}, kept, 9, 0
+        encode, {n: np.zeros_like(a) for n, a in drawn(1).items()}, {}, kept, 9, 0
     )
     back = decoded(encode, after_a_pause.arrays, 9)
     for name in back:
@@ -83,32 +83,48 @@ def test_a_member_that_sat_out_sends_its_old_residual_with_its_next_difference()
 
 def test_a_discount_lets_the_residual_fade():
     whole = encode_with_feedback(
-        Encode(stages=(QUARTER,), feedback=Decimal(1)), drawn(1), {}, 5, 0
+        Encode(stages=(QUARTER,), feedback=Decimal(1)), drawn(1), {}, {}, 5, 0
     ).kept
     half = encode_with_feedback(
-        Encode(stages=(QUARTER,), feedback=Decimal("0.5")), drawn(1), {}, 5, 0
+        Encode(stages=(QUARTER,), feedback=Decimal("0.5")), drawn(1), {}, {}, 5, 0
     ).kept
     assert all(np.array_equal(half[name], array * np.float32(0.5)) for name, array in whole.items())
+
+
+def test_what_is_sent_beside_the_difference_has_no_feedback():
+    """Its algorithm learns what was decoded, and sends what is missing itself."""
+    encode = Encode(stages=(QUARTER,), feedback=Decimal(1))
+    beside = {f"control.{name}": array for name, array in drawn(2).items()}
+
+    first = encode_with_feedback(encode, drawn(1), beside, {}, 5, 0)
+    second = encode_with_feedback(encode, drawn(1), beside, first.kept, 5, 0)
+
+    assert first.kept.keys() == {RESIDUAL + name for name in drawn(1)}
+    everybodys = decode_arrays(encode.stages, first.arrays, schema_of(drawn(1) | beside), 5)
+    for name, array in beside.items():
+        assert np.array_equal(everybodys[name], first.sent[name])
+        assert np.array_equal(first.sent[name], second.sent[name])
+        assert not np.array_equal(first.sent[name], array)
 
 
 class TestEsgd:
     encode = Encode(stages=(Esgd(fraction=Decimal("0.25")),), feedback=Decimal("0.9"))
 
     def test_what_was_sent_while_the_loss_fell_earns_credit(self):
-        sent = encode_with_feedback(self.encode, drawn(1), {}, 5, 100)
+        sent = encode_with_feedback(self.encode, drawn(1), {}, {}, 5, 100)
         there = decoded(self.encode, sent.arrays, 5)
         assert all(np.array_equal(sent.kept[CREDIT + name], there[name] != 0) for name in there)
 
     def test_when_the_loss_rises_what_earned_credit_is_sent_again(self):
-        first = encode_with_feedback(self.encode, drawn(1), {}, 5, 100)
-        second = encode_with_feedback(self.encode, drawn(2), first.kept, 6, 200)
+        first = encode_with_feedback(self.encode, drawn(1), {}, {}, 5, 100)
+        second = encode_with_feedback(self.encode, drawn(2), {}, first.kept, 6, 200)
         chosen = [decoded(self.encode, sent.arrays, 5)["w"] != 0 for sent in (first, second)]
         assert np.array_equal(*chosen)
         assert np.array_equal(second.kept[CREDIT + "w"], first.kept[CREDIT + "w"])
 
     def test_when_the_loss_falls_the_largest_are_sent(self):
-        first = encode_with_feedback(self.encode, drawn(1), {}, 5, 100)
-        second = encode_with_feedback(self.encode, drawn(2), first.kept, 6, 50)
+        first = encode_with_feedback(self.encode, drawn(1), {}, {}, 5, 100)
+        second = encode_with_feedback(self.encode, drawn(2), {}, first.kept, 6, 50)
         largest = np.abs(drawn(2)["w"] + first.kept[RESIDUAL + "w"])
         sent = decoded(self.encode, second.arrays, 6)["w"]
         assert np.abs(sent[sent != 0]).min() >= np.sort(largest.reshape(-1))[-6:].min()
@@ -118,5 +134,5 @@ class TestEsgd:
 @pytest.mark.parametrize("feedback", [Decimal(0), Decimal(1)])
 def test_the_difference_itself_is_left_alone(feedback):
     given = drawn(4)
-    encode_with_feedback(Encode(stages=(QUARTER,), feedback=feedback), given, {}, 5, 0)
+    encode_with_feedback(Encode(stages=(QUARTER,), feedback=feedback), given, {}, {}, 5, 0)
     assert all(np.array_equal(given[name], array) for name, array in drawn(4).items())

@@ -106,7 +106,7 @@ def test_scaffold_gets_the_mean_gradient_of_all_devices_and_edge_rounds() -> Non
 
     # Averages of corrected steps: (w_t - y) / (steps rate) = mean(g) + c for a first round, where c_i = 0.
     moved = (START.model["w"] - trained.shared["w"]) / (15 * SMALL.rate)
-    np.testing.assert_allclose(trained.private["control.w"], moved - server["w"], rtol=1e-4)
+    np.testing.assert_allclose(trained.sent["control.w"], moved - server["w"], rtol=1e-4)
 
 
 def test_one_pass_means_every_device_has_seen_its_data() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
+from codec_samples import chains, seeds
 from doubles import refusal
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,9 +18,18 @@ from quadratic import QuadraticLearner, equal, federate, optimum, point, same_bi
 
 from fl_node.arrays import Arrays
 from fl_node.errors import Misuse
+from fl_node.fields import Choice
 from fl_node.learner import Assignment, StepProgress, Trained, no_progress
-from fl_node.strategy.train import Plain, Scaffold
-from fl_node.strategy.train.scaffold import advance_control
+from fl_node.strategy.encode import chain_variance
+from fl_node.strategy.encode.feedback import encode_with_feedback
+from fl_node.strategy.encode.low_rank import LowRank
+from fl_node.strategy.encode.quantise import Quantise
+from fl_node.strategy.encode.rotate import Rotate
+from fl_node.strategy.encode.subsample import Subsample
+from fl_node.strategy.encode.top_k import TopK
+from fl_node.strategy.strategy import Encode
+from fl_node.strategy.train import Plain, Scaffold, keep_pace
+from fl_node.strategy.train.scaffold import advance_control, largest_step
 
 DIFFERENT = [
     QuadraticLearner(centre=(0.0, 3.0), curvature=(5.0, 1.0)),
@@ -68,21 +79,92 @@ def test_the_new_variate_is_the_papers_option_two(c: Any, c_i: Any, steps: int) 
 
     moved = (model["w"].astype(np.float64) - trained.shared["w"]) / (steps * learner.rate)
     option_two = c_i.astype(np.float64) - c + moved
-    np.testing.assert_allclose(trained.private["control.w"], option_two, rtol=1e-3, atol=5e-3)
+    kept = keep_pace(Scaffold(), trained.private, trained.sent)
+    np.testing.assert_allclose(kept["control.w"], option_two, rtol=1e-3, atol=5e-3)
 
 
 @given(control, control)
-def test_what_is_sent_is_the_change_of_what_is_kept(c: Any, c_i: Any) -> None:
+def test_what_is_sent_is_the_change_towards_the_new_variate(c: Any, c_i: Any) -> None:
     learner = QuadraticLearner((1.0, 2.0, 3.0, 4.0), (1.0, 1.0, 1.0, 1.0))
     private = {"steps": np.array([5]), "control.w": c_i}
     assignment = Assignment(point(0, 0, 0, 0), private, seed=3, steps=2)
 
     trained = train_once(Scaffold(), learner, assignment, server={"w": c})
+    kept = keep_pace(Scaffold(), trained.private, trained.sent)
 
     assert trained.sent.keys() == {"control.w"}
     assert trained.sent["control.w"].dtype == np.float32
-    assert trained.sent["control.w"].tobytes() == (trained.private["control.w"] - c_i).tobytes()
-    assert trained.private["steps"] == 7
+    assert same_bits({"w": trained.private["control.w"]}, {"w": c_i})
+    assert kept["control.w"].tobytes() == (c_i + trained.sent["control.w"]).tobytes()
+    assert kept["steps"] == 7
+
+
+@given(
+    chains(),
+    st.decimals("0.01", 1, places=2),
+    st.decimals(0, 1, places=1),
+    st.integers(1, 3),
+    st.integers(1, 60),
+    seeds,
+)
+def test_c_stays_the_mean_of_all_variates_whatever_the_codecs_lose(
+    stages: list[Choice], step: Decimal, feedback: Decimal, cohort: int, size: int, seed: int
+) -> None:
+    """Over several rounds in which part of the members take part, and want another variate each time."""
+    scaffold, encode = Scaffold(step=step), Encode(stages=tuple(stages), feedback=feedback)
+    random, zeros = np.random.default_rng(seed), {"w": np.zeros(size, np.float32)}
+    c, members, largest = zeros, [{"control.w": zeros["w"]} for _ in range(3)], 1.0
+    for number in range(5):
+        changes = []
+        for index in range(number, number + cohort):
+            kept = members[index % 3]
+            wanted = random.normal(size=size).astype(np.float32)
+            sent = {"control.w": wanted - kept["control.w"]}
+            sent = encode_with_feedback(encode, {}, sent, {}, seed // 2 + number, 0).sent
+            members[index % 3] = keep_pace(scaffold, kept, sent)
+            changes.append({"w": sent["control.w"]})
+            largest = max(largest, float(np.abs(sent["control.w"]).max()))
+        c = advance_control(scaffold, c, changes, len(members))
+
+    mean = np.mean([np.float64(kept["control.w"]) for kept in members], axis=0)
+    np.testing.assert_allclose(c["w"], mean, rtol=0, atol=1e-6 * largest)
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [Subsample(one_in=16), Rotate(), Quantise(bits=2)],
+        [Quantise(bits=1)],
+        [Quantise(bits=2, spread="norm")],
+        [TopK(fraction=Decimal("0.05"))],
+        [TopK(fraction=Decimal("0.1")), Quantise(bits=2)],
+        [LowRank(rank=4), Quantise(bits=8)],
+    ],
+    ids=lambda stages: "+".join(stage.kind for stage in stages),
+)
+def test_with_the_largest_step_a_variate_settles(stages: list[Choice]) -> None:
+    """Towards what a member's data say, which do not change here."""
+    encode = Encode(stages=tuple(stages))
+    scaffold = Scaffold(step=largest_step(chain_variance(stages)))
+    wanted = np.random.default_rng(1).normal(size=(32, 32)).astype(np.float32)
+    kept: Arrays = {"control.w": np.zeros_like(wanted)}
+    for seed in range(400):
+        change = {"control.w": wanted - kept["control.w"]}
+        kept = keep_pace(scaffold, kept, encode_with_feedback(encode, {}, change, {}, seed, 0).sent)
+
+    assert np.linalg.norm(wanted - kept["control.w"]) < 0.1 * np.linalg.norm(wanted)
+
+
+def test_with_whole_steps_one_element_in_sixteen_does_not_settle() -> None:
+    encode = Encode(stages=(Subsample(one_in=16),))
+    kept: Arrays = {"control.w": np.zeros(64, np.float32)}
+    for seed in range(100):
+        change = {"control.w": np.ones(64, np.float32) - kept["control.w"]}
+        kept = keep_pace(
+            Scaffold(), kept, encode_with_feedback(encode, {}, change, {}, seed, 0).sent
+        )
+
+    assert np.abs(kept["control.w"]).max() > 1e6
 
 
 class Ungraded(QuadraticLearner):
@@ -103,27 +185,29 @@ def test_a_learner_without_a_mean_gradient_is_refused() -> None:
 
 
 def test_the_control_moves_by_the_members_share_of_all() -> None:
-    moved = advance_control(point(1.0), [point(3.0), point(5.0)], members=4)
+    moved = advance_control(Scaffold(), point(1.0), [point(3.0), point(5.0)], members=4)
 
     assert moved["w"] == np.float32(3.0)
     assert moved["w"].dtype == np.float32
 
 
 def test_without_changes_the_control_stays_byte_for_byte() -> None:
-    assert same_bits(advance_control(point(1.5, -0.0), [], members=3), point(1.5, -0.0))
+    assert same_bits(advance_control(Scaffold(), point(1.5, -0.0), [], members=3), point(1.5, -0.0))
 
 
 def test_no_change_makes_the_control_infinite() -> None:
     most = float(np.finfo(np.float32).max)
 
-    moved = advance_control(point(most, -most), [point(most, -most)] * 2, members=1)
+    moved = advance_control(Scaffold(), point(most, -most), [point(most, -most)] * 2, members=1)
 
     assert moved["w"].tolist() == [most, -most]
 
 
 @given(control, st.lists(control, max_size=4), st.integers(1, 9))
 def test_the_control_is_rounded_once(start: Any, changes: list[Any], members: int) -> None:
-    moved = advance_control({"w": start}, [{"w": change} for change in changes], members)["w"]
+    moved = advance_control(
+        Scaffold(), {"w": start}, [{"w": change} for change in changes], members
+    )["w"]
 
     exact = [
         float(begin) + math.fsum(float(change[index]) for change in changes) / members
@@ -136,7 +220,7 @@ def test_the_control_is_rounded_once(start: Any, changes: list[Any], members: in
 def test_the_control_is_the_mean_of_the_members_variates(variates: list[Any]) -> None:
     zeros: Arrays = {"w": np.zeros(4, np.float32)}
 
-    moved = advance_control(zeros, [{"w": one} for one in variates], len(variates))["w"]
+    moved = advance_control(Scaffold(), zeros, [{"w": one} for one in variates], len(variates))["w"]
 
     np.testing.assert_allclose(moved, np.mean(np.float64(variates), axis=0), rtol=1e-6, atol=1e-6)
 
@@ -144,7 +228,7 @@ def test_the_control_is_the_mean_of_the_members_variates(variates: list[Any]) ->
 def test_a_scalar_tensor_keeps_its_shape() -> None:
     scalar = {"w": np.array(2.0, np.float32)}
 
-    assert advance_control(scalar, [scalar], 1)["w"].shape == ()
+    assert advance_control(Scaffold(), scalar, [scalar], 1)["w"].shape == ()
 
 
 @pytest.mark.parametrize(
@@ -162,6 +246,42 @@ def test_it_objects_where_variates_do_not_reach_everyone(
     choices: dict[str, Any], reason: str
 ) -> None:
     assert reason in refusal({"train": "scaffold", **choices}, updates=5)
+
+
+@pytest.mark.parametrize(
+    ("stages", "largest"),
+    [
+        (["subsample"], "0.062"),
+        ([{"kind": "quantise", "bits": 2}], "0.065"),
+        (["rotate", {"kind": "quantise", "bits": 2}], "0.40"),
+        (["subsample", "rotate", {"kind": "quantise", "bits": 2}], "0.025"),
+    ],
+    ids=str,
+)
+def test_it_names_the_largest_step_that_a_codec_allows(stages: list[Any], largest: str) -> None:
+    def refused(step: str) -> str:
+        train = {"kind": "scaffold", "step": step}
+        return refusal({"train": train, "encode": {"stages": stages}})
+
+    assert f"step = {largest}}} or a smaller step" in refused("1")
+    assert not refused(largest)
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        ["top_k"],
+        {"stages": ["top_k"], "feedback": 1},
+        ["low_rank"],
+        ["rotate"],
+        ["quantise"],
+        [{"kind": "quantise", "bits": 4}],
+        {"stages": [{"kind": "subsample", "scaled": False}], "feedback": 1},
+    ],
+    ids=str,
+)
+def test_codecs_whose_error_is_smaller_than_the_change_allow_whole_steps(encode: Any) -> None:
+    assert not refusal({"train": "scaffold", "encode": encode})
 
 
 @pytest.mark.parametrize("combine", ["weighted_mean", "fednova", "adam"])
