@@ -11,11 +11,13 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from fl_node.arrays import Array, Arrays, prefixed, unprefixed
-from fl_node.blobs.encoding import difference_schema
-from fl_node.blobs.tensors import Schema, Spec
 from fl_node.errors import Misuse
+from fl_node.strategy.roles import Roles
 
 SERVER = "server."
+
+ALL_WEIGHTS = Roles()
+"""The roles in a model whose tensors are all weights."""
 
 
 def model_of(state: Arrays) -> dict[str, Array]:
@@ -33,8 +35,15 @@ def named_in_slot(slot: str, arrays: Arrays) -> dict[str, Array]:
     return prefixed(f"{SERVER}{slot}.", arrays)
 
 
-def first_state(model: Arrays, slots: Sequence[str]) -> dict[str, Array]:
+def first_state(
+    model: Arrays, slots: Sequence[str], roles: Roles = ALL_WEIGHTS
+) -> dict[str, Array]:
     """The global state that a task starts from: the model, and zeros in every slot.
+
+    Args:
+        model: The shared tensors.
+        slots: What the server keeps for each weight.
+        roles: Which of the tensors are no weights.
 
     Raises:
         Misuse: A tensor's name is reserved for the server's state, or for what an update sends with the difference.
@@ -46,7 +55,8 @@ def first_state(model: Arrays, slots: Sequence[str]) -> dict[str, Array]:
                 f"tensor {name!r}: this prefix is reserved for the server's state; rename it"
             )
     for slot in slots:
-        zeros = {name: np.zeros(array.shape, np.float32) for name, array in model.items()}
+        weights = roles.only("weight", model)
+        zeros = {name: np.zeros(array.shape, np.float32) for name, array in weights.items()}
         state |= named_in_slot(slot, zeros)
     return state
 
@@ -59,10 +69,3 @@ def part_of(state: Arrays, slots: Collection[str]) -> dict[str, Array]:
         for name, array in state.items()
         if not name.startswith(SERVER) or name.startswith(kept)
     }
-
-
-def update_schema(model: Schema, sent: Sequence[str]) -> dict[str, Spec]:
-    """The schema of a model's decoded updates: its difference, and each slot that is sent with it."""
-    difference = difference_schema(model)
-    slots = {f"{slot}.{name}": spec for slot in sent for name, spec in difference.items()}
-    return difference | slots

@@ -12,7 +12,7 @@ from fl_node.arrays import Arrays
 from fl_node.blobs.global_state import first_state
 from fl_node.blobs.model import load_model
 from fl_node.blobs.store import Store
-from fl_node.errors import BadData, Misuse
+from fl_node.errors import BadData, ManifestInvalid, Misuse
 from fl_node.learner import Learner
 from fl_node.learning import learner
 from fl_node.learning.data import Images, load_images
@@ -29,11 +29,15 @@ def derive_genesis(manifest: Manifest) -> Arrays:
     """The global state that a manifest's task starts from.
 
     Raises:
-        ManifestInvalid: A pattern of `strategy.share` matches no tensor.
+        ManifestInvalid: A pattern of `strategy.share` matches no tensor, or no weight is shared, or an average is
+            shared without what it is of.
     """
     model = genesis(learning_options(manifest), manifest.seed)
     shared = shared_part(model, manifest.strategy.share)
-    return first_state(shared, manifest.strategy.slots)
+    objection = manifest.roles.objection(shared)
+    if objection:
+        raise ManifestInvalid(f"strategy.share: {objection}")
+    return first_state(shared, manifest.strategy.slots, manifest.roles)
 
 
 def load_data(manifest: Manifest, data: str) -> Images:

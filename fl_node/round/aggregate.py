@@ -10,16 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chain.types import Address, UpdateRevealed, address_number
-from fl_node.arrays import Array, unprefixed
+from fl_node.arrays import Array, Arrays, unprefixed
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import Update
-from fl_node.blobs.global_state import named_in_slot, part_of, slot_of
+from fl_node.blobs.global_state import model_of, named_in_slot, part_of, slot_of
 from fl_node.blobs.model import Model, encode_model
 from fl_node.blobs.store import Store
 from fl_node.errors import BadData
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.verdicts import Valid, Verdicts
 from fl_node.strategy.combine import COMBINE
+from fl_node.strategy.combine.derived import derive_averages, never_negative
 from fl_node.strategy.train import TRAIN
 
 
@@ -86,20 +87,27 @@ def aggregate_round(
         state = _combine(manifest, parent, verdicts.read_again(included))
     for slot in TRAIN[type(manifest.strategy.train)].slots:
         state |= _advance(manifest, parent, slot, verdicts.read_again(included))
+    kept = [_valid(verdicts, revealed) for revealed in included]
+    if kept:
+        state |= never_negative(manifest.roles, state)
+    state |= _averages(manifest, parent, state, [valid.steps for valid in kept])
     blob = encode_model(state)
     return Aggregated(
         blob=blob,
         included=sum(1 << manifest.addresses.index(revealed.client) for revealed in included),
         left_out={revealed.client: fault for revealed, fault in faults.items()},
-        blob_bytes=len(blob) + sum(_blob_bytes(verdicts, revealed) for revealed in included),
+        blob_bytes=len(blob) + sum(valid.blob_bytes for valid in kept),
     )
 
 
 def _combine(manifest: Manifest, parent: Model, updates: Iterable[Update]) -> dict[str, Array]:
-    """The next model, and the aggregation rule's next state."""
-    knobs = manifest.strategy.combine
+    """The next weights and statistics, and the aggregation rule's next state."""
+    knobs, roles = manifest.strategy.combine, manifest.roles
     rule = COMBINE[type(knobs)]
-    return rule.combine(knobs, part_of(parent.arrays, rule.slots), updates)
+    before = part_of(parent.arrays, rule.slots)
+    averages = roles.only("average", before)
+    moved = {name: array for name, array in before.items() if name not in averages}
+    return rule.combine(knobs, moved, updates, roles.only("statistic", before))
 
 
 def _advance(
@@ -113,7 +121,15 @@ def _advance(
     return named_in_slot(slot, advanced)
 
 
-def _blob_bytes(verdicts: Verdicts, revealed: UpdateRevealed) -> int:
+def _averages(
+    manifest: Manifest, parent: Model, state: Arrays, steps: Sequence[int]
+) -> dict[str, Array]:
+    """The averages of the next model; without updates those of the parent."""
+    averages = manifest.roles.only("average", model_of(parent.arrays))
+    return derive_averages(manifest.roles, averages, state, steps) if steps else averages
+
+
+def _valid(verdicts: Verdicts, revealed: UpdateRevealed) -> Valid:
     verdict = verdicts[revealed]
     assert isinstance(verdict, Valid)  # included updates are valid
-    return verdict.blob_bytes
+    return verdict

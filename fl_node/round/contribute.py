@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chain.types import Address
-from fl_node.arrays import Arrays, prefixed, unprefixed
+from fl_node.arrays import Array, Arrays, prefixed, unprefixed
 from fl_node.blobs.encoding import UpdateHeader, difference, encode_update, encoding_seed
 from fl_node.blobs.global_state import model_of, slot_of
 from fl_node.errors import TrainingDiverged
@@ -17,6 +17,7 @@ from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progr
 from fl_node.manifest.manifest import Manifest
 from fl_node.seeds import derive_seed
 from fl_node.strategy.encode.feedback import encode_with_feedback
+from fl_node.strategy.roles import Roles
 from fl_node.strategy.send import worth_sending
 from fl_node.strategy.train import TRAIN, Context, UntilMedian, keep_pace, learners_own
 
@@ -98,17 +99,18 @@ def contribute(
     held_out_loss = learner.measure(model, learner_private)
     trained = _train(manifest, update_id, learner, received, private, progress)
     training_loss = _millionths("training", trained.training_loss)
-    update = difference(trained.shared, model)
+    roles, update = manifest.roles, difference(trained.shared, model)
+    weights, statistics = roles.only("weight", update), roles.only("statistic", update)
     sending = unprefixed(SENDING, private or {})
     blob, keeping = None, trained.private
-    last_move = None if received.previous is None else difference(model, received.previous)
-    if worth_sending(manifest.strategy.send, update, last_move, update_id.round):
+    if worth_sending(manifest.strategy.send, weights, _last_move(roles, received), update_id.round):
         header = _header(manifest, update_id, trained)
         encode = manifest.strategy.encode
         encoded = encode_with_feedback(
-            encode, update, trained.sent, sending, header.seed, training_loss
+            encode, weights, trained.sent, sending, header.seed, training_loss
         )
-        blob, sending = encode_update(header, encoded.arrays), encoded.kept
+        blob = encode_update(header, {**encoded.arrays, **statistics})
+        sending = encoded.kept
         keeping = keep_pace(manifest.strategy.train, trained.private, encoded.sent)
     return Contribution(
         blob=blob,
@@ -141,6 +143,13 @@ def _train(
         learner = UntilMedian(learner, median and median / MILLIONTHS, work.loss)
     context = Context(received.past, slot_of(received.state, "control"), progress)
     return TRAIN[type(train)].run(train, learner, assignment, context)
+
+
+def _last_move(roles: Roles, received: Received) -> dict[str, Array] | None:
+    """How the last round with updates moved the weights."""
+    if received.previous is None:
+        return None
+    return roles.only("weight", difference(model_of(received.state), received.previous))
 
 
 def _header(manifest: Manifest, update_id: UpdateId, trained: Trained) -> UpdateHeader:

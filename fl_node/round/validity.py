@@ -12,10 +12,9 @@ import numpy as np
 
 from fl_node.arrays import Arrays
 from fl_node.blobs.encoding import EncodedUpdate, Update, UpdateHeader
-from fl_node.blobs.tensors import Schema
 from fl_node.errors import UpdateInvalid
 from fl_node.manifest.manifest import Limits
-from fl_node.strategy.encode import decode_arrays
+from fl_node.round.form import Form
 from fl_node.strategy.strategy import Encode
 
 NORM_LANES = 8_192
@@ -23,7 +22,7 @@ NORM_LANES = 8_192
 
 
 def verify_update(
-    update: EncodedUpdate, expected: UpdateHeader, encode: Encode, schema: Schema, limits: Limits
+    update: EncodedUpdate, expected: UpdateHeader, encode: Encode, form: Form, limits: Limits
 ) -> Update:
     """Check an update against every rule that needs no other update, and decode it.
 
@@ -32,7 +31,7 @@ def verify_update(
         expected: What the chain recorded, and the codecs and seed from the manifest; its `steps` is the most that an
             update may claim.
         encode: The manifest's codecs.
-        schema: The schema of the decoded arrays.
+        form: The tensors of the decoded update.
         limits: The manifest's limits.
 
     Raises:
@@ -45,7 +44,7 @@ def verify_update(
         raise UpdateInvalid("steps_limit", f"1 to {expected.steps}", update.header.steps)
     if not 0 < expected.num_examples <= limits.examples:
         raise UpdateInvalid("examples_limit", f"1 to {limits.examples}", expected.num_examples)
-    arrays = decode_arrays(encode.stages, update.arrays, schema, expected.seed)
+    arrays = form.decode(encode.stages, update.arrays, expected.seed)
     _verify_norm(arrays, limits)
     return Update(update.header, arrays)
 

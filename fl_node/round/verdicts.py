@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from chain.types import Address, UpdateRevealed
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import Update, UpdateHeader, decode_update, encoding_seed, update_size
-from fl_node.blobs.global_state import model_of, update_schema
+from fl_node.blobs.global_state import model_of
 from fl_node.blobs.model import Model
 from fl_node.blobs.store import Store
-from fl_node.blobs.tensors import Schema, payload_of, schema_of
+from fl_node.blobs.tensors import payload_of, schema_of
 from fl_node.errors import BadData, StoreUnusable, UpdateInvalid
 from fl_node.manifest.manifest import Manifest
+from fl_node.round.form import form_of
 from fl_node.round.validity import verify_update
-from fl_node.strategy.encode import encoded_schema
 from fl_node.strategy.train import TRAIN
 
 BEGINNING_BYTES = 4096
@@ -25,10 +25,11 @@ BEGINNING_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Valid:
-    """What is remembered of a valid update: the first bytes of its content, and the size of its blob."""
+    """What is remembered of a valid update: the first bytes of its content, its blob's size, and its steps."""
 
     beginning: bytes
     blob_bytes: int
+    steps: int
 
 
 Verdict = Valid | BadData
@@ -46,8 +47,8 @@ class Verdicts:
         self._store = store
         self._manifest = manifest
         self._parent = parent
-        self._schema: Schema = update_schema(schema_of(model_of(parent.arrays)), sent)
-        self._encoded: Schema = encoded_schema(manifest.strategy.encode.stages, self._schema)
+        self._form = form_of(schema_of(model_of(parent.arrays)), manifest.roles, sent)
+        self._encoded = self._form.encoded(manifest.strategy.encode.stages)
         self._given: dict[UpdateRevealed, Verdict] = {}
 
     def judge(self, reveals: Iterable[UpdateRevealed]) -> Iterator[Update]:
@@ -115,7 +116,7 @@ class Verdicts:
             self._given[revealed] = fault
             return None
         beginning = bytes(payload_of(blob)[:BEGINNING_BYTES])
-        self._given[revealed] = Valid(beginning, len(blob))
+        self._given[revealed] = Valid(beginning, len(blob), update.header.steps)
         return update
 
     def _blob(self, revealed: UpdateRevealed) -> memoryview:
@@ -136,7 +137,7 @@ class Verdicts:
             decode_update(blob),
             self._expected(revealed),
             self._manifest.strategy.encode,
-            self._schema,
+            self._form,
             self._manifest.limits,
         )
 

@@ -7,7 +7,7 @@ others: a momentum drives a variance below zero, and an optimiser turns an avera
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, TypeVar
 
@@ -49,6 +49,16 @@ class Roles(Section):
     def only(self, role: Role, tensors: Mapping[str, Value]) -> dict[str, Value]:
         """Those tensors of a model that have a role; arrays or specs, by name."""
         return {name: value for name, value in tensors.items() if self.role(name) == role}
+
+    def objection(self, shared: Collection[str]) -> str | None:
+        """Why these tensors of the model cannot be shared alone; None if they can."""
+        for tensor in sorted(shared):
+            found = self.average_of(tensor)
+            if found and found[1] not in shared:
+                return f"{tensor!r} is the average of {found[1]!r}, which is not shared: share both, or neither"
+        if not any(self.role(tensor) == "weight" for tensor in shared):
+            return "no weight is shared, so members would learn nothing from each other"
+        return None
 
     def average_of(self, tensor: str) -> tuple[Average, str] | None:
         """If the tensor is an average: which one, and the name of the tensor that is averaged."""

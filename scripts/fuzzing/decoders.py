@@ -25,12 +25,14 @@ from fl_node.blobs.tensors import decode_tensors, encode_tensors, schema_of
 from fl_node.errors import BadData, BlobMalformed, ManifestInvalid, Misuse
 from fl_node.fields import Choice
 from fl_node.manifest.manifest import Limits, build_manifest, parse_manifest, read_manifest
+from fl_node.round.form import form_of
 from fl_node.round.validity import verify_update
 from fl_node.strategy.encode import STAGES, decode_arrays, encode_arrays
 from fl_node.strategy.encode.low_rank import LowRank
 from fl_node.strategy.encode.quantise import Quantise
 from fl_node.strategy.encode.rotate import Rotate
 from fl_node.strategy.encode.top_k import TopK
+from fl_node.strategy.roles import Roles
 from fl_node.strategy.strategy import Encode
 
 SEED = 7
@@ -157,9 +159,8 @@ def _update(content: bytes) -> None:
 
 def _validity(content: bytes) -> None:
     """As every attester reads what another member sent."""
-    valid = verify_update(
-        decode_update(content), HEADER, Encode(), schema_of(ARRAYS), Limits(update_norm=1000)
-    )
+    form = form_of(schema_of(ARRAYS), Roles())
+    valid = verify_update(decode_update(content), HEADER, Encode(), form, Limits(update_norm=1000))
     assert schema_of(valid.arrays) == schema_of(ARRAYS)
     assert all(np.isfinite(array).all() for array in valid.arrays.values())
 

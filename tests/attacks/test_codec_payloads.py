@@ -25,6 +25,7 @@ from fl_node.blobs.encoding import UpdateHeader, decode_update, encode_update
 from fl_node.blobs.tensors import Spec
 from fl_node.errors import BadData
 from fl_node.manifest.manifest import Manifest
+from fl_node.round.form import Form
 from fl_node.round.validity import verify_update
 from fl_node.strategy.encode import decode_arrays, encode_arrays, encoded_schema
 
@@ -146,7 +147,9 @@ def test_an_honest_payload_counts(federate: Callable[..., Federation], chain: st
     assert send(federation, encode_update(*honest(federation))).included == 0b111
 
 
-SCHEMA = {WEIGHT: Spec((5, 7), np.dtype(np.float32)), "bias": Spec((3,), np.dtype(np.float32))}
+FLOAT32 = np.dtype(np.float32)
+FORM = Form(coded={WEIGHT: Spec((5, 7), FLOAT32)}, plain={"running_var": Spec((3,), FLOAT32)})
+SCHEMA = {**FORM.coded, **FORM.plain}
 
 
 @pytest.mark.parametrize("chain", CHAINS)
@@ -159,7 +162,9 @@ def test_any_changed_bytes_are_bad_data_or_an_update_of_the_schema(chain: str, d
     encode, random = manifest.strategy.encode, np.random.default_rng(1)
     arrays = {n: random.standard_normal(s.shape).astype(np.float32) for n, s in SCHEMA.items()}
     header = UpdateHeader(1, 1, manifest.addresses[0], bytes(32), 9, 3, encode.label, 77)
-    blob = bytearray(encode_update(header, encode_arrays(encode.stages, arrays, 77)))
+    statistic = arrays.pop("running_var")
+    coded = encode_arrays(encode.stages, arrays, 77)
+    blob = bytearray(encode_update(header, coded | {"running_var": statistic}))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(blob) - 1))
         change = data.draw(st.sampled_from(["flip", "cut", "insert", "float"]))
@@ -174,7 +179,7 @@ def test_any_changed_bytes_are_bad_data_or_an_update_of_the_schema(chain: str, d
             value = data.draw(st.sampled_from([np.nan, np.inf, -np.inf, 3e38]))
             blob[at : at + 4] = struct.pack("<f", value)
     try:
-        update = verify_update(decode_update(bytes(blob)), header, encode, SCHEMA, manifest.limits)
+        update = verify_update(decode_update(bytes(blob)), header, encode, FORM, manifest.limits)
     except BadData:
         return
     assert {name: Spec(a.shape, a.dtype) for name, a in update.arrays.items()} == SCHEMA

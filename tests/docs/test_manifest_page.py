@@ -17,14 +17,15 @@ from doubles import MEMBERS
 from pages import ALGORITHMS, MANIFEST, blocks, table
 from pydantic import BaseModel
 
-from fl_node.blobs.global_state import update_schema
 from fl_node.blobs.tensors import Schema, Spec
 from fl_node.fields import Choice
 from fl_node.manifest.learners import LEARNERS, GanLearner
 from fl_node.manifest.manifest import Manifest, read_manifest
+from fl_node.round.form import form_of
 from fl_node.strategy.combine import COMBINE
-from fl_node.strategy.encode import STAGES, encoded_schema
+from fl_node.strategy.encode import STAGES
 from fl_node.strategy.presets import PRESETS, expand_preset
+from fl_node.strategy.roles import Roles
 from fl_node.strategy.send import SEND
 from fl_node.strategy.strategy import Strategy
 from fl_node.strategy.train import TRAIN
@@ -173,8 +174,8 @@ class TestAlgorithms:
         strategy = Strategy.model_validate(
             expand_preset(preset, GanLearner.body, GanLearner.falling_loss)
         )
-        sent = update_schema(MILLION, TRAIN[type(strategy.train)].slots)
-        ratio = _bytes(encoded_schema(strategy.encode.stages, sent)) / _bytes(MILLION)
+        form = form_of(MILLION, Roles(), TRAIN[type(strategy.train)].slots)
+        ratio = _bytes(form.encoded(strategy.encode.stages)) / _bytes(MILLION)
         assert up == f"{ratio:.3g}"
         assert int(down) == 1 + len(strategy.slots)
 

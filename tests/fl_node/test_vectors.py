@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,10 @@ from fl_node.fields import Choice
 from fl_node.manifest.manifest import build_manifest, parse_manifest
 from fl_node.round.validity import norm
 from fl_node.strategy.combine import COMBINE
+from fl_node.strategy.combine.derived import derive_averages
 from fl_node.strategy.combine.krum import squared_distances
 from fl_node.strategy.encode import STAGES, decode_arrays, encode_arrays
+from fl_node.strategy.roles import Average, Roles
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 DIGESTS = VECTORS / "digests.json"
@@ -58,14 +61,39 @@ def update(number: int, parent: bytes) -> Update:
     return Update(header, {name: array * factor + shift for name, array in STEP.items()})
 
 
+VARIANCE = {"generator.running_var": np.array([1.0, 0.25], np.float32)}
+AVERAGES = {
+    "generator_ema.weight": np.array([[0.0, 1.0, -1.0], [1.0, -1e8, 0.5]], np.float32),
+    "generator_ema.bias": np.array([1.0, -1.0]),
+}
+ROLES = Roles(
+    statistics=("*.running_var",),
+    averages=(Average(name="generator_ema", of="generator", half_life=20),),
+)
+
+
+def five_updates() -> list[Update]:
+    return [update(number, digest_of(encode_model(PARENT))) for number in range(5)]
+
+
 def combined(kind: type[Choice]) -> bytes:
-    """The second round of a rule, so that what it keeps has an effect."""
+    """The second round of a rule, so that what it keeps has an effect; with a statistic beside the weights."""
     rule = COMBINE[kind]
-    parent = first_state(PARENT, rule.slots)
+    state = first_state({**PARENT, **VARIANCE}, rule.slots, ROLES)
+    shares = [{"generator.running_var": one.arrays["generator.bias"] / 4} for one in five_updates()]
+    updates = [
+        replace(one, arrays={**one.arrays, **share})
+        for one, share in zip(five_updates(), shares, strict=True)
+    ]
     for _ in range(2):
-        updates = [update(number, digest_of(encode_model(PARENT))) for number in range(5)]
-        parent = rule.combine(kind(), parent, updates)  # type: ignore[call-arg]
-    return encode_model(parent)
+        state = rule.combine(kind(), state, updates, VARIANCE)  # type: ignore[call-arg]
+    return encode_model(state)
+
+
+def averaged() -> bytes:
+    """What becomes of averages whose model is PARENT after the round of the five updates."""
+    steps = [one.header.steps for one in five_updates()]
+    return encode_model(derive_averages(ROLES, AVERAGES, PARENT, steps))
 
 
 def through(kind: type[Choice]) -> Arrays:
@@ -85,6 +113,7 @@ def build() -> dict[str, bytes]:
         "manifest.json": manifest.to_bytes(),
         "model.safetensors": model,
         "update.safetensors": encode_update(first.header, first.arrays),
+        "averages.safetensors": averaged(),
         **{f"combine_{kind.name()}.safetensors": combined(kind) for kind in COMBINE},
         **{f"encode_{kind.name()}.safetensors": encode_model(through(kind)) for kind in STAGES},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -53,10 +53,16 @@ class Krum(Choice):
         return robust_objection(beside)
 
 
-def krum(knobs: Krum, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
+def krum(
+    knobs: Krum,
+    parent: Arrays,
+    updates: Iterable[Update],
+    statistics: Collection[str] = (),
+) -> dict[str, Array]:
     """Move the parent by the update with the lowest score, or by the mean of the best ones (`Rule.combine`).
 
-    An update's score is the sum of its squared distances to its n - byzantine - 2 nearest neighbours. Of equal scores,
+    An update's score is the sum of its squared distances to its n - byzantine - 2 nearest neighbours, by the weights
+    alone: statistics have other scales. Of equal scores,
     the lower address comes first. Members with invalid updates count as Byzantine. If fewer than 2 * byzantine + 3
     valid updates are left, at most floor((n - 3) / 2) of them are Byzantine, and that number replaces `byzantine`. With
     fewer than three updates there is nothing to compare, and the result is the parent.
@@ -67,7 +73,8 @@ def krum(knobs: Krum, parent: Arrays, updates: Iterable[Update]) -> dict[str, Ar
     byzantine = min(knobs.byzantine, (len(held) - 3) // 2)
     if byzantine < 0:
         return dict(parent)
-    scores = _scores(squared_distances(parent, held), len(held) - byzantine - 2)
+    distances = squared_distances(parent.keys() - set(statistics), held)
+    scores = _scores(distances, len(held) - byzantine - 2)
     kept = min(knobs.keep, len(held) - byzantine)
     best = sorted(range(len(held)), key=scores.__getitem__)[:kept]
     sums: dict[str, Float64] = {}
@@ -77,7 +84,7 @@ def krum(knobs: Krum, parent: Arrays, updates: Iterable[Update]) -> dict[str, Ar
 
 
 def squared_distances(names: Iterable[str], updates: Sequence[Update]) -> Float64:
-    """The pairwise squared Euclidean distances of the updates, over all tensors together; (n, n).
+    """The pairwise squared Euclidean distances of the updates, over the named tensors together; (n, n).
 
     Each pair has `DISTANCE_LANES` running sums in float64. The tensors are taken in order of name; the squared
     difference of elements i, in C order, is added to sum i modulo `DISTANCE_LANES`. The sums are then added exactly and

@@ -6,7 +6,7 @@ process them piece by piece.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
 from math import ceil
 from typing import Annotated, ClassVar, Literal
@@ -76,7 +76,12 @@ def robust_objection(beside: Beside) -> str | None:
     return None
 
 
-def median(knobs: Median, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
+def median(
+    knobs: Median,
+    parent: Arrays,
+    updates: Iterable[Update],
+    statistics: Collection[str] = (),
+) -> dict[str, Array]:
     """Move each coordinate by the median of the updates, or by the mean of the two middle values (`Rule.combine`).
 
     Source: Yin et al. 2018, Definition 1 (arXiv:1803.01498).
@@ -84,7 +89,12 @@ def median(knobs: Median, parent: Arrays, updates: Iterable[Update]) -> dict[str
     return _by_rank(parent, updates, _middle)
 
 
-def trimmed_mean(knobs: TrimmedMean, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
+def trimmed_mean(
+    knobs: TrimmedMean,
+    parent: Arrays,
+    updates: Iterable[Update],
+    statistics: Collection[str] = (),
+) -> dict[str, Array]:
     """Move each coordinate by the mean of the values that are not cut off (`Rule.combine`).
 
     The values are added in ascending order.

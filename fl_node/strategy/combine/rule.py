@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from chain.types import address_number
 from fl_node.arrays import Array, Arrays
@@ -12,21 +12,46 @@ from fl_node.blobs.encoding import Update
 from fl_node.errors import Misuse
 
 
+class Combine(Protocol):
+    """A rule's function."""
+
+    def __call__(
+        self,
+        knobs: Any,
+        parent: Arrays,
+        updates: Iterable[Update],
+        statistics: Collection[str] = (),
+    ) -> dict[str, Array]:
+        """Combine updates into the next state.
+
+        A rule gives a finite result for any number of updates with any finite values, so that it never stops a round.
+
+        Args:
+            knobs: An instance of the rule's `Choice` in the table.
+            parent: The model's weights and statistics, and as `server.SLOT.NAME` the rule's own slots.
+            updates: Valid (`fl_node.round.validity`) and strictly ascending by client address. A rule uses only their
+                differences.
+            statistics: The names of the tensors that are not weights (`fl_node.strategy.roles`). No rule takes them for
+                gradients, or measures distances by them.
+
+        Returns:
+            The next state, with the parent's names, shapes and dtypes; without updates the parent, byte for byte.
+
+        Raises:
+            Misuse: The updates do not ascend.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How updates become the next global state.
 
     Attributes:
-        combine: (knobs, parent, updates) -> next state. The knobs are an instance of the rule's `Choice` in the table.
-            The parent holds the model and, as `server.SLOT.NAME`, the rule's own slots. The updates are valid
-            (`fl_node.round.validity`) and strictly ascending by client address; a rule uses only their differences.
-            The result has the parent's names, shapes and dtypes. Without updates it is the parent, byte for byte. A
-            rule gives a finite result for any number of updates with any finite values, so that it never stops a
-            round. Raises `Misuse` if the updates do not ascend.
-        slots: The server's state that the rule keeps: in each slot one float32 array for each tensor, zero at genesis.
+        combine: The function.
+        slots: The server's state that the rule keeps: in each slot one float32 array for each weight, zero at genesis.
     """
 
-    combine: Callable[[Any, Arrays, Iterable[Update]], dict[str, Array]]
+    combine: Combine
     slots: tuple[str, ...] = ()
 
 

@@ -6,7 +6,7 @@ An optimiser's state is part of the global state: float32 arrays named `server.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -75,7 +75,12 @@ class FedYogi(Choice):
     tau: Tau = Decimal("0.001")
 
 
-def fedavgm(knobs: FedAvgM, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
+def fedavgm(
+    knobs: FedAvgM,
+    parent: Arrays,
+    updates: Iterable[Update],
+    statistics: Collection[str] = (),
+) -> dict[str, Array]:
     """Move the parent by the momentum (`Rule.combine`). With beta 0 and rate 1 it is the weighted mean.
 
     Source: Hsu et al. 2019 (arXiv:1909.06335).
@@ -86,25 +91,46 @@ def fedavgm(knobs: FedAvgM, parent: Arrays, updates: Iterable[Update]) -> dict[s
         momentum = beta * momentum + difference
         return rate * momentum, momentum
 
-    return _optimised(parent, updates, MOMENTUM, step)
+    return _optimised(parent, updates, statistics, MOMENTUM, step)
 
 
-def fedadagrad(knobs: FedAdagrad, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
+def fedadagrad(
+    knobs: FedAdagrad,
+    parent: Arrays,
+    updates: Iterable[Update],
+    statistics: Collection[str] = (),
+) -> dict[str, Array]:
     """Move the parent as `FedAdagrad` says (`Rule.combine`)."""
-    return _adaptive(knobs, parent, updates, lambda v, squared: v + squared)
+    return _adaptive(knobs, parent, updates, statistics, lambda v, squared: v + squared)
 
 
-def fedadam(knobs: FedAdam, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
+def fedadam(
+    knobs: FedAdam,
+    parent: Arrays,
+    updates: Iterable[Update],
+    statistics: Collection[str] = (),
+) -> dict[str, Array]:
     """Move the parent as `FedAdam` says (`Rule.combine`)."""
     keep, add = float(knobs.beta2), float(1 - knobs.beta2)
-    return _adaptive(knobs, parent, updates, lambda v, squared: keep * v + add * squared)
+    return _adaptive(
+        knobs, parent, updates, statistics, lambda v, squared: keep * v + add * squared
+    )
 
 
-def fedyogi(knobs: FedYogi, parent: Arrays, updates: Iterable[Update]) -> dict[str, Array]:
+def fedyogi(
+    knobs: FedYogi,
+    parent: Arrays,
+    updates: Iterable[Update],
+    statistics: Collection[str] = (),
+) -> dict[str, Array]:
     """Move the parent as `FedYogi` says (`Rule.combine`)."""
     add = float(1 - knobs.beta2)
     return _adaptive(
-        knobs, parent, updates, lambda v, squared: v - add * squared * np.sign(v - squared)
+        knobs,
+        parent,
+        updates,
+        statistics,
+        lambda v, squared: v - add * squared * np.sign(v - squared),
     )
 
 
@@ -112,6 +138,7 @@ def _adaptive(
     knobs: FedAdagrad | FedAdam | FedYogi,
     parent: Arrays,
     updates: Iterable[Update],
+    statistics: Collection[str],
     next_second: Callable[[Float64, Float64], Float64],
 ) -> dict[str, Array]:
     """The step that Adagrad, Adam and Yogi share.
@@ -129,22 +156,27 @@ def _adaptive(
         second = next_second(second, difference * difference)
         return rate * momentum / (np.sqrt(second) + tau), momentum, second
 
-    return _optimised(parent, updates, MOMENTS, step)
+    return _optimised(parent, updates, statistics, MOMENTS, step)
 
 
 def _optimised(
-    parent: Arrays, updates: Iterable[Update], slots: Sequence[str], step: Step
+    parent: Arrays,
+    updates: Iterable[Update],
+    statistics: Collection[str],
+    slots: Sequence[str],
+    step: Step,
 ) -> dict[str, Array]:
-    """Move every floating-point tensor by a step, and update the optimiser's state.
+    """Move every weight by a step, and update the optimiser's state.
 
-    An integer tensor, such as a count of batches, has no gradient: it moves by the mean, and its state stays zero.
+    A statistic and an integer tensor, such as a count of batches, have no gradient: they move by the mean. An integer
+    tensor's state stays zero, a statistic has none.
     Holds one update, a float64 copy of the model, and the state in memory.
     """
     sums, examples = weighted_sums(model_of(parent), updates)
     result = dict(parent)
     for name in list(sums):
         total = sums.pop(name)
-        if parent[name].dtype.kind == "f":
+        if parent[name].dtype.kind == "f" and name not in statistics:
             names = [name, *(f"{SERVER}{slot}.{name}" for slot in slots)]
             before = [parent[tensor] for tensor in names]
             result.update(zip(names, _stepped(before, total, examples, step), strict=True))

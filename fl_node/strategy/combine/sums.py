@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
 from fl_node import arithmetic
 from fl_node.arithmetic import pieces
-from fl_node.arrays import Array, Arrays, Float64
+from fl_node.arrays import Array, Float64
 from fl_node.blobs.encoding import Update
 from fl_node.strategy.combine.rule import ascending
 
 
-def weighted_sums(model: Arrays, updates: Iterable[Update]) -> tuple[dict[str, Float64], int]:
+def weighted_sums(
+    names: Collection[str], updates: Iterable[Update]
+) -> tuple[dict[str, Float64], int]:
     """The sum of the updates, each multiplied by its number of examples, and the total number of examples.
 
     Holds one update and a float64 copy of the model in memory.
 
     Returns:
-        A flat sum for each tensor of the model, and the total to divide by; without updates, no sums and 0.
+        A flat sum for each of the named tensors, and the total to divide by; without updates, no sums and 0.
 
     Raises:
         Misuse: The updates are not in ascending order of client.
@@ -28,13 +30,15 @@ def weighted_sums(model: Arrays, updates: Iterable[Update]) -> tuple[dict[str, F
     examples = 0
     for update in ascending(updates):
         examples += update.header.num_examples
-        add_scaled(sums, model, update, float(update.header.num_examples))
+        add_scaled(sums, names, update, float(update.header.num_examples))
     return sums, examples
 
 
-def add_scaled(sums: dict[str, Float64], model: Arrays, update: Update, factor: float) -> None:
-    """Add factor * update to the flat sums, in place; the first update creates them."""
-    for name in model:
+def add_scaled(
+    sums: dict[str, Float64], names: Iterable[str], update: Update, factor: float
+) -> None:
+    """Add factor * update, of the named tensors, to the flat sums, in place; the first update creates them."""
+    for name in names:
         values = update.arrays[name]
         if name not in sums:
             sums[name] = np.empty(values.size)

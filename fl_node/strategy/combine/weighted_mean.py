@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from fl_node.arithmetic import plus_mean
@@ -19,7 +19,10 @@ class WeightedMean(Choice):
 
 
 def weighted_mean(
-    knobs: WeightedMean, parent: Arrays, updates: Iterable[Update]
+    knobs: WeightedMean,
+    parent: Arrays,
+    updates: Iterable[Update],
+    statistics: Collection[str] = (),
 ) -> dict[str, Array]:
     """Move the parent by the mean of the updates (`Rule.combine`).
 

@@ -116,6 +116,8 @@ def train_scaffold(
         variate = {name: np.zeros_like(array) for name, array in context.server.items()}
     correction = {
         name: np.asarray(context.server[name] - variate[name], array.dtype)
+        if name in variate  # no statistic and no average has one: no gradient reaches them
+        else np.zeros_like(array)
         for name, array in assignment.model.items()
     }
     trained = learner.train(
@@ -123,7 +125,7 @@ def train_scaffold(
     )
     if trained.mean_gradient is None:
         raise Misuse("scaffold needs the learner's mean gradient, but it returned none")
-    latest = {name: np.asarray(array, np.float32) for name, array in trained.mean_gradient.items()}
+    latest = {name: np.asarray(trained.mean_gradient[name], np.float32) for name in variate}
     change = {name: np.asarray(latest[name] - variate[name]) for name in latest}
     return replace(
         trained,

@@ -11,10 +11,9 @@ from fl_node.blobs.global_state import (
     named_in_slot,
     part_of,
     slot_of,
-    update_schema,
 )
-from fl_node.blobs.tensors import Spec
 from fl_node.errors import Misuse
+from fl_node.strategy.roles import Average, Roles
 
 MODEL = {"w": np.ones((2, 2), np.float32), "n": np.array([3], np.int64)}
 STATE = first_state(MODEL, ("momentum", "control"))
@@ -55,10 +54,7 @@ def test_a_rule_sees_the_model_and_its_own_slots_only():
     }
 
 
-def test_an_update_is_float32_and_has_what_travels_beside_it():
-    model = {"w": Spec((2, 2), np.dtype(np.float64))}
-    assert update_schema(model, ()) == {"w": Spec((2, 2), FLOAT)}
-    assert update_schema(model, ("control",)) == {
-        "w": Spec((2, 2), FLOAT),
-        "control.w": Spec((2, 2), FLOAT),
-    }
+def test_slots_are_kept_for_weights_alone():
+    roles = Roles(statistics=("n",), averages=(Average(name="ema", of="net", half_life=5),))
+    state = first_state({**MODEL, "ema.w": np.ones(2, np.float32)}, ("momentum",), roles)
+    assert [name for name in state if name.startswith("server.")] == ["server.momentum.w"]

@@ -10,10 +10,13 @@ from doubles import DriftingLearner, small_genesis, small_manifest
 
 from chain.history import commitment_of
 from chain.types import Reveal
+from fl_node.arrays import unprefixed
 from fl_node.blobs.encoding import UpdateHeader, decode_update, difference, encoding_seed
+from fl_node.blobs.global_state import first_state
 from fl_node.errors import TrainingDiverged
 from fl_node.learner import Assignment, Trained, no_progress
-from fl_node.round.contribute import MAX_LOSS, Received, UpdateId, contribute
+from fl_node.manifest.manifest import Manifest
+from fl_node.round.contribute import MAX_LOSS, Contribution, Received, UpdateId, contribute
 from fl_node.seeds import derive_seed
 
 MANIFEST = small_manifest()
@@ -91,3 +94,55 @@ def test_losses_that_no_reveal_can_hold_are_a_divergence(which, loss):
     learner = Losing(**{f"{which.replace('-', '_')}_loss": loss})
     with pytest.raises(TrainingDiverged, match=f"the {which} loss is"):
         contribute(MANIFEST, PLACE, learner, Received(small_genesis()), None)
+
+
+NORMED = {
+    "generator.norm.running_var": np.ones(3, np.float32),
+    "generator.weight": np.zeros((4, 4), np.float32),
+    "generator_ema.norm.running_var": np.ones(3, np.float32),
+    "generator_ema.weight": np.zeros((4, 4), np.float32),
+}
+
+
+def normed(**strategy: object) -> Manifest:
+    rounds = {"count": 2, "min_updates": 1}
+    learner = {"kind": "gan", "norm": "batch"}
+    return small_manifest(learner=learner, strategy=strategy, rounds=rounds)
+
+
+def first_update(manifest: Manifest) -> Contribution:
+    state = first_state(NORMED, manifest.strategy.slots, manifest.roles)
+    return contribute(manifest, PLACE, DriftingLearner(4), Received(state), None)
+
+
+def test_codecs_see_the_weights_statistics_travel_as_they_are_and_averages_stay_at_home():
+    plain = decode_update(first_update(normed()).blob).arrays
+    assert plain.keys() == {"generator.norm.running_var", "generator.weight"}
+    coded = decode_update(first_update(normed(encode="quantise")).blob).arrays
+    assert coded["generator.norm.running_var"].tolist() == (
+        plain["generator.norm.running_var"].tolist()
+    )
+    assert coded["generator.weight"].dtype == np.uint8
+
+
+def test_error_feedback_is_of_the_weights():
+    encode = {"stages": ["top_k"], "feedback": 1}
+    kept = unprefixed("sending.", first_update(normed(encode=encode)).private)
+    assert kept.keys() == {"residual.generator.weight"}
+
+
+def test_variates_are_of_the_weights():
+    contribution = first_update(normed(train="scaffold"))
+    sent = decode_update(contribution.blob).arrays
+    assert {name for name in sent if name.startswith("control.")} == {"control.generator.weight"}
+    kept = unprefixed("training.control.", contribution.private)
+    assert kept.keys() == {"generator.weight"}
+
+
+@pytest.mark.parametrize("moved", ["generator.norm.running_var", "generator_ema.weight"])
+def test_relevance_is_of_the_weights(moved):
+    """Where only a statistic or an average has moved there is no direction to compare with, so everything is sent."""
+    manifest = normed(send={"kind": "relevance", "threshold": 1})
+    previous = {**NORMED, moved: NORMED[moved] - 1}
+    received = Received(NORMED, previous)
+    assert contribute(manifest, PLACE, DriftingLearner(4), received, None).blob is not None

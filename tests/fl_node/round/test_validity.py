@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.types import Address
-from fl_node.blobs.encoding import EncodedUpdate, UpdateHeader, difference_schema
+from fl_node.blobs.encoding import EncodedUpdate, UpdateHeader
 from fl_node.blobs.tensors import schema_of
 from fl_node.errors import UpdateInvalid
 from fl_node.manifest.manifest import Limits
+from fl_node.round.form import form_of
 from fl_node.round.validity import NORM_LANES, norm, verify_update
+from fl_node.strategy.roles import Roles
 from fl_node.strategy.strategy import Encode
 
 HEADER = UpdateHeader(1, 2, Address("0x" + "11" * 20), bytes(32), 10, 5, "float32", 9)
@@ -26,8 +28,8 @@ LIMITS = Limits(update_norm=Decimal(2), examples=100)
 
 
 def verify(arrays=ARRAYS, header=HEADER, expected=HEADER, limits=LIMITS):
-    schema = difference_schema(MODEL)
-    return verify_update(EncodedUpdate(header, arrays), expected, Encode(), schema, limits)
+    form = form_of(MODEL, Roles())
+    return verify_update(EncodedUpdate(header, arrays), expected, Encode(), form, limits)
 
 
 def rule_broken(**given) -> str:

@@ -83,3 +83,13 @@ def test_a_wrong_learner_is_reported_once_and_not_as_wrong_roles():
         small_manifest(learner={"kind": "gan", "latent": 0})
     assert "roles" not in str(refused.value)
     assert "latent" in str(refused.value)
+
+
+def test_an_average_is_shared_with_what_it_is_of_or_not_at_all():
+    assert ROLES.objection([WEIGHT, AVERAGE]) is None
+    assert ROLES.objection([WEIGHT]) is None
+    assert "which is not shared" in str(ROLES.objection([MEAN, AVERAGE]))
+
+
+def test_something_that_is_learnt_is_shared():
+    assert "no weight is shared" in str(ROLES.objection([MEAN, VARIANCE]))

@@ -1,0 +1,73 @@
+"""The form of an update: which tensors it has, and which of them the codecs encode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fl_node.arrays import Array, Arrays
+from fl_node.blobs.encoding import difference_schema
+from fl_node.blobs.tensors import Schema, Spec, schema_of
+from fl_node.errors import Misuse, UpdateInvalid
+from fl_node.fields import Choice
+from fl_node.strategy.encode import decode_arrays, encoded_schema
+from fl_node.strategy.roles import Roles
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Names, shapes and dtypes of the decoded tensors of an update; all are float32.
+
+    Attributes:
+        coded: What goes through the codecs: the difference of the weights, and what the training algorithm sends.
+        plain: What travels as it is: the difference of the statistics.
+    """
+
+    coded: Schema
+    plain: Schema
+
+    def encoded(self, stages: Sequence[Choice]) -> dict[str, Spec]:
+        """The schema of an update that travels, which is known before it is read.
+
+        Raises:
+            Misuse: Two of its arrays would have the same name.
+        """
+        encoded = encoded_schema(stages, self.coded)
+        for taken in encoded.keys() & self.plain.keys():
+            raise Misuse(
+                f"two arrays of an update would have the name {taken!r}: rename the tensor"
+            )
+        return {**encoded, **self.plain}
+
+    def decode(self, stages: Sequence[Choice], arrays: Arrays, seed: int) -> dict[str, Array]:
+        """Decode an update's arrays, to the same bytes on every machine.
+
+        Args:
+            stages: The manifest's codecs.
+            arrays: Untrusted arrays.
+            seed: The seed of the codecs.
+
+        Raises:
+            UpdateInvalid: Rule "tensors": names, shapes or dtypes differ from `encoded`.
+            BlobMalformed: No encoder writes these contents.
+        """
+        plain = {name: array for name, array in arrays.items() if name in self.plain}
+        for name, spec in self.plain.items():
+            actual = schema_of(plain).get(name)
+            if actual != spec:
+                raise UpdateInvalid("tensors", f"{name!r}: {spec}", f"{name!r}: {actual}")
+        coded = {name: array for name, array in arrays.items() if name not in plain}
+        return {**decode_arrays(stages, coded, self.coded, seed), **plain}
+
+
+def form_of(model: Schema, roles: Roles, sent: Sequence[str] = ()) -> Form:
+    """The form of the updates of a model. They have no averages, because every aggregator derives those.
+
+    Args:
+        model: The shared model's schema.
+        roles: The manifest's.
+        sent: Slots whose changes an update carries for each weight, such as `control`.
+    """
+    weights = difference_schema(roles.only("weight", model))
+    slots = {f"{slot}.{name}": spec for slot in sent for name, spec in weights.items()}
+    return Form(weights | slots, difference_schema(roles.only("statistic", model)))
