@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -24,6 +24,7 @@ class Trial:
         samples: Number of samples to draw, for a kind that draws samples; at most the number of `train` pictures.
         seed: Determines every random choice.
         device: The device on which models run.
+        against: The real pictures with which samples are compared: `test`, or `train` as in most papers.
     """
 
     train: Images
@@ -32,6 +33,7 @@ class Trial:
     samples: int
     seed: int
     device: torch.device
+    against: Literal["test", "train"] = "test"
 
 
 class Judge(Protocol):
@@ -42,7 +44,7 @@ class Judge(Protocol):
         """What the quality depends on besides the trial, by name."""
 
     def floor(self) -> Any | None:
-        """The quality of real pictures in place of samples; None for a kind that draws no samples."""
+        """The quality of real pictures in place of samples; None if there is nothing to compare with."""
 
     def judge(self, model: Arrays) -> Any:
         """The quality of a model.

@@ -155,6 +155,7 @@ class TestATask:
         assert found["floor"]["coverage"]["covered"] == 2
         assert found["floor"]["kid"] < model["kid"]
         assert found["floor"]["fid"] < model["fid"]
+        assert found["against"] == "test" and model["fid_error"] > 0
         assert sum(model["coverage"]["shares"]) == pytest.approx(1)
 
     def test_people_get_a_table(self, evaluate: Any, place: Workspace) -> None:
@@ -163,6 +164,20 @@ class TestATask:
         for shown in ("KID", "FID", "classes covered", "real pictures", "2 of 2", "±"):
             assert shown in outcome.out
         assert "extractor_digest: " in outcome.out
+
+    def test_samples_are_compared_with_the_training_split_on_request(
+        self, evaluate: Any, place: Workspace
+    ) -> None:
+        words = ["--workspace", place.folder, "--against", "train"]
+        found = json.loads(evaluate(*words, "--json").out)
+        with_test = json.loads(evaluate(*words[:2], "--json").out)
+        (model,), (other,) = found["models"], with_test["models"]
+        assert model["fid"] != other["fid"] and model["kid"] != other["kid"]
+        assert (found["against"], found["floor"], found["samples"]) == ("train", None, 24)
+        assert found["extractor_accuracy"] == with_test["extractor_accuracy"]
+        shown = evaluate(*words).out
+        assert "Quality on training pictures" in shown and "FID" in shown
+        assert "real pictures" not in shown
 
     def test_the_manifests_extractor_needs_no_classes_and_covers_none(
         self, evaluate: Any, place: Workspace
@@ -209,6 +224,12 @@ class TestFiles:
         assert 0 <= model["accuracy"] <= 1 and model["loss"] > 0
         assert found["floor"] is None and "extractor" not in found
         assert "accuracy" in evaluate(*model_file(tmp_path, CLASSIFIER_TOML)).out
+
+    def test_a_classifier_is_not_measured_on_what_it_was_trained_on(
+        self, evaluate: Any, tmp_path: Path
+    ) -> None:
+        outcome = evaluate(*model_file(tmp_path, CLASSIFIER_TOML), "--against", "train")
+        refused(outcome, "only samples are compared with training pictures")
 
     def test_a_manifest_without_models_is_refused(self, evaluate: Any, tmp_path: Path) -> None:
         path = written(tmp_path, GAN_TOML)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +31,13 @@ MIN_SAMPLES = 20
 """The standard error of a KID rests on ten blocks of two."""
 
 
+class Against(StrEnum):
+    """The real pictures with which a GAN's samples are compared."""
+
+    test = "test"
+    train = "train"
+
+
 def evaluate(
     data: options.Data,
     task: options.Task = 1,
@@ -47,6 +55,12 @@ def evaluate(
             "Default: the data set of --data."
         ),
     ] = None,
+    against: Annotated[
+        Against,
+        typer.Option(
+            help="Compare a GAN's samples with the test split, or with the training split, as most papers do."
+        ),
+    ] = Against.test,
     samples: Annotated[
         int,
         typer.Option(
@@ -73,9 +87,11 @@ def evaluate(
 ) -> None:
     """Measure models on test pictures: a GAN's KID, FID and covered classes, or a classifier's accuracy and loss."""
     subjects = find_subjects(workspace, rpc_url, deployment, store, task, rounds, manifest, model)
+    if against is Against.train and subjects.manifest.learner.compared_by is None:
+        raise Misuse("only samples are compared with training pictures: leave --against out")
     pictures = load_pictures(subjects.manifest, data, test)
     conditions = Conditions(
-        subjects.manifest, samples, seed, device, threads, extractor, subjects.store, cache
+        subjects.manifest, against, samples, seed, device, threads, extractor, subjects.store, cache
     )
     evaluation = measure(subjects, pictures, conditions, out)
     if out is not None:
@@ -104,6 +120,7 @@ class Conditions:
     """The conditions of a measurement; the options of the same names describe them."""
 
     manifest: Manifest
+    against: Against
     samples: int
     seed: int
     device: str | None
@@ -167,6 +184,7 @@ def measure(
         samples=conditions.samples,
         seed=conditions.seed,
         device=device,
+        against=conditions.against.value,
     )
     judge = kind.judge(chosen, trial)
     if subjects.manifest.learner.compared_by:

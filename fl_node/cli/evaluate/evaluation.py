@@ -33,7 +33,8 @@ class Evaluation:
     Attributes:
         facts: What the numbers depend on, by name: data, counts, seed, extractor.
         measured: The models, in the order in which they were asked for.
-        floor: The quality of real training pictures instead of a GAN's samples; None for a classifier.
+        floor: The quality of real training pictures instead of a GAN's samples; None for a classifier, or if samples
+            are compared with the training pictures.
         recorded: The losses on chain of all final rounds.
     """
 
@@ -41,6 +42,16 @@ class Evaluation:
     measured: tuple[Measured, ...]
     floor: Any | None
     recorded: tuple[RecordedLosses, ...]
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether the models draw samples."""
+        return "samples" in self.facts
+
+    @property
+    def pictures(self) -> str:
+        """The real pictures that the models were measured on, in words."""
+        return "training pictures" if self.facts.get("against") == "train" else "test pictures"
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON; docs/evaluation.md lists the keys."""
@@ -62,11 +73,14 @@ class Evaluation:
 
 def table_of(evaluation: Evaluation) -> Table:
     """One row for each model, and the floor below them."""
-    table = Table(title="Quality on test pictures", title_justify="left", box=box.SIMPLE)
+    title = f"Quality on {evaluation.pictures}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE)
     table.add_column("round" if evaluation.recorded else "model")
     table.add_column("digest")
     headings = (
-        ("KID", "FID", "classes covered") if evaluation.floor else ("accuracy", "cross-entropy")
+        ("KID", "FID", "classes covered")
+        if evaluation.has_samples
+        else ("accuracy", "cross-entropy")
     )
     for heading in headings:
         table.add_column(heading, justify="right")
@@ -98,7 +112,7 @@ def panels_of(evaluation: Evaluation) -> list[Panel]:
 
     def measured(key: str, title: str) -> Panel:
         curve = {round: numbers[key] for round, numbers in qualities.items()}
-        errors = {round: numbers.get(f"{key}_error", 0.0) for round, numbers in qualities.items()}
+        errors = {round: numbers.get(f"{key}_error") or 0.0 for round, numbers in qualities.items()}
         return Panel(title, curve, errors, floor.get(key))
 
     def recorded(key: str, title: str) -> Panel:
@@ -106,8 +120,8 @@ def panels_of(evaluation: Evaluation) -> list[Panel]:
         return Panel(title, {at: value for at, value in values.items() if value is not None})
 
     first = (
-        [measured("kid", "KID on test pictures"), measured("fid", "FID on test pictures")]
-        if floor
+        [measured(key, f"{key.upper()} on {evaluation.pictures}") for key in ("kid", "fid")]
+        if evaluation.has_samples
         else [measured("accuracy", "accuracy on test pictures"), measured("loss", "cross-entropy")]
     )
     on_chain = [
@@ -124,6 +138,6 @@ def _cells(quality: Any) -> list[str]:
     covered = numbers["coverage"]
     return [
         f"{numbers['kid']:.4f} ± {numbers['kid_error']:.4f}",
-        f"{numbers['fid']:.2f}",
+        f"{numbers['fid']:.2f}" + (f" ± {error:.2f}" if (error := numbers["fid_error"]) else ""),
         f"{covered['covered']} of {covered['classes']}" if covered else "–",
     ]

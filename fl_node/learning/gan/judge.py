@@ -1,4 +1,4 @@
-"""The quality of a GAN: its samples, compared with test pictures."""
+"""The quality of a GAN: its samples, compared with real pictures."""
 
 from __future__ import annotations
 
@@ -9,66 +9,79 @@ import numpy as np
 
 from fl_node.arrays import Array, Arrays
 from fl_node.learning.data import Images
-from fl_node.learning.features import Pixels
 from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.gan.samples import draw_samples
 from fl_node.learning.judging import Trial
-from fl_node.measures import Coverage, coverage, fid, kid_with_error
+from fl_node.measures import Coverage, coverage, fid, fid_with_error, kid_with_error
 from fl_node.seeds import derive_seed
+
+WIDEST = 256
+"""The most features for which FID gets a standard error. With Inception's 2048, every draw takes many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleQuality:
-    """The distance between samples and test pictures.
+    """The distance between samples and real pictures.
 
     Attributes:
         kid, kid_error: Kernel inception distance and its standard error.
         fid: Fréchet inception distance.
+        fid_error: Its standard error for other real pictures; None with more than `WIDEST` features.
         coverage: Which classes the samples show; None if the extractor cannot classify.
     """
 
     kid: float
     kid_error: float
     fid: float
+    fid_error: float | None
     coverage: Coverage | None
 
 
 class GanJudge:
-    """Compares a GAN's samples with test pictures, whose features are computed once."""
+    """Compares a GAN's samples with real pictures, whose features are computed once.
+
+    Attributes:
+        real_MD: Features of the real pictures, in random order.
+    """
 
     def __init__(self, options: GanOptions, trial: Trial) -> None:
-        """Compute the test pictures' features.
+        """Compute the real pictures' features: those of the test split, or of the training split as the trial says.
 
-        In the `floor`, the trial's training pictures stand for a perfect generator. Its seed determines z, the order of
-        the test pictures, and which training pictures are used.
+        The trial's seed determines z, the order of the real pictures, and the draws of the bootstrap.
         """
-        self._options, self._extractor, self._device = options, trial.extractor(), trial.device
-        self._seed, self._train = trial.seed, trial.train
+        self._options, self._extractor, self._trial = options, trial.extractor(), trial
         # At most the number of training pictures, so that the floor is comparable.
         self._samples = min(trial.samples, len(trial.train.pixels_NCHW))
-        self._test = _shuffled(trial.test, derive_seed(trial.seed, "test"))
-        self._test_ND = self._extractor.features(self._test.pixels_NCHW)
+        real = trial.test if trial.against == "test" else trial.train
+        self._real = _shuffled(real, derive_seed(trial.seed, "test"))
+        self.real_MD = self._extractor.features(self._real.pixels_NCHW)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The number of samples, and the extractor with its accuracy."""
+        """The number of samples, what they are compared with, and the extractor with its accuracy."""
         return {
             "samples": self._samples,
+            "against": self._trial.against,
             "extractor_digest": self._extractor.digest,
             "extractor_accuracy": self._extractor_accuracy(),
         }
 
     def _extractor_accuracy(self) -> float | None:
         """Share of the test pictures that the extractor classifies correctly; None if it cannot classify."""
-        classify, labels_N = self._extractor.classify, self._test.labels_N
-        if classify is None or labels_N is None:
+        classify, test = self._extractor.classify, self._trial.test
+        if classify is None or test.labels_N is None:
             return None
-        return float((classify(self._test_ND) == labels_N).mean())
+        return float((classify(self._extractor.features(test.pixels_NCHW)) == test.labels_N).mean())
 
-    def floor(self) -> SampleQuality:
-        """The quality of real training pictures in place of samples, which hardly any generator can exceed."""
-        drawn = _shuffled(self._train, derive_seed(self._seed, "floor"))
-        return self._quality(drawn.pixels_NCHW[: self._samples])
+    def floor(self) -> SampleQuality | None:
+        """The quality of real training pictures in place of samples, which hardly any generator can exceed.
+
+        None if samples are compared with the training pictures themselves.
+        """
+        if self._trial.against == "train":
+            return None
+        drawn = _shuffled(self._trial.train, derive_seed(self._trial.seed, "floor"))
+        return self.quality(self._extractor.features(drawn.pixels_NCHW[: self._samples]))
 
     def judge(self, model: Arrays) -> SampleQuality:
         """Draw samples from a model and measure them.
@@ -76,23 +89,36 @@ class GanJudge:
         Raises:
             Misuse: The model has no generator, or not the one that the options describe.
         """
-        return self._quality(
-            draw_samples(self._options, model, self._samples, self._seed, self._device)
-        )
+        return self.quality(self.features(model))
 
-    def _quality(self, pixels_NCHW: Pixels) -> SampleQuality:
-        features_ND = self._extractor.features(pixels_NCHW)
-        estimate = kid_with_error(features_ND, self._test_ND)
+    def features(self, model: Arrays) -> Array:
+        """Features_ND of a model's samples; errors as for `judge`."""
+        trial = self._trial
+        pixels_NCHW = draw_samples(self._options, model, self._samples, trial.seed, trial.device)
+        return self._extractor.features(pixels_NCHW)
+
+    def quality(self, features_ND: Array) -> SampleQuality:
+        """Measure samples by their features."""
+        kernel = kid_with_error(features_ND, self.real_MD)
+        distance, error = self._fid(features_ND)
         return SampleQuality(
-            kid=estimate.value,
-            kid_error=estimate.error,
-            fid=fid(features_ND, self._test_ND),
+            kid=kernel.value,
+            kid_error=kernel.error,
+            fid=distance,
+            fid_error=error,
             coverage=self._coverage(features_ND),
         )
 
+    def _fid(self, features_ND: Array) -> tuple[float, float | None]:
+        if features_ND.shape[1] > WIDEST:
+            return fid(features_ND, self.real_MD), None
+        seed = derive_seed(self._trial.seed, "bootstrap")
+        estimate = fid_with_error(features_ND, self.real_MD, seed)
+        return estimate.value, estimate.error
+
     def _coverage(self, features_ND: Array) -> Coverage | None:
         classify = self._extractor.classify
-        return classify and coverage(classify(features_ND), classify(self._test_ND))
+        return classify and coverage(classify(features_ND), classify(self.real_MD))
 
 
 def _shuffled(images: Images, seed: int) -> Images:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
 from fl_node.errors import Misuse
-from fl_node.measures import fid
+from fl_node.measures import fid, fid_draws, fid_with_error
 from fl_node.measures.fid import frechet_distance
 
 seeds = st.integers(0, 2**32 - 1)
@@ -63,3 +63,27 @@ def test_normal_distributions_have_a_closed_form():
 def test_too_few_samples_are_refused(counts):
     with pytest.raises(Misuse, match="at least 2 of each"):
         fid(*(np.zeros((count, 3)) for count in counts))
+    with pytest.raises(Misuse, match="at least 2 of each"):
+        fid_draws(*(np.zeros((count, 3)) for count in counts), seed=0)
+
+
+def test_the_error_is_that_of_measuring_on_other_real_pictures():
+    x_ND = normal(200, 6, seed=0, shift=0.5)
+    estimates = [fid_with_error(x_ND, normal(150, 6, seed), seed=1) for seed in range(1, 61)]
+    actual = np.std([one.value for one in estimates], ddof=1)
+    assert np.mean([one.error for one in estimates]) == pytest.approx(actual, rel=0.25)
+    assert estimates[0].value == fid(x_ND, normal(150, 6, seed=1))
+
+
+def test_draws_of_one_seed_hold_the_same_real_pictures_for_every_model():
+    y_MD = normal(60, 4, seed=9)
+    one, other = (fid_draws(normal(50, 4, at, shift=0.5), y_MD, seed=1, draws=40) for at in (1, 2))
+    assert np.corrcoef(one, other)[0, 1] > 0.8
+    apart = fid_draws(normal(50, 4, 2, shift=0.5), y_MD, seed=2, draws=40)
+    assert abs(np.corrcoef(one, apart)[0, 1]) < 0.6
+    assert np.array_equal(one, fid_draws(normal(50, 4, 1, shift=0.5), y_MD, seed=1, draws=40))
+
+
+def test_draws_are_above_the_distance_on_average():
+    x_ND, y_MD = normal(80, 6, seed=1), normal(60, 6, seed=2)
+    assert fid_draws(x_ND, y_MD, seed=0).mean() > fid(x_ND, y_MD)
