@@ -93,7 +93,7 @@ def node(
                 ledger, blobs, learner, task, manifest, folder, progress=display.progress
             )
             notice = noticing(display, manifest.addresses, ledger.account, folder)
-            take_part(participant, notice, poll=poll, patience=patience)
+            take_part(participant, notice, poll, patience, sleep=_idling(device))
 
 
 def _learner(
@@ -114,6 +114,14 @@ def _learner(
     whole = learning.load_data(manifest, data)
     images = learning.part_of(manifest, whole, own.rule, own.index, own.count)
     return learning.make_learner(manifest, images, device, threads, store)
+
+
+def _idling(device: str | None) -> Callable[[float], None]:
+    from fl_node.learning.device import (
+        idling,
+    )  # Imports torch, which the learner has imported by now.
+
+    return idling(device)
 
 
 _DONE = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import torch
 
 from fl_node.errors import DeviceUnusable
@@ -44,8 +47,26 @@ def prepare(device: torch.device, threads: int | None = None) -> None:
     torch.backends.cudnn.benchmark = device.type == "cuda"
 
 
+def idling(
+    name: str | None = None, sleep: Callable[[float], None] = time.sleep
+) -> Callable[[float], None]:
+    """The function with which a node waits: it first frees the GPU memory that torch caches, for other nodes.
+
+    Args:
+        name: The node's device, as for `choose_device`.
+        sleep: Waits for a number of seconds.
+    """
+    device = choose_device(name)
+
+    def wait(seconds: float) -> None:
+        release(device)
+        sleep(seconds)
+
+    return wait
+
+
 def release(device: torch.device) -> None:
-    """Free the GPU memory that torch caches, so that other nodes can train on the GPU while this one waits."""
+    """Free the GPU memory that torch caches. This waits for the device, and the next training has to allocate anew."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
 

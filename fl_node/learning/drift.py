@@ -1,67 +1,117 @@
 """Terms against client drift: three terms that an assignment can add to a member's training.
 
-The first two change gradients between the backward pass and the optimiser's step, by a hook on the optimiser. Training
-loops do not know of them, and without them training is plain, bit for bit. The third is a term of the loss.
+The first two change gradients between the backward pass and the optimiser's step, by a hook on the optimiser. The
+kinds' steps do not know of them, and without them training is plain, bit for bit. The third is a term of the loss.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from fl_node.arrays import Arrays
+from fl_node.arrays import Array, Arrays
 from fl_node.learning.steps import Features, Training, full_precision
-from fl_node.learning.tensors import checked
+from fl_node.learning.transfer import fill_tensors, to_arrays
 
 BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Bandwidths of the kernels, in units of the mean squared distance."""
 
 
-def pull(training: Training, anchor: Arrays, mu: float) -> None:
-    """In every following step, add mu (w - anchor) to the gradient of each parameter that the anchor names.
+class GradientTerms:
+    """The terms that change gradients, in memory that stays where it is from training to training.
 
-    This is the gradient of mu/2 ||w - anchor||^2, the proximal term of FedProx (Li et al. 2018, arXiv:1812.06127) and
-    Ditto (Li et al. 2020, arXiv:2012.04221).
+    - pull: mu (w - anchor), the gradient of mu/2 ||w - anchor||^2, the proximal term of FedProx (Li et al. 2018,
+      arXiv:1812.06127) and Ditto (Li et al. 2020, arXiv:2012.04221).
+    - correction: SCAFFOLD's step (Karimireddy et al. 2019, arXiv:1910.06378, algorithm 1), which also needs the sum of
+      the gradients before it.
 
-    Raises:
-        Misuse: An array of the anchor does not match the parameter's shape, or is not float32.
+    Attributes:
+        mu: Weight of the pull; 0 adds none.
+        corrects: Whether the correction is added.
     """
-    for optimiser, named in _optimised(training, anchor):
-        parameters, anchors = list(named.values()), _tensors_of(named, anchor)
 
-        def add(gradients: list[Tensor], parameters=parameters, anchors=anchors) -> None:
-            torch._foreach_add_(gradients, torch._foreach_sub(parameters, anchors), alpha=mu)
+    def __init__(self, training: Training) -> None:
+        """Add no term yet."""
+        self.mu, self.corrects = 0.0, False
+        self._training = training
+        self._memory: dict[str, dict[str, Tensor]] = {}
 
-        _before_step(optimiser, parameters, add)
+    def set(self, received: Arrays, mu: float, correction: Arrays | None) -> None:
+        """Set the terms of the next training, and the sums to 0.
 
+        Args:
+            received: The anchor of the pull.
+            mu: >= 0; 0 adds no pull.
+            correction: None adds none.
 
-def correct(training: Training, correction: Arrays) -> dict[str, Tensor]:
-    """In every following step, add the correction to the gradient of each parameter that it names.
+        Raises:
+            Misuse: An array does not match the shape of the parameter with its name, or is not float32.
+        """
+        self.mu, self.corrects = mu, correction is not None
+        if mu:
+            fill_tensors(self._static("anchors", received), received)
+        if correction is not None:
+            fill_tensors(self._static("corrections", correction), correction)
+            for total in self._static("sums", correction).values():
+                total.zero_()
 
-    This is SCAFFOLD's step (Karimireddy et al. 2019, arXiv:1910.06378, algorithm 1).
+    def mean_gradients(self, steps: int) -> dict[str, Array]:
+        """For each corrected parameter the mean over the steps of its gradients before correction."""
+        return to_arrays({name: total / steps for name, total in self._memory["sums"].items()})
 
-    Returns:
-        For each such parameter the sum of its gradients before correction, which every step adds to.
+    @contextmanager
+    def added(self) -> Iterator[None]:
+        """Inside, the optimisers add the terms before each of their steps."""
+        hooks = [
+            optimiser.register_step_pre_hook(self._change(parameters))
+            for optimiser in self._training.optimisers.values()
+            if (self.mu or self.corrects) and (parameters := self._changed(optimiser))
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
-    Raises:
-        Misuse: An array of the correction does not match the parameter's shape, or is not float32.
-    """
-    sums: dict[str, Tensor] = {}
-    for optimiser, named in _optimised(training, correction):
-        zeros = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
-        totals, corrections = list(zeros.values()), _tensors_of(named, correction)
+    def _static(self, what: str, arrays: Arrays) -> dict[str, Tensor]:
+        """One tensor for each parameter that the arrays name, in the parameter's memory layout."""
+        if what not in self._memory:
+            self._memory[what] = {
+                name: torch.zeros_like(parameter, requires_grad=False)
+                for name, parameter in self._training.model.named_parameters()
+                if parameter.requires_grad and name in arrays
+            }
+        return self._memory[what]
 
-        def add(gradients: list[Tensor], totals=totals, corrections=corrections) -> None:
-            torch._foreach_add_(totals, gradients)
-            torch._foreach_add_(gradients, corrections)
+    def _changed(self, optimiser: Optimizer) -> dict[str, nn.Parameter]:
+        """Those of an optimiser's parameters that the terms change."""
+        named = self._memory["anchors" if self.mu else "corrections"]
+        own = {parameter for group in optimiser.param_groups for parameter in group["params"]}
+        parameters = dict(self._training.model.named_parameters())
+        return {name: parameters[name] for name in named if parameters[name] in own}
 
-        _before_step(optimiser, list(named.values()), add)
-        sums |= zeros
-    return sums
+    def _change(self, named: dict[str, nn.Parameter]) -> Callable[..., None]:
+        anchors, corrections, sums = (
+            [self._memory[what][name] for name in named] if what in self._memory else []
+            for what in ("anchors", "corrections", "sums")
+        )
+        parameters, mu, corrects = list(named.values()), self.mu, self.corrects
+
+        @torch.no_grad()
+        def hook(*_: object) -> None:
+            gradients = [parameter.grad for parameter in parameters]
+            if mu:
+                torch._foreach_add_(gradients, torch._foreach_sub(parameters, anchors), alpha=mu)
+            if corrects:
+                torch._foreach_add_(sums, gradients)
+                torch._foreach_add_(gradients, corrections)
+
+        return hook
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +146,26 @@ class SecondStream:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a round adds to the loss of each step.
+    """What a round adds to each step.
 
     Attributes:
         second: Adds its term to the loss of the network that sees the real pictures; None adds nothing.
+        gradients: Change the gradients before each step of an optimiser; None changes nothing.
     """
 
     second: SecondStream | None = None
+    gradients: GradientTerms | None = None
+
+    def added(self) -> AbstractContextManager[None]:
+        """Inside, the optimisers change gradients; the second stream is part of the kind's step."""
+        return nullcontext() if self.gradients is None else self.gradients.added()
+
+    @property
+    def recorded(self) -> tuple[object, ...]:
+        """What a recorded step has of the terms beside the contents of memory, so that equal ones share a recording."""
+        second = None if self.second is None else self.second.weight
+        gradients = self.gradients
+        return (second, gradients and (gradients.mu, gradients.corrects))
 
 
 NO_TERMS = Terms()
@@ -126,33 +189,3 @@ def squared_mmd(x_ND: Tensor, y_MD: Tensor) -> Tensor:
     count = len(x_ND)
     within = kernel[:count, :count].mean() + kernel[count:, count:].mean()
     return within - 2 * kernel[:count, count:].mean()
-
-
-def _optimised(training: Training, arrays: Arrays) -> Iterator[tuple[Optimizer, dict[str, Tensor]]]:
-    """Each optimiser, with those of its parameters that the arrays name."""
-    names = {parameter: name for name, parameter in training.model.named_parameters()}
-    for optimiser in training.optimisers.values():
-        parameters = [weight for group in optimiser.param_groups for weight in group["params"]]
-        named = {names[weight]: weight for weight in parameters if names[weight] in arrays}
-        if named:
-            yield optimiser, named
-
-
-def _tensors_of(named: dict[str, Tensor], arrays: Arrays) -> list[Tensor]:
-    """The arrays with the parameters' names, on the parameters' device and in their memory layout."""
-    return [
-        torch.empty_like(parameter, requires_grad=False).copy_(
-            checked(name, arrays[name], tuple(parameter.shape))
-        )
-        for name, parameter in named.items()
-    ]
-
-
-def _before_step(
-    optimiser: Optimizer, parameters: list[Tensor], change: Callable[[list[Tensor]], None]
-) -> None:
-    @torch.no_grad()
-    def hook(*_: object) -> None:
-        change([parameter.grad for parameter in parameters])
-
-    optimiser.register_step_pre_hook(hook)

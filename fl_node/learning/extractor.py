@@ -103,7 +103,7 @@ def train_extractor(
     training = CLASSIFIER.prepare_training(model, options, device)
     examples = to_device(images, device)
     steps = max(LEAST_STEPS, EPOCHS * len(examples) // options.batch)
-    Runner(CLASSIFIER, training, examples).run(options, steps, seed, progress=progress)
+    Runner(CLASSIFIER, training).run(options, examples, steps, seed, progress=progress)
     return module_arrays(training.model)
 
 

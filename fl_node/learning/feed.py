@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,11 +13,11 @@ from fl_node.learning.kind import Kind
 from fl_node.learning.steps import Batch, Examples, to_pictures
 from fl_node.seeds import derive_seed
 
-CHUNK_BYTES = 4 << 20
-"""The most bytes of random draws that wait on the device; a single step's may be more."""
+CHUNK_BYTES = 16 << 20
+"""The most bytes of batches that wait on the device; a single step's may be more."""
 
-CHOSEN = "chosen_N"
-"""The name of a batch's indices among what its step draws."""
+CHOSEN, PIXELS, LABELS = "chosen_N", "pixels_NCHW", "labels_N"
+"""The names of a batch's indices, pictures and classes, beside what its step draws."""
 
 
 def draw_steps(kind: Kind, options: Any, count: int, seed: int) -> Iterator[dict[str, Tensor]]:
@@ -45,42 +46,51 @@ def draw_batches(count: int, batch: int, seed: int) -> Iterator[Tensor]:
 
 
 class Feed:
-    """What the next steps draw, in memory that stays where it is, and a counter on the device that moves through it."""
+    """The batches of the next steps in memory that stays where it is, and a counter on the device."""
 
-    def __init__(self, drawn: Mapping[str, Tensor], device: torch.device) -> None:
+    def __init__(self, drawn: Mapping[str, Tensor], examples: Examples) -> None:
         """Allocate the memory.
 
         Args:
-            drawn: What one step draws; others must have the same names, shapes and dtypes.
-            device: Where the steps run.
+            drawn: What one step draws; what others draw has the same names, shapes and dtypes.
+            examples: Theirs must have the same form too. They lie on the device on which the steps run.
         """
-        self.capacity = max(1, CHUNK_BYTES // sum(value.nbytes for value in drawn.values()))
+        device, batch = examples.pixels_NCHW.device, len(drawn[CHOSEN])
+        forms = {name: (value.shape, value.dtype) for name, value in drawn.items()}
+        forms[PIXELS] = ((batch, *examples.pixels_NCHW.shape[1:]), torch.uint8)
+        if examples.labels_N is not None:
+            forms[LABELS] = ((batch,), torch.int64)
+        bytes_of_step = sum(math.prod(shape) * dtype.itemsize for shape, dtype in forms.values())
+        self.capacity = max(1, CHUNK_BYTES // bytes_of_step)
         self._chunks = {
-            name: torch.empty((self.capacity, *value.shape), dtype=value.dtype, device=device)
-            for name, value in drawn.items()
+            name: torch.empty((self.capacity, *shape), dtype=dtype, device=device)
+            for name, (shape, dtype) in forms.items()
         }
         self._next = torch.zeros(1, dtype=torch.int64, device=device)
 
-    def fill(self, drawn: Iterable[Mapping[str, Tensor]]) -> None:
-        """Copy what the next steps draw, at most `capacity` of them; does not wait for the device."""
+    def fill(self, drawn: Iterable[Mapping[str, Tensor]], examples: Examples) -> None:
+        """Put in what the next steps draw, at most `capacity` of them, and their examples; no wait for the device."""
         steps = list(drawn)
-        for name, chunk in self._chunks.items():
+        for name in steps[0]:
             values = torch.stack([step[name] for step in steps])
             # From pinned memory a copy runs beside the computation.
-            values = values.pin_memory() if chunk.is_cuda else values
-            chunk[: len(steps)].copy_(values, non_blocking=True)
+            values = values.pin_memory() if self._next.is_cuda else values
+            self._chunks[name][: len(steps)].copy_(values, non_blocking=True)
+        chosen = self._chunks[CHOSEN][: len(steps)].flatten()
+        self._gather(PIXELS, examples.pixels_NCHW, chosen)
+        if examples.labels_N is not None:
+            self._gather(LABELS, examples.labels_N, chosen)
         self._next.zero_()
 
-    def take(self, examples: Examples) -> Batch:
+    def take(self) -> Batch:
         """The next step's batch; every call issues the same operations."""
         drawn = {
             name: chunk.index_select(0, self._next).squeeze(0)
             for name, chunk in self._chunks.items()
         }
         self._next += 1
-        chosen_N = drawn.pop(CHOSEN)
-        pixels_NCHW = examples.pixels_NCHW.index_select(0, chosen_N)
-        labels_N = examples.labels_N
-        if labels_N is not None:
-            labels_N = labels_N.index_select(0, chosen_N)
-        return Batch(to_pictures(pixels_NCHW), labels_N, drawn)
+        del drawn[CHOSEN]
+        return Batch(to_pictures(drawn.pop(PIXELS)), drawn.pop(LABELS, None), drawn)
+
+    def _gather(self, name: str, values: Tensor, chosen: Tensor) -> None:
+        torch.index_select(values, 0, chosen, out=self._chunks[name].flatten(0, 1)[: len(chosen)])

@@ -27,6 +27,8 @@ class Kind:
         initial: (name, shape, the manifest's seed) -> a tensor's initial values.
         verify: Raises `DataUnusable` for pictures of the right shape that this kind cannot learn from.
         prepare_training: Moves a model to a device and creates its optimisers.
+        tune: Sets the optimisers' knobs, such as rates, to those of a round's options.
+        rates: The names of the options that are rates, which optimisers read in each step.
         losses: The names of the losses that a step returns. Their sum is the learner's own loss, without added terms.
         draw: (options, random numbers of the CPU) -> what one step draws beside its batch of pictures, by name.
         step: (training, options, terms) -> the function that takes one step.
@@ -42,6 +44,8 @@ class Kind:
     initial: Callable[[str, tuple[int, ...], int], Array]
     verify: Callable[[Any, Images], None]
     prepare_training: Callable[[nn.ModuleDict, Any, torch.device], Training]
+    tune: Callable[[Training, Any], None]
+    rates: tuple[str, ...]
     losses: tuple[str, ...]
     draw: Callable[[Any, torch.Generator], dict[str, Tensor]]
     step: Callable[[Training, Any, Terms], Step]

@@ -11,21 +11,20 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from fl_node.arrays import Array, Arrays
 from fl_node.errors import Misuse, TrainingDiverged
 from fl_node.learner import Assignment, StepProgress, Trained, no_progress
-from fl_node.learning import drift
 from fl_node.learning.data import Images, split_held_out, verify_images
-from fl_node.learning.device import choose_device, prepare, release
+from fl_node.learning.device import choose_device, prepare
+from fl_node.learning.drift import SecondStream, Terms
 from fl_node.learning.genesis import tensor_shapes
 from fl_node.learning.kinds import kind_of
-from fl_node.learning.optimisers import PREFIX, fill_optimisers, optimiser_arrays
+from fl_node.learning.optimisers import optimiser_arrays, without_state
 from fl_node.learning.options import Options, at_round
-from fl_node.learning.run import Runner
-from fl_node.learning.steps import Training, move_to, to_device
-from fl_node.learning.tensors import fill_module, module_arrays, shared_names, to_array
+from fl_node.learning.steps import to_device
+from fl_node.learning.tensors import fill_module, module_arrays, shared_names
+from fl_node.learning.workplace import Workplace, workplace
 
 
 def make_learner(
@@ -81,9 +80,7 @@ class MemberLearner:
             TrainingDiverged: A loss, a weight or an optimiser's state is no longer finite.
             Misuse: The assignment's arrays do not belong to this model.
         """
-        trained = self._train(assignment, progress)
-        release(self._device)
-        return trained
+        return self._train(assignment, progress)
 
     def measure(self, model: Arrays, private: Arrays | None) -> float:
         """The loss on the held-out pictures: see the kind's `held_out_loss`.
@@ -91,16 +88,20 @@ class MemberLearner:
         Raises:
             Misuse: The arrays do not belong to this model.
         """
-        complete = move_to(self._complete(model, private), self._device)
+        complete = self._workplace.model(self._complete(model, private))
         return self._kind.held_out_loss(self._options, complete, self._held_out, self._seed)
 
+    @property
+    def _workplace(self) -> Workplace:
+        return workplace(self._options, self._device)
+
     def _train(self, assignment: Assignment, progress: StepProgress) -> Trained:
-        options = at_round(self._options, assignment.round)
-        training = self._resume(options, assignment.model, assignment.private)
-        gradient_sums = self._add_terms(training, assignment)
-        terms = drift.Terms(second=self._second_stream(assignment))
-        training_loss = Runner(self._kind, training, self._examples).run(
-            options, assignment.steps, assignment.seed, terms, progress
+        options, place = at_round(self._options, assignment.round), self._workplace
+        weights = self._complete(assignment.model, assignment.private)
+        training = place.resume(options, weights, assignment.private)
+        terms = self._terms(place, assignment)
+        training_loss = place.runner.run(
+            options, self._examples, assignment.steps, assignment.seed, terms, progress
         )
         arrays = module_arrays(training.model) | optimiser_arrays(training)
         _verify_finite(arrays)
@@ -111,24 +112,15 @@ class MemberLearner:
             num_examples=len(self._examples),
             steps=assignment.steps,
             training_loss=training_loss,
-            mean_gradient=_means(gradient_sums, assignment.steps, shared),
+            mean_gradient=_mean_gradient(terms, assignment.steps, shared),
         )
 
-    def _resume(self, options: Options, shared: Arrays, private: Arrays | None) -> Training:
-        """The model and its optimisers, with the state that they had after the last training."""
-        model = self._complete(shared, private)
-        training = self._kind.prepare_training(model, options, self._device)
-        if private is not None:
-            fill_optimisers(training, private)
-        return training
-
-    def _complete(self, shared: Arrays, private: Arrays | None) -> nn.ModuleDict:
+    def _complete(self, shared: Arrays, private: Arrays | None) -> Arrays:
         """The received model, completed by the member's private tensors, or in its first round by the genesis."""
-        kept = self._unshared_genesis() if private is None else private
-        model = self._kind.build(self._options)
-        unshared = {name: kept[name] for name in kept if not name.startswith(PREFIX)}
-        fill_module(model, {**unshared, **shared})
-        return model
+        return {
+            **(self._unshared_genesis() if private is None else without_state(private)),
+            **shared,
+        }
 
     def _unshared_genesis(self) -> Arrays:
         return {
@@ -137,27 +129,27 @@ class MemberLearner:
             if name not in self._shared
         }
 
-    def _add_terms(self, training: Training, assignment: Assignment) -> dict[str, Tensor] | None:
-        """Add the assignment's terms; with a correction, return the sums of the gradients before it."""
-        if assignment.mu:
-            drift.pull(training, self._verified(assignment.received), assignment.mu)
-        if assignment.correction is None:
-            return None
-        return drift.correct(training, self._verified(assignment.correction))
+    def _terms(self, place: Workplace, assignment: Assignment) -> Terms:
+        """What the assignment adds to each step."""
+        received, mu, correction = assignment.received, assignment.mu, assignment.correction
+        if mu:
+            self._verify(received)
+        if correction is not None:
+            self._verify(correction)
+        place.gradient_terms.set(received, mu, correction)
+        return Terms(self._second_stream(place, assignment), place.gradient_terms)
 
-    def _second_stream(self, assignment: Assignment) -> drift.SecondStream | None:
+    def _second_stream(self, place: Workplace, assignment: Assignment) -> SecondStream | None:
         if not assignment.discrepancy:
             return None
-        received = move_to(self._complete(assignment.received, assignment.private), self._device)
         # In training mode, like the trained model, so that the two are the same function at the start.
-        features = self._kind.features(received.requires_grad_(False))
-        return drift.SecondStream(features, assignment.discrepancy)
+        fill_module(place.second_model, self._complete(assignment.received, assignment.private))
+        return SecondStream(self._kind.features(place.second_model), assignment.discrepancy)
 
-    def _verified(self, arrays: Arrays) -> Arrays:
+    def _verify(self, arrays: Arrays) -> None:
         if arrays.keys() != set(self._shared):
             differing = min(arrays.keys() ^ set(self._shared))
             raise Misuse(f"the tensors differ from the shared ones, first in {differing!r}")
-        return arrays
 
 
 def _verify_finite(arrays: Arrays) -> None:
@@ -171,15 +163,15 @@ def _verify_finite(arrays: Arrays) -> None:
             raise TrainingDiverged(f"{name} is no longer finite; lower learning rates may help")
 
 
-def _means(sums: dict[str, Tensor] | None, steps: int, shared: Arrays) -> dict[str, Array] | None:
+def _mean_gradient(terms: Terms, steps: int, shared: Arrays) -> dict[str, Array] | None:
     """Mean gradients for all shared tensors; 0 for a tensor without gradient, such as batch norm's statistics.
 
     Raises:
         TrainingDiverged: A mean is not finite.
     """
-    if sums is None:
+    if terms.gradients is None or not terms.gradients.corrects:
         return None
     means = {name: np.zeros_like(array) for name, array in shared.items()}
-    means |= {name: to_array(total / steps) for name, total in sums.items()}
+    means |= terms.gradients.mean_gradients(steps)
     _verify_finite(means)
     return means

@@ -1,55 +1,115 @@
-"""Conversion between optimisers and the named arrays in which a member keeps their state between rounds."""
+"""Optimisers, and the named arrays in which a member keeps their state between rounds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import SGD, Adam, Optimizer
 
 from fl_node.arrays import Array, Arrays
 from fl_node.errors import Misuse
 from fl_node.learning.steps import Training
-from fl_node.learning.tensors import checked, to_array
+from fl_node.learning.transfer import fill_tensors, to_arrays
 
 PREFIX = "optimiser."
 """Prefix of every name; no tensor of a model has it."""
 
 
+def adam(parameters: Iterable[nn.Parameter], device: torch.device, **knobs: Any) -> Adam:
+    """Adam in the form that is fastest on the parameters' device; on CUDA a graph can record it.
+
+    Args:
+        parameters: On the device.
+        device: Where they are.
+        knobs: As for torch's Adam; `set_knobs` can change them later.
+    """
+    fused, rate = _form(device, knobs.pop("lr"))
+    return Adam(parameters, rate, fused=fused, capturable=device.type == "cuda", **knobs)
+
+
+def sgd(parameters: Iterable[nn.Parameter], device: torch.device, **knobs: Any) -> SGD:
+    """Stochastic gradient descent, as for `adam`."""
+    fused, rate = _form(device, knobs.pop("lr"))
+    return SGD(parameters, rate, fused=fused, **knobs)
+
+
+def set_knobs(optimiser: Optimizer, **knobs: Any) -> None:
+    """Set knobs such as `lr` for the next steps. A rate on the device changes in place, where a graph reads it."""
+    for group in optimiser.param_groups:
+        rate = knobs.get("lr")
+        if rate is not None and isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+            group.update({name: value for name, value in knobs.items() if name != "lr"})
+        else:
+            group.update(knobs)
+
+
 def optimiser_arrays(training: Training) -> dict[str, Array]:
     """The optimisers' state as float32 arrays `optimiser.SLOT.PARAMETER`; `step` is a count, of shape (1,)."""
-    return {
-        f"{PREFIX}{slot}.{name}": to_array(
-            optimiser.state[parameter][slot].reshape(_shape(slot, parameter))
-        )
-        for optimiser in training.optimisers.values()
-        for name, parameter in _parameters(training.model, optimiser)
-        for slot in _slots(optimiser)
-    }
+    return to_arrays(_state(training))
 
 
 def fill_optimisers(training: Training, arrays: Arrays) -> None:
-    """Put stored state back into fresh optimisers.
+    """Put stored state back into optimisers, whose memory stays where it is.
 
     Raises:
         Misuse: The arrays are not the state of these optimisers.
     """
-    for optimiser in training.optimisers.values():
-        state = {
-            index: {
-                slot: _stored(f"{PREFIX}{slot}.{name}", arrays, slot, parameter)
-                for slot in _slots(optimiser)
-            }
-            for index, (name, parameter) in enumerate(_parameters(training.model, optimiser))
-        }
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+    state = _state(training)
+    for name in state:
+        if name not in arrays:
+            raise Misuse(f"the optimiser's state lacks {name!r}")
+    fill_tensors(state, arrays)
 
 
-def _slots(optimiser: Optimizer) -> tuple[str, ...]:
-    if isinstance(optimiser, torch.optim.Adam):
-        return ("step", "exp_avg", "exp_avg_sq")
-    return ("momentum_buffer",) if optimiser.defaults["momentum"] else ()
+def without_state(arrays: Arrays) -> Arrays:
+    """A member's private arrays without the state of its optimisers."""
+    return {name: arrays[name] for name in arrays if not name.startswith(PREFIX)}
+
+
+@torch.no_grad()
+def reset_optimisers(training: Training) -> None:
+    """Set the state of optimisers to that before their first step."""
+    for value in _state(training).values():
+        value.zero_()
+
+
+def _form(device: torch.device, rate: float) -> tuple[bool, float | Tensor]:
+    """Whether to fuse, and the rate: on CUDA a tensor, because a graph would record a number for ever."""
+    fused = device.type in {"cuda", "cpu"}
+    return fused, torch.tensor(rate, device=device) if device.type == "cuda" else rate
+
+
+def _state(training: Training) -> dict[str, Tensor]:
+    """The tensors of the optimisers' state, each seen in the shape of its array."""
+    return {
+        f"{PREFIX}{slot}.{name}": value.reshape(1) if slot == "step" else value
+        for optimiser in training.optimisers.values()
+        for name, parameter in _parameters(training.model, optimiser)
+        for slot, value in _slots(optimiser, parameter).items()
+    }
+
+
+def _slots(optimiser: Optimizer, parameter: nn.Parameter) -> dict[str, Tensor]:
+    """A parameter's state. It begins with zeros, which are the same as none, but have their memory from the start."""
+    names = ("step", "exp_avg", "exp_avg_sq") if isinstance(optimiser, Adam) else ()
+    if optimiser.defaults.get("momentum"):
+        names = ("momentum_buffer",)
+    state: dict[str, Tensor] = optimiser.state[parameter]
+    if not state:
+        state.update({name: _zeros(name, optimiser, parameter) for name in names})
+    return {name: state[name] for name in names}
+
+
+def _zeros(slot: str, optimiser: Optimizer, parameter: nn.Parameter) -> Tensor:
+    if slot != "step":
+        # In the parameter's memory layout: a fused optimiser walks through the memory of both in parallel.
+        return torch.zeros_like(parameter, requires_grad=False)
+    # Only fused optimisers count steps on the device.
+    return torch.zeros((), device=parameter.device if optimiser.defaults["fused"] else "cpu")
 
 
 def _parameters(model: nn.Module, optimiser: Optimizer) -> Iterator[tuple[str, nn.Parameter]]:
@@ -58,17 +118,3 @@ def _parameters(model: nn.Module, optimiser: Optimizer) -> Iterator[tuple[str, n
     for group in optimiser.param_groups:
         for parameter in group["params"]:
             yield names[parameter], parameter
-
-
-def _shape(slot: str, parameter: Tensor) -> tuple[int, ...]:
-    return (1,) if slot == "step" else tuple(parameter.shape)
-
-
-def _stored(stored: str, arrays: Arrays, slot: str, parameter: nn.Parameter) -> Tensor:
-    if stored not in arrays:
-        raise Misuse(f"the optimiser's state lacks {stored!r}")
-    value = checked(stored, arrays[stored], _shape(slot, parameter))
-    if slot == "step":
-        return value[0]
-    # In the parameter's memory layout: a fused optimiser walks through the memory of both in parallel.
-    return torch.empty_like(parameter, requires_grad=False).copy_(value)

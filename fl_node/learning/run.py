@@ -23,28 +23,30 @@ REPORTS, REPORT_SECONDS = 20, 1.0
 
 
 class Runner:
-    """Takes a kind's steps, with one model on one member's examples."""
+    """Takes a kind's steps with one prepared model, on the examples of one member after the other."""
 
-    def __init__(self, kind: Kind, training: Training, examples: Examples) -> None:
-        """Prepare nothing yet; the model is changed in place by `run`."""
-        self._kind, self._training, self._examples = kind, training, examples
-        self._feed: Feed | None = None
+    def __init__(self, kind: Kind, training: Training) -> None:
+        """Prepare nothing yet."""
+        self._kind, self._training = kind, training
+        self._feeds: dict[bool, Feed] = {}
 
     def run(
         self,
         options: Any,
+        examples: Examples,
         steps: int,
         seed: int,
         terms: Terms = NO_TERMS,
         progress: StepProgress = no_progress,
     ) -> float:
-        """Take steps. The host queues them and waits for the device at the end, and for each report.
+        """Take steps, in place. The host queues them, and waits for the device at the end and for each report.
 
         Args:
             options: The kind's options.
+            examples: At least one, on the model's device.
             steps: > 0.
             seed: Determines every random choice.
-            terms: What is added to the loss.
+            terms: What is added to each step.
             progress: Called at most once a second, and after the last step, with the mean losses since the last call.
 
         Returns:
@@ -53,23 +55,24 @@ class Runner:
         Raises:
             TrainingDiverged: A loss is not finite.
         """
-        device = self._examples.pixels_NCHW.device
-        drawn = draw_steps(self._kind, options, len(self._examples), seed)
-        feed = self._static_feed(options, device)
+        drawn = draw_steps(self._kind, options, len(examples), seed)
+        feed = self._feed(options, examples)
         take = self._kind.step(self._training, options, terms)
-        tally = Tally(self._kind.losses, steps, progress, device)
-        for step in range(1, steps + 1):
-            if (step - 1) % feed.capacity == 0:
-                feed.fill(islice(drawn, min(feed.capacity, steps - step + 1)))
-            tally.add(take(feed.take(self._examples)))
-            tally.report(step)
+        tally = Tally(self._kind.losses, steps, progress, examples.pixels_NCHW.device)
+        with terms.added():
+            for step in range(1, steps + 1):
+                if (step - 1) % feed.capacity == 0:
+                    feed.fill(islice(drawn, min(feed.capacity, steps - step + 1)), examples)
+                tally.add(take(feed.take()))
+                tally.report(step)
         return tally.mean()
 
-    def _static_feed(self, options: Any, device: torch.device) -> Feed:
-        if self._feed is None:
-            example = next(draw_steps(self._kind, options, len(self._examples), seed=0))
-            self._feed = Feed(example, device)
-        return self._feed
+    def _feed(self, options: Any, examples: Examples) -> Feed:
+        labelled = examples.labels_N is not None
+        if labelled not in self._feeds:
+            of_one_step = next(draw_steps(self._kind, options, len(examples), seed=0))
+            self._feeds[labelled] = Feed(of_one_step, examples)
+        return self._feeds[labelled]
 
 
 class Tally:

@@ -75,11 +75,6 @@ def move_to(model: nn.ModuleDict, device: torch.device) -> nn.ModuleDict:
     return model.to(device, memory_format=layout)
 
 
-def is_fused(device: torch.device) -> bool:
-    """Whether the device supports fused optimisers, which take a step in one pass over the memory."""
-    return device.type in {"cuda", "cpu"}
-
-
 def autocast(device: torch.device) -> AbstractContextManager[object]:
     """bfloat16 on CUDA, where it is fast and its range makes loss scaling unnecessary; no autocast elsewhere."""
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from fl_node.arrays import Array, Arrays
 from fl_node.errors import ManifestInvalid, Misuse
+from fl_node.learning.transfer import fill_tensors, to_arrays
 
 
 def shared_names(names: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
@@ -54,12 +53,11 @@ def module_tensors(module: nn.Module) -> dict[str, Tensor]:
 
 def module_arrays(module: nn.Module) -> dict[str, Array]:
     """Copies of the module's float tensors, as float32 arrays in C order."""
-    return {name: to_array(value) for name, value in module_tensors(module).items()}
+    return to_arrays(module_tensors(module))
 
 
-@torch.no_grad()
 def fill_module(module: nn.Module, arrays: Arrays) -> None:
-    """Copy the arrays' values into the module's tensors.
+    """Copy the arrays' values into the module's tensors, whose memory stays where it is.
 
     Raises:
         Misuse: Names, shapes or dtypes differ from the module's.
@@ -68,22 +66,4 @@ def fill_module(module: nn.Module, arrays: Arrays) -> None:
     if tensors.keys() != arrays.keys():
         differing = sorted(tensors.keys() ^ arrays.keys())
         raise Misuse(f"the model's tensors differ from the manifest's, first in {differing[0]!r}")
-    for name, tensor in tensors.items():
-        tensor.copy_(checked(name, arrays[name], tuple(tensor.shape)))
-
-
-def to_array(tensor: Tensor) -> Array:
-    """A copy of the tensor in C order."""
-    return tensor.detach().to("cpu", copy=True).contiguous().numpy()
-
-
-def checked(name: str, array: Array, shape: tuple[int, ...]) -> Tensor:
-    """A copy of the array as a tensor, after checking its shape.
-
-    Raises:
-        Misuse: The array has another shape, or is not float32.
-    """
-    if array.shape != shape or array.dtype != np.float32:
-        raise Misuse(f"tensor {name!r}: expected float32 {shape}, got {array.dtype} {array.shape}")
-    # Received arrays are read-only views of a blob, but torch needs writable memory.
-    return torch.from_numpy(np.array(array, order="C"))
+    fill_tensors(tensors, arrays)

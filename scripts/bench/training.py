@@ -143,8 +143,8 @@ def ours(options: Options, images: Images, device: torch.device) -> Run:
     fill_module(model, genesis(options, seed=0))
     training = kind.prepare_training(model, options, device)
     resident = to_device(images, device)
-    runner = Runner(kind, training, resident)
-    return lambda steps: float(runner.run(options, steps, seed=0))
+    runner = Runner(kind, training)
+    return lambda steps: float(runner.run(options, resident, steps, seed=0))
 
 
 def algorithms(options: Options, images: Images, device: torch.device) -> dict[str, Run]:

@@ -14,7 +14,7 @@ from fl_node.learning.classifier.judge import ClassifierJudge
 from fl_node.learning.classifier.labels import verify_labels
 from fl_node.learning.classifier.models import build
 from fl_node.learning.classifier.options import ClassifierOptions, classifier_options
-from fl_node.learning.classifier.training_loop import LOSSES, draw, prepare_training, step
+from fl_node.learning.classifier.training_loop import LOSSES, draw, prepare_training, step, tune
 from fl_node.learning.kind import Kind
 
 
@@ -29,6 +29,8 @@ CLASSIFIER = Kind(
     initial=initial,
     verify=verify_labels,
     prepare_training=prepare_training,
+    tune=tune,
+    rates=("rate",),
     losses=LOSSES,
     draw=draw,
     step=step,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.drift import Terms
-from fl_node.learning.steps import Batch, Step, Training, autocast, is_fused, move_to
+from fl_node.learning.optimisers import adam, set_knobs, sgd
+from fl_node.learning.steps import Batch, Step, Training, autocast, move_to
 
 LOSSES = ("cross-entropy",)
 
@@ -19,7 +19,18 @@ def prepare_training(
 ) -> Training:
     """Move a model to the device and create its optimiser."""
     move_to(model, device)
-    return Training(model, {"classifier": _optimiser(model, options, is_fused(device))})
+    create, knobs = (
+        (adam, {}) if options.optimiser == "adam" else (sgd, {"momentum": options.momentum})
+    )
+    optimiser = create(
+        model.parameters(), device, lr=options.rate, weight_decay=options.weight_decay, **knobs
+    )
+    return Training(model, {"classifier": optimiser})
+
+
+def tune(training: Training, options: ClassifierOptions) -> None:
+    """Set the rate for a round."""
+    set_knobs(training.optimisers["classifier"], lr=options.rate)
 
 
 def draw(options: ClassifierOptions, random: torch.Generator) -> dict[str, Tensor]:
@@ -45,10 +56,3 @@ def step(training: Training, options: ClassifierOptions, terms: Terms) -> Step:
         return (loss.detach(),)
 
     return take
-
-
-def _optimiser(model: nn.Module, options: ClassifierOptions, fused: bool) -> Optimizer:
-    common = {"lr": options.rate, "weight_decay": options.weight_decay, "fused": fused}
-    if options.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), **common)
-    return torch.optim.SGD(model.parameters(), momentum=options.momentum, **common)

@@ -17,7 +17,7 @@ from fl_node.learning.gan.judge import GanJudge
 from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions, gan_options
 from fl_node.learning.gan.samples import sample_grid
-from fl_node.learning.gan.training_loop import LOSSES, draw, prepare_training, step
+from fl_node.learning.gan.training_loop import LOSSES, draw, prepare_training, step, tune
 from fl_node.learning.kind import Kind
 
 
@@ -40,6 +40,8 @@ GAN = Kind(
     initial=initial,
     verify=_accept,
     prepare_training=prepare_training,
+    tune=tune,
+    rates=("generator_rate", "discriminator_rate"),
     losses=LOSSES,
     draw=draw,
     step=step,

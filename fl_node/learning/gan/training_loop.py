@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,8 @@ from fl_node.learning.gan.losses import (
 )
 from fl_node.learning.gan.models import Discriminator
 from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.steps import Batch, Step, Training, autocast, is_fused, move_to
+from fl_node.learning.optimisers import adam, set_knobs
+from fl_node.learning.steps import Batch, Step, Training, autocast, move_to
 
 LOSSES = ("discriminator", "generator")
 """The losses of a step; the discriminator's is without the penalty."""
@@ -24,15 +27,16 @@ LOSSES = ("discriminator", "generator")
 def prepare_training(model: nn.ModuleDict, options: GanOptions, device: torch.device) -> Training:
     """Move a model to the device and create an Adam optimiser for each of its two networks."""
     move_to(model, device)
-    rates = {"generator": options.generator_rate, "discriminator": options.discriminator_rate}
-    betas = (options.beta1, options.beta2)
+    knobs = _knobs(options)
     return Training(
-        model,
-        {
-            name: torch.optim.Adam(model[name].parameters(), rate, betas, fused=is_fused(device))
-            for name, rate in rates.items()
-        },
+        model, {name: adam(model[name].parameters(), device, **knobs[name]) for name in knobs}
     )
+
+
+def tune(training: Training, options: GanOptions) -> None:
+    """Set rates and betas for a round."""
+    for name, knobs in _knobs(options).items():
+        set_knobs(training.optimisers[name], **knobs)
 
 
 def draw(options: GanOptions, random: torch.Generator) -> dict[str, Tensor]:
@@ -73,6 +77,14 @@ def step(training: Training, options: GanOptions, terms: Terms) -> Step:
         return first_loss.detach(), loss.detach()
 
     return take
+
+
+def _knobs(options: GanOptions) -> dict[str, dict[str, Any]]:
+    betas = (options.beta1, options.beta2)
+    return {
+        "generator": {"lr": options.generator_rate, "betas": betas},
+        "discriminator": {"lr": options.discriminator_rate, "betas": betas},
+    }
 
 
 def _discriminator_objective(

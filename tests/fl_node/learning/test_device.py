@@ -1,9 +1,9 @@
-"""Where training runs, and what it leaves behind there."""
+"""Where training runs, and what a node leaves there while it waits."""
 
 import pytest
 import torch
 
-from fl_node.learning.device import release
+from fl_node.learning.device import idling, release
 
 
 @pytest.mark.parametrize(("device", "released"), [("cuda:1", 1), ("cpu", 0), ("mps", 0)])
@@ -12,3 +12,9 @@ def test_only_a_gpu_that_others_may_share_is_asked_for_memory_back(monkeypatch, 
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append(device))
     release(torch.device(device))
     assert len(calls) == released
+
+
+def test_a_node_waits_for_as_long_as_it_is_told():
+    waited = []
+    idling("cpu", sleep=waited.append)(2.5)
+    assert waited == [2.5]

@@ -1,0 +1,90 @@
+"""A model with its optimisers, built once and filled anew for each training, so that its memory stays where it is.
+
+A thread has one workplace and keeps it as long as the options stay the same: the members of a simulation take turns in
+it, and share what was recorded of its steps. Nothing of a training is left in it that the next one could notice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from fl_node.arrays import Arrays
+from fl_node.learning.drift import GradientTerms
+from fl_node.learning.kind import Kind
+from fl_node.learning.kinds import kind_of
+from fl_node.learning.optimisers import fill_optimisers, reset_optimisers
+from fl_node.learning.options import Options
+from fl_node.learning.run import Runner
+from fl_node.learning.steps import Training, move_to
+from fl_node.learning.tensors import fill_module
+
+
+class Workplace:
+    """What the trainings of one kind of model on one device have in common."""
+
+    def __init__(self, options: Options, device: torch.device) -> None:
+        """Build the model and its optimisers."""
+        self._kind: Kind = kind_of(options)
+        self._options, self._device = options, device
+        self.training: Training = self._kind.prepare_training(
+            self._kind.build(options), options, device
+        )
+        self.runner = Runner(self._kind, self.training)
+        self.gradient_terms = GradientTerms(self.training)
+
+    def model(self, weights: Arrays) -> nn.ModuleDict:
+        """The model, filled with all of its weights.
+
+        Raises:
+            Misuse: The weights do not belong to this model.
+        """
+        model = self.training.model.train()
+        fill_module(model, weights)
+        return model
+
+    def resume(self, options: Options, weights: Arrays, private: Arrays | None) -> Training:
+        """The model and its optimisers, ready for a training.
+
+        Args:
+            options: Those of the training's round.
+            weights: All of the model's.
+            private: Has the optimisers' state; None for optimisers that have taken no step.
+
+        Raises:
+            Misuse: The arrays do not belong to this model.
+        """
+        self.model(weights)
+        self._kind.tune(self.training, options)
+        if private is None:
+            reset_optimisers(self.training)
+        else:
+            fill_optimisers(self.training, private)
+        return self.training
+
+    @cached_property
+    def second_model(self) -> nn.ModuleDict:
+        """Another model of the same form, whose weights are not trained."""
+        return move_to(self._kind.build(self._options), self._device).requires_grad_(False)
+
+
+_HERE = threading.local()
+
+
+def workplace(options: Options, device: torch.device) -> Workplace:
+    """This thread's workplace; a new one if its last one was for another model or device."""
+    key = (device, type(options), *_comparable(options))
+    if getattr(_HERE, "key", None) != key:
+        _HERE.key, _HERE.workplace = key, Workplace(options, device)
+    return _HERE.workplace
+
+
+def _comparable(options: Options) -> list[object]:
+    """The options' values; arrays, such as an extractor's weights, are nothing that a training reads."""
+    values = (getattr(options, field.name) for field in fields(options))
+    return [value for value in values if not isinstance(value, Mapping)]
