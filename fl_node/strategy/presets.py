@@ -17,7 +17,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "fedavg": {},
     "fedprox": {"train": {"kind": "proximal", "mu": "0.01"}},
     "fedprox_adaptive": {"train": {"kind": "adaptive_proximal"}},
-    "scaffold": {"train": {"kind": "scaffold"}},
+    "scaffold": {
+        "train": {"kind": "scaffold"},
+        "combine": {"kind": "weighted_mean", "weights": "equal"},
+    },
     "ditto": {"train": {"kind": "ditto"}},
     "two_stream": {"train": {"kind": "two_stream"}},
     "fedper": {"share": BODY},

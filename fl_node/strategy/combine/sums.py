@@ -14,11 +14,14 @@ from fl_node.strategy.combine.rule import ascending
 
 
 def weighted_sums(
-    names: Collection[str], updates: Iterable[Update]
+    names: Collection[str], updates: Iterable[Update], equal: bool = False
 ) -> tuple[dict[str, Float64], int]:
-    """The sum of the updates, each multiplied by its number of examples, and the total number of examples.
+    """The sum of the updates, each multiplied by its weight, and the total weight.
 
     Holds one update and a float64 copy of the model in memory.
+
+    Args:
+        equal: Whether each update has the weight 1; otherwise its weight is its number of examples.
 
     Returns:
         A flat sum for each of the named tensors, and the total to divide by; without updates, no sums and 0.
@@ -27,11 +30,12 @@ def weighted_sums(
         Misuse: The updates are not in ascending order of client.
     """
     sums: dict[str, Float64] = {}
-    examples = 0
+    total = 0
     for update in ascending(updates):
-        examples += update.header.num_examples
-        add_scaled(sums, names, update, float(update.header.num_examples))
-    return sums, examples
+        weight = 1 if equal else update.header.num_examples
+        total += weight
+        add_scaled(sums, names, update, float(weight))
+    return sums, total
 
 
 def add_scaled(

@@ -1,4 +1,4 @@
-"""The rule of federated averaging: the mean of the updates, each weighted by its number of examples."""
+"""The rule of federated averaging: the mean of the updates, weighted by examples or plain."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class WeightedMean(Choice):
     """FedAvg. A single member can move the mean as far as the manifest's limits allow."""
 
     kind: Literal["weighted_mean"] = "weighted_mean"
+    weights: Literal["examples", "equal"] = "examples"
+    """Whether an update weighs as many examples as it was trained on, as in FedAvg, or as much as any other."""
 
 
 def weighted_mean(
@@ -26,12 +28,13 @@ def weighted_mean(
 ) -> dict[str, Array]:
     """Move the parent by the mean of the updates (`Rule.combine`).
 
-    w = round(parent + (n_1 u_1 + n_2 u_2 + ...) / (n_1 + n_2 + ...)). Holds one update and a float64 copy of the model
-    in memory.
+    w = round(parent + (n_1 u_1 + n_2 u_2 + ...) / (n_1 + n_2 + ...)), with n_k = 1 if the weights are equal. Holds one
+    update and a float64 copy of the model in memory.
 
-    Source: McMahan et al. 2017, Algorithm 1 (arXiv:1602.05629).
+    Sources: McMahan et al. 2017, Algorithm 1 (arXiv:1602.05629); for equal weights Karimireddy et al. 2019, Algorithm 1
+    (arXiv:1910.06378).
     """
-    sums, examples = weighted_sums(parent, updates)
-    if not examples:
+    sums, total = weighted_sums(parent, updates, equal=knobs.weights == "equal")
+    if not total:
         return dict(parent)
-    return {name: plus_mean(parent[name], sums.pop(name), float(examples)) for name in parent}
+    return {name: plus_mean(parent[name], sums.pop(name), float(total)) for name in parent}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -16,6 +17,19 @@ MEAN = WeightedMean()
 
 def test_each_update_weighs_as_many_examples_as_it_was_trained_on():
     assert moved(MEAN, [1.0], update(1, [4.0], 1), update(2, [8.0], 3)) == [8.0]
+
+
+def test_with_equal_weights_each_update_weighs_the_same():
+    equal = WeightedMean(weights="equal")
+    assert moved(equal, [1.0], update(1, [4.0], 1), update(2, [8.0], 3)) == [7.0]
+
+
+@given(st.integers(0, 2**32), st.integers(1, 6))
+def test_equal_weights_are_equal_examples_byte_for_byte(seed, count):
+    updates = random_updates(seed, count, 8)
+    same = [replace(one, header=replace(one.header, num_examples=1)) for one in updates]
+    equal = moved(WeightedMean(weights="equal"), np.zeros(8), *updates)
+    assert equal.tobytes() == moved(MEAN, np.zeros(8), *same).tobytes()
 
 
 def test_every_step_is_rounded_as_documented():
