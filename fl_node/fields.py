@@ -78,12 +78,18 @@ Loss = Literal["training", "held_out"]
 """One of the two losses that members record."""
 
 
+OptimiserState = Literal["kept", "fresh"]
+"""Whether optimisers keep their state (moments, momentum) from round to round, or start each round anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Beside:
     """The part of the manifest beside a choice that an objection may look at.
 
     Attributes:
         falling_loss: The loss that falls as the manifest's learner improves.
+        momentum: The momentum of the learner's SGD; 0 without momentum, and for another optimiser.
+        optimiser_state: Whether the learner's optimisers keep their state from round to round.
         members: Number of members.
         min_updates: Number of updates that a round needs.
         share, train, stages, feedback, send, combine: The strategy's choices.
@@ -92,6 +98,8 @@ class Beside:
     """
 
     falling_loss: Loss
+    momentum: Decimal
+    optimiser_state: OptimiserState
     members: int
     min_updates: int
     share: tuple[str, ...]

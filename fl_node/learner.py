@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
-from fl_node.arrays import Arrays
+from fl_node.arrays import Array, Arrays
 
 StepProgress = Callable[[int, int, dict[str, float]], None]
 """Called from time to time during training with (step, total steps, current losses)."""
+
+
+OPTIMISER: Final = "optimiser"
+"""The first part of the name of each private array that holds an optimiser's state, such as `optimiser.step.w`."""
+
+
+def without_optimisers(private: Arrays) -> dict[str, Array]:
+    """The private arrays that do not hold an optimiser's state, whatever prefixes a wrapping learner gave them."""
+    return {name: array for name, array in private.items() if OPTIMISER not in name.split(".")}
 
 
 def no_progress(step: int, steps: int, losses: dict[str, float]) -> None:
@@ -30,6 +39,7 @@ class Assignment:
         seed: 0 to 2**63 - 1; determines every random choice of the training.
         steps: Optimiser steps, > 0.
         round: The round that it belongs to, from 1; knobs with a schedule have this round's values.
+        fresh: Whether the optimisers start anew, even if `private` has their state.
         anchor: The round's received model, to which `mu` and `discrepancy` refer; None if that is `model`.
         mu: Weight of the proximal term mu/2 ||w - anchor||^2 over the shared parameters; >= 0, and 0 adds no term.
         discrepancy: Weight of the squared maximum mean discrepancy between the features that the trained model and the
@@ -43,6 +53,7 @@ class Assignment:
     seed: int
     steps: int
     round: int = 1
+    fresh: bool = False
     anchor: Arrays | None = None
     mu: float = 0.0
     discrepancy: float = 0.0

@@ -33,12 +33,12 @@ def small_manifest(members: tuple[str, ...] = MEMBERS, **changes: Any) -> Manife
     return build_manifest({**values, **changes})
 
 
-def refusal(strategy: Any, updates: int = 2) -> str:
+def refusal(strategy: Any, updates: int = 2, learner: Any = "gan") -> str:
     """Why a manifest with this strategy, whose rounds need so many updates, is refused; empty if it is not."""
     members = tuple(f"0x{number:040x}" for number in range(1, updates + 1))
     rounds = {"count": 2, "min_updates": updates, "cohort_floor": updates}
     try:
-        small_manifest(members, strategy=strategy, rounds=rounds)
+        small_manifest(members, strategy=strategy, learner=learner, rounds=rounds)
     except ManifestInvalid as refused:
         return str(refused)
     return ""

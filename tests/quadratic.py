@@ -7,7 +7,7 @@ and a correction change that in closed form, and the members' common optimum is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,24 @@ class QuadraticLearner:
             if assignment.correction is None
             else {"w": np.mean(gradients, axis=0).astype(np.float32)},
         )
+
+
+@dataclass
+class Recording:
+    """Keeps what its learner was asked for."""
+
+    learner: QuadraticLearner
+    assignments: list[Assignment] = field(default_factory=list)
+
+    def steps_for(self, epochs: int) -> int:
+        return self.learner.steps_for(epochs)
+
+    def measure(self, model: Arrays, private: Arrays | None) -> float:
+        return self.learner.measure(model, private)
+
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
+        self.assignments.append(assignment)
+        return self.learner.train(assignment, progress)
 
 
 def optimum(learners: Sequence[QuadraticLearner]) -> Array:

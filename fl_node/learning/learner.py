@@ -1,8 +1,7 @@
 """One member's learner: training as a pure function of received model, private state and seed.
 
-The private state is the tensors that are not shared and the state of the optimisers. The optimisers keep their state
-when received weights replace the local ones: between rounds the model moves by an average of such steps, so the old
-moments are a better estimate than none.
+The private state is the tensors that are not shared and the state of the optimisers. Whether the optimisers keep that
+state when received weights replace the local ones is the assignment's choice (`Assignment.fresh`).
 """
 
 from __future__ import annotations
@@ -14,13 +13,19 @@ import torch
 
 from fl_node.arrays import Array, Arrays
 from fl_node.errors import Misuse, TrainingDiverged
-from fl_node.learner import Assignment, StepProgress, Trained, no_progress
+from fl_node.learner import (
+    Assignment,
+    StepProgress,
+    Trained,
+    no_progress,
+    without_optimisers,
+)
 from fl_node.learning.data import Images, split_held_out, verify_images
 from fl_node.learning.device import choose_device, prepare
 from fl_node.learning.drift import SecondStream, Terms
 from fl_node.learning.genesis import tensor_shapes
 from fl_node.learning.kinds import kind_of
-from fl_node.learning.optimisers import optimiser_arrays, without_state
+from fl_node.learning.optimisers import optimiser_arrays
 from fl_node.learning.options import Options, at_round
 from fl_node.learning.steps import to_device
 from fl_node.learning.tensors import fill_module, module_arrays, shared_names
@@ -98,7 +103,7 @@ class MemberLearner:
     def _train(self, assignment: Assignment, progress: StepProgress) -> Trained:
         options, place = at_round(self._options, assignment.round), self._workplace
         weights = self._complete(assignment.model, assignment.private)
-        training = place.resume(options, weights, assignment.private)
+        training = place.resume(options, weights, None if assignment.fresh else assignment.private)
         terms = self._terms(place, assignment)
         training_loss = place.runner.run(
             options, self._examples, assignment.steps, assignment.seed, terms, progress
@@ -118,7 +123,7 @@ class MemberLearner:
     def _complete(self, shared: Arrays, private: Arrays | None) -> Arrays:
         """The received model, completed by the member's private tensors, or in its first round by the genesis."""
         return {
-            **(self._unshared_genesis() if private is None else without_state(private)),
+            **(self._unshared_genesis() if private is None else without_optimisers(private)),
             **shared,
         }
 

@@ -11,10 +11,11 @@ from torch.optim import SGD, Adam, Optimizer
 
 from fl_node.arrays import Array, Arrays
 from fl_node.errors import Misuse
+from fl_node.learner import OPTIMISER
 from fl_node.learning.steps import Training
 from fl_node.learning.transfer import fill_tensors, to_arrays
 
-PREFIX = "optimiser."
+PREFIX = f"{OPTIMISER}."
 """Prefix of every name; no tensor of a model has it."""
 
 
@@ -63,11 +64,6 @@ def fill_optimisers(training: Training, arrays: Arrays) -> None:
         if name not in arrays:
             raise Misuse(f"the optimiser's state lacks {name!r}")
     fill_tensors(state, arrays)
-
-
-def without_state(arrays: Arrays) -> Arrays:
-    """A member's private arrays without the state of its optimisers."""
-    return {name: arrays[name] for name in arrays if not name.startswith(PREFIX)}
 
 
 @torch.no_grad()

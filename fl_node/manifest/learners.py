@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fl_node.fields import Choice, Loss, Number
+from fl_node.fields import Choice, Loss, Number, OptimiserState
 from fl_node.manifest.extractor import Extractor
 from fl_node.manifest.schedules import OverRounds, Schedule
 from fl_node.strategy.roles import Average, Roles
@@ -29,6 +29,14 @@ class LearnerChoice(Choice):
     """The recorded loss that falls as the learner improves."""
     short_try: ClassVar[Mapping[str, object]] = {}
     """Knobs for a short trial, which give results after some hundred steps; the defaults need thousands."""
+
+    optimiser_state: OptimiserState = "kept"
+    """Whether the optimisers' moments go on from round to round, or start each round anew."""
+
+    @property
+    def sgd_momentum(self) -> Decimal:
+        """The momentum of plain SGD; 0 without momentum, and for another optimiser."""
+        return Decimal(0)
 
     @property
     def compared_by(self) -> Extractor | None:
@@ -121,6 +129,13 @@ class ClassifierLearner(LearnerChoice):
     momentum: Kept = Decimal(0)
     """SGD's momentum; Adam uses its usual 0.9 and 0.999."""
     weight_decay: Annotated[Number, Field(ge=0, le=1)] = Decimal(0)
+    optimiser_state: OptimiserState = "fresh"
+    """As in FedAvg's experiments, where clients keep nothing from round to round."""
+
+    @property
+    def sgd_momentum(self) -> Decimal:
+        """The knob, if the optimiser is SGD."""
+        return self.momentum if self.optimiser == "sgd" else Decimal(0)
 
 
 LEARNERS: tuple[type[LearnerChoice], ...] = (GanLearner, ClassifierLearner)

@@ -118,8 +118,13 @@ class Manifest(Section):
 
     @model_validator(mode="after")
     def _choices_fit(self) -> Self:
+        learner = self.learner
         objection = self.strategy.objection(
-            self.learner.falling_loss, len(self.members), self.rounds.min_updates
+            learner.falling_loss,
+            learner.sgd_momentum,
+            learner.optimiser_state,
+            len(self.members),
+            self.rounds.min_updates,
         )
         if objection:
             raise ValueError(f"strategy.{objection}")

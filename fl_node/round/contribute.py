@@ -13,7 +13,14 @@ from fl_node.blobs.encoding import UpdateHeader, difference, encode_update, enco
 from fl_node.blobs.global_state import model_of, slot_of
 from fl_node.errors import TrainingDiverged
 from fl_node.history.past import Past, median_loss
-from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
+from fl_node.learner import (
+    Assignment,
+    Learner,
+    StepProgress,
+    Trained,
+    no_progress,
+    without_optimisers,
+)
 from fl_node.manifest.manifest import Manifest
 from fl_node.seeds import derive_seed
 from fl_node.strategy.encode.feedback import encode_with_feedback
@@ -112,6 +119,8 @@ def contribute(
         blob = encode_update(header, {**encoded.arrays, **statistics})
         sending = encoded.kept
         keeping = keep_pace(manifest.strategy.train, trained.private, encoded.sent)
+    if manifest.learner.optimiser_state == "fresh":
+        keeping = without_optimisers(keeping)
     return Contribution(
         blob=blob,
         num_examples=trained.num_examples,
@@ -137,6 +146,7 @@ def _train(
         seed=derive_seed(manifest.seed, "train", update_id.round, update_id.client),
         steps=amount if work.steps is not None else learner.steps_for(amount),
         round=update_id.round,
+        fresh=manifest.learner.optimiser_state == "fresh",
     )
     if work.until == "median_loss":
         median = median_loss(received.past, "training")

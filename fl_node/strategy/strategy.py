@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from fl_node.fields import Beside, Choice, Loss, Number, OneOf, Section
+from fl_node.fields import Beside, Choice, Loss, Number, OneOf, OptimiserState, Section
 from fl_node.strategy.combine import COMBINE, WeightedMean
 from fl_node.strategy.encode import STAGES, chain_objection, chain_variance
 from fl_node.strategy.send import SEND, Always
@@ -80,16 +80,27 @@ class Strategy(Section):
         """Whether sending depends on how the last round changed the model."""
         return not isinstance(self.send, Always)
 
-    def objection(self, falling_loss: Loss, members: int, min_updates: int) -> str | None:
+    def objection(
+        self,
+        falling_loss: Loss,
+        momentum: Decimal,
+        optimiser_state: OptimiserState,
+        members: int,
+        min_updates: int,
+    ) -> str | None:
         """Why these choices do not go together, beginning with the field; None if they do.
 
         Args:
             falling_loss: The loss that falls as the manifest's learner improves.
+            momentum: The momentum of its SGD; 0 for another optimiser.
+            optimiser_state: Whether its optimisers keep their state from round to round.
             members: Number of members.
             min_updates: Number of updates that a round needs.
         """
         beside = Beside(
             falling_loss=falling_loss,
+            momentum=momentum,
+            optimiser_state=optimiser_state,
             members=members,
             min_updates=min_updates,
             share=self.share,

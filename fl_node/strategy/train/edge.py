@@ -52,7 +52,7 @@ class EdgeLearner:
         for number in range(self.rounds):
             average = self._average(edge, number, progress)
             averages.append(average)
-            edge = replace(edge, model=average.shared, private=average.private)
+            edge = replace(edge, model=average.shared, private=average.private, fresh=False)
         gradients = [
             average.mean_gradient for average in averages if average.mean_gradient is not None
         ]

@@ -111,6 +111,7 @@ def _portion(assignment: Assignment, before: Trained | None, index: int, steps: 
         private=assignment.private if before is None else before.private,
         seed=derive_seed(assignment.seed, "portion", index),
         steps=steps,
+        fresh=assignment.fresh and before is None,
         anchor=assignment.received,
     )
 

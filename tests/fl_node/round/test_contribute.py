@@ -73,6 +73,24 @@ def test_what_the_member_kept_goes_back_into_training():
     assert second.private["training.rounds"].tolist() == [2]
 
 
+class Optimising(DriftingLearner):
+    """Returns an optimiser's state, and notes whether it was told to start one anew."""
+
+    def train(self, assignment, progress=no_progress) -> Trained:
+        trained = super().train(replace(assignment, private=None), progress)
+        private = {"optimiser.step.w": np.ones(1), "fresh": np.array([assignment.fresh])}
+        return replace(trained, private={**trained.private, **private})
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "ditto", "loadaboost"])
+@pytest.mark.parametrize(("state", "names"), [("kept", {"optimiser"}), ("fresh", set())])
+def test_the_optimisers_state_is_kept_only_if_the_manifest_says_so(strategy, state, names):
+    manifest = small_manifest(strategy=strategy, learner={"optimiser_state": state})
+    private = contribute(manifest, PLACE, Optimising(4), Received(small_genesis()), None).private
+    assert private["training.fresh"].tolist() == [state == "fresh"]
+    assert {part for name in private for part in name.split(".")} & {"optimiser"} == names
+
+
 @pytest.mark.parametrize(
     ("loss", "millionths"), [(1.5, 1_500_000), (-0.0000014, -1), (0.0000005, 0), (1e-9, 0)]
 )

@@ -80,6 +80,16 @@ def test_the_optimisers_state_is_kept_from_round_to_round(optimiser, momentum):
     assert not np.array_equal(second.shared["head.weight"], forgetful.shared["head.weight"])
 
 
+@pytest.mark.parametrize(("optimiser", "momentum"), [("adam", 0.0), ("sgd", 0.9)])
+def test_a_fresh_optimiser_forgets_the_last_round(optimiser, momentum):
+    options = replace(SMALL, optimiser=optimiser, momentum=momentum, rate=0.001)
+    (first,) = rounds(options, [1])
+    again = Assignment(first.shared, first.private, 2, 3, fresh=True)
+    fresh, unknown = (learner(options).train(one) for one in (again, replace(again, private=None)))
+    assert_same_bytes(fresh.shared, unknown.shared)
+    assert_same_bytes(fresh.private, unknown.private)
+
+
 def test_plain_sgd_keeps_nothing():
     (trained,) = rounds(SMALL, [1])
     assert trained.private == {}

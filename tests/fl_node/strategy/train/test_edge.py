@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quadratic import QuadraticLearner, equal, federate, optimum, point, same_bits, train_once
+from quadratic import (
+    QuadraticLearner,
+    Recording,
+    equal,
+    federate,
+    optimum,
+    point,
+    same_bits,
+    train_once,
+)
 
 from fl_node.arrays import prefixed
 from fl_node.learner import Assignment
@@ -65,6 +74,15 @@ def test_the_anchor_stays_the_received_model() -> None:
     trained = EdgeLearner([calm], rounds=200).train(replace(START, mu=1.5))
 
     assert trained.shared["w"] == pytest.approx([1.0, -0.4], abs=1e-4)
+
+
+def test_only_the_first_edge_round_starts_the_optimisers_anew() -> None:
+    devices = [Recording(SMALL), Recording(LARGE)]
+
+    EdgeLearner(devices, rounds=3).train(replace(START, fresh=True))
+
+    for device in devices:
+        assert [one.fresh for one in device.assignments] == [True, False, False]
 
 
 def test_each_device_keeps_its_own_private_arrays() -> None:

@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quadratic import QuadraticLearner, equal, point, same_bits, train_once
+from quadratic import QuadraticLearner, Recording, equal, point, same_bits, train_once
 
 from fl_node.history.past import Loss
-from fl_node.learner import Assignment, StepProgress, Trained, no_progress
+from fl_node.learner import Assignment
 from fl_node.strategy.train import Ditto, EdgeLearner, Proximal, Scaffold, UntilMedian
 from fl_node.strategy.train.loadaboost import portions
 
 LEARNER = QuadraticLearner(centre=(4.0, -1.0), curvature=(0.5, 1.0), noise=0.1)
 START = Assignment(point(0.0, 0.0), None, seed=2, steps=80)
 NEVER, AT_ONCE = -1.0, 1e9
-
-
-@dataclass
-class Recording:
-    """Keeps what its learner was asked for."""
-
-    learner: QuadraticLearner = LEARNER
-    assignments: list[Assignment] = field(default_factory=list)
-
-    def steps_for(self, epochs: int) -> int:
-        return self.learner.steps_for(epochs)
-
-    def measure(self, model: object, private: object) -> float:
-        return self.learner.measure(model, private)  # type: ignore[arg-type]
-
-    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
-        self.assignments.append(assignment)
-        return self.learner.train(assignment, progress)
 
 
 @given(st.integers(1, 10_000))
@@ -82,7 +64,7 @@ def test_it_goes_on_to_the_limit_where_the_loss_stays_bad() -> None:
 
 
 def test_a_portion_goes_on_where_the_last_one_ended_with_the_anchor_of_the_round() -> None:
-    recording = Recording()
+    recording = Recording(LEARNER)
 
     trained = UntilMedian(recording, NEVER).train(START)
 
@@ -93,6 +75,14 @@ def test_a_portion_goes_on_where_the_last_one_ended_with_the_anchor_of_the_round
     assert second.private is not None and second.private["steps"] == 40
     assert all(one.anchor is START.model for one in recording.assignments)
     assert trained.private["steps"] == 120
+
+
+def test_only_the_first_portion_starts_the_optimisers_anew() -> None:
+    recording = Recording(LEARNER)
+
+    UntilMedian(recording, NEVER).train(replace(START, fresh=True))
+
+    assert [one.fresh for one in recording.assignments] == [True, False, False, False, False]
 
 
 def test_portions_of_gradient_descent_join_up_without_a_seam() -> None:
@@ -111,7 +101,7 @@ def test_the_held_out_loss_of_the_trained_model_is_what_it_reports(target: float
 
 
 def test_the_last_portions_training_loss_is_what_it_reports() -> None:
-    recording = Recording()
+    recording = Recording(LEARNER)
 
     trained = UntilMedian(recording, NEVER).train(START)
 
