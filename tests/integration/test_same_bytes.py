@@ -20,10 +20,17 @@ def simulated(manifest: Manifest, cohort_seeds: list[bytes] | None = None) -> li
     return list(simulate(manifest, learners, derive_genesis(manifest), cohort_seeds))
 
 
-@pytest.mark.parametrize("share", [["generator.*"], ["*"]], ids=["generator", "both"])
+@pytest.mark.parametrize(
+    ("norm", "strategy"),
+    [("group", {"share": ["generator.*"]}), ("batch", {"preset": "fedavgm"})],
+    ids=["generator", "both, with statistics and an average"],
+)
 @pytest.mark.slow
-def test_the_chain_changes_no_bit(start: Callable[[Manifest], Running], share: list[str]) -> None:
-    manifest = tiny_manifest(strategy={"share": share, "work": {"steps": 2}})
+def test_the_chain_changes_no_bit(
+    start: Callable[[Manifest], Running], norm: str, strategy: dict[str, Any]
+) -> None:
+    strategy = {**strategy, "work": {"steps": 2}}
+    manifest = tiny_manifest(learner={**TINY_GAN, "norm": norm}, strategy=strategy)
     running = start(manifest)
     running.run()
     events = [entry.event for entry in running.ledger().history(running.task)]
