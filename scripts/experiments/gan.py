@@ -1,10 +1,12 @@
 """E3: a GAN on central data, on one member's data alone, with the generator shared, and with both networks shared.
 
     uv run scripts/experiments/gan.py
+    uv run scripts/experiments/gan.py --only control --only "both shared"
 
-In every setting a member takes the same number of steps, so that a node needs the same time. Central training is
-measured twice: after the steps of one member, and after the steps of all members together, when it has seen the same
-number of examples as they have. The samples of the first seed's runs are written to gan.png beside the results.
+The first row is the control: central training in as many steps as a member takes, on as many examples as all members
+see together. What the other rows lose against it is the price of federation. Two more central rows take the members'
+batch: for as many steps as a member takes, and for as many as all members take together. The samples of the first
+seed's runs are written to gan.png beside the results.
 """
 
 from __future__ import annotations
@@ -13,16 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gans import (
-    floor_of,
-    gan,
-    gan_results,
-    judged,
-    picture_file,
-    quality_cells,
-    ratio_cell,
-    rounds,
-)
+from comparing import quality_cells, ratio_cell
+from gans import SEEDS, floor_of, gan, gan_results, judged, learner, picture_file, rounds
 from harness import Experiment
 from PIL import Image, ImageDraw
 from reporting import Options, markdown, read_options
@@ -36,7 +30,7 @@ SPLITS: Mapping[str, str] = {
 }
 """How the data is partitioned: the name in the table, and the value of `--partition`."""
 
-CENTRAL = "central"
+CONTROL, CENTRAL = "control", "central"
 
 MEMBERS = 5
 
@@ -52,18 +46,17 @@ HEADING, GREYS = 14, 16
 
 
 def main() -> None:
-    options = read_options(__doc__ or "")
+    options = read_options(__doc__ or "", SEEDS)
     chosen = settings(options)
     results = gan_results(Experiment(chosen, judged), options)
-    floor = floor_of(chosen[0], options.device)
     print(markdown(table(options, results)))
-    print(f"\nreal training pictures: KID {floor['kid']:.4f}, FID {floor['fid']:.2f}")
-    names = [CENTRAL, *(f"{way}, Dirichlet(0.5)" for way in WAYS)]
+    print(f"\nreal training pictures: {floor_text(chosen[0], options.device)}")
+    names = [CONTROL, *(f"{way}, Dirichlet(0.5)" for way in WAYS)]
     compare_samples(options, names, options.out / "gan.png")
 
 
 def settings(options: Options) -> list[Setting]:
-    """Central training, and each way of sharing on each partition."""
+    """The control, central training, and each way of sharing on each partition."""
     count = rounds(options)
     central = gan(options, CENTRAL, members=1, rounds=MEMBERS * count, every=count)
     split = [
@@ -71,27 +64,39 @@ def settings(options: Options) -> list[Setting]:
         for way, fields in WAYS.items()
         for name, rule in SPLITS.items()
     ]
-    return [central, *split]
+    return [control(options, CONTROL, learner(options)), central, *split]
+
+
+def control(options: Options, name: str, learner: Mapping[str, Any]) -> Setting:
+    """Central training at a member's steps and all members' examples: its batch is that of all members together."""
+    return gan(options, name, members=1, learner={**learner, "batch": MEMBERS * learner["batch"]})
 
 
 def table(options: Options, results: Mapping[str, list[Result]]) -> list[dict[str, str]]:
-    """A row for each setting; its KID is compared with that of central training at both lengths."""
-    end, central = rounds(options), results[CENTRAL]
+    """A row for each setting, whose FID is compared with that of the control."""
+    end = rounds(options)
     rows = {
-        "central, a member's steps": (central, end),
-        "central, all members' steps": (central, MEMBERS * end),
+        "control: central, members' steps and examples": (CONTROL, end),
+        "central, a member's steps and batch": (CENTRAL, end),
+        "central, all members' steps": (CENTRAL, MEMBERS * end),
     }
-    federated = [setting for setting in settings(options) if setting.name != CENTRAL]
-    rows |= {setting.name: (results[setting.name], setting.rounds) for setting in federated}
+    named = {name for name, _ in rows.values()}
+    rows |= {one.name: (one.name, end) for one in settings(options) if one.name not in named}
     return [
         {
-            "training": name,
-            **quality_cells(runs, round),
-            "KID / central, a member's steps": ratio_cell(runs, central, round, end),
-            "KID / central, all steps": ratio_cell(runs, central, round, MEMBERS * end),
+            "training": row,
+            **quality_cells(results[name], round),
+            "FID / control": ratio_cell(results[name], results[CONTROL], round, end),
         }
-        for name, (runs, round) in rows.items()
+        for row, (name, round) in rows.items()
     ]
+
+
+def floor_text(setting: Setting, device: str | None) -> str:
+    """The figures of real training pictures in place of samples, with their standard errors."""
+    floor = floor_of(setting, device)
+    kid = f"KID {floor['kid']:.4f} ± {floor['kid_error']:.4f}"
+    return f"{kid}, FID {floor['fid']:.2f} ± {floor['fid_error']:.2f}"
 
 
 def compare_samples(options: Options, names: Sequence[str], path: Path) -> None:

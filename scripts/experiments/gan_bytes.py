@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codecs_quality import CODECS, NOTHING
-from gans import gan, gan_results, judged, quality_cells, ratio_cell, rounds
+from comparing import quality_cells, ratio_cell
+from gans import SEEDS, gan, gan_results, judged, rounds
 from harness import Experiment
 from reporting import Options, markdown, read_options
 from results import Result
@@ -30,7 +31,7 @@ STRATEGIES: Mapping[str, Mapping[str, Any]] = {
 
 
 def main() -> None:
-    options = read_options(__doc__ or "")
+    options = read_options(__doc__ or "", SEEDS)
     results = gan_results(Experiment(settings(options), judged), options)
     baseline = results[NOTHING]
     print(markdown([row(options, name, results[name], baseline) for name in STRATEGIES]))
@@ -47,7 +48,7 @@ def settings(options: Options) -> list[Setting]:
 def row(
     options: Options, name: str, results: Sequence[Result], baseline: Sequence[Result]
 ) -> dict[str, str]:
-    """What a codec costs and saves; the ratio of KIDs is computed for each seed."""
+    """What a codec costs and saves."""
     end = rounds(options)
     update, plain = _update_bytes(results[0]), _update_bytes(baseline[0])
     return {
@@ -56,7 +57,7 @@ def row(
         "smaller": f"{plain / update:.1f} x",
         "model down, KB": f"{results[0].down[0] / 1000:.1f}",
         **quality_cells(results, end),
-        "KID / float32": ratio_cell(results, baseline, end, end),
+        "FID / float32": ratio_cell(results, baseline, end, end),
     }
 
 

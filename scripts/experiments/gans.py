@@ -10,7 +10,7 @@ from typing import Any
 
 from harness import Checkpoint, Experiment
 from pictures import training_pictures, unseen_pictures
-from reporting import Options, mean_and_spread, results_of
+from reporting import Options, results_of
 from results import Result
 from settings import Setting
 
@@ -21,12 +21,22 @@ from fl_node.learning.gan.judge import GanJudge, SampleQuality
 from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.gan.samples import sample_grid
 from fl_node.learning.kinds import learning_options
+from fl_node.measures import fid_draws
 
 SAMPLES_VARIABLE = "GANCHOR_EXPERIMENT_SAMPLES"
 """Environment variable with the folder for the last round's samples; without it none are drawn."""
 
 SAMPLES, SEED = 2048, 0
 """The most samples that are measured, and the seed of their z and of the extractor's weights."""
+
+DRAWS = 400
+"""Number of bootstrap draws of the test pictures on which FIDs are compared."""
+
+KNOBS_SEED = 2
+"""The seed with which the settings were chosen. No table reports it."""
+
+SEEDS = "1,3,4"
+"""The seeds of a table, unless others are given."""
 
 ROWS, COLUMNS = 8, 4
 """Rows and columns of samples in a picture."""
@@ -36,6 +46,7 @@ RELATIVISTIC: Mapping[str, Any] = {
     "latent": 64,
     "generator_width": 24,
     "discriminator_width": 16,
+    "batch": 32,
     "beta1": 0,
     "beta2": "0.99",
     "generator_rate": "0.001",
@@ -84,11 +95,12 @@ def learner(options: Options) -> dict[str, Any]:
     return {**RELATIVISTIC, **wide, "ema_half_life": 1000}
 
 
-def judged(at: Checkpoint) -> dict[str, float]:
+def judged(at: Checkpoint) -> dict[str, Any]:
     """The distance between the global generator's samples and the test split, and how many classes they show.
 
     Returns:
-        `kid`, `fid` and `covered`: see `fl_node.measures`.
+        `kid` and `fid` with their errors, `covered`, and the list `fid_draws`, whose draws are the same for all runs:
+        see `fl_node.measures`.
     """
     options = learning_options(at.manifest)
     folder = os.environ.get(SAMPLES_VARIABLE)
@@ -97,7 +109,9 @@ def judged(at: Checkpoint) -> dict[str, float]:
         picture.parent.mkdir(parents=True, exist_ok=True)
         sample_grid(options, at.model, picture, SEED, ROWS, COLUMNS)
     judge = _judge(at.setting.data, at.setting.pictures, at.setting.tests, options, at.device)
-    return _figures(judge.judge(at.model))
+    features_ND = judge.features(at.model)
+    draws = fid_draws(features_ND, judge.real_MD, SEED, DRAWS)
+    return {**_figures(judge.quality(features_ND)), "fid_draws": draws.tolist()}
 
 
 def floor_of(setting: Setting, device: str | None) -> dict[str, float]:
@@ -118,36 +132,15 @@ def picture_file(folder: Path, name: str, seed: int) -> Path:
     return folder / f"{words}-{seed}.png"
 
 
-def figure_at(result: Result, figure: str, round: int) -> float | None:
-    """A figure after a measured round; None if the run diverged."""
-    if result.diverged:
-        return None
-    return next(at[figure] for at in result.curve if at["round"] == round)
-
-
-def quality_cells(results: list[Result], round: int) -> dict[str, str]:
-    """The table cells of the figures after a round."""
-    return {
-        "KID": mean_and_spread([figure_at(run, "kid", round) for run in results], 3),
-        "FID": mean_and_spread([figure_at(run, "fid", round) for run in results], 1),
-        "classes": mean_and_spread([figure_at(run, "covered", round) for run in results], 1),
-    }
-
-
-def ratio_cell(results: list[Result], baseline: list[Result], round: int, of_round: int) -> str:
-    """The KID divided by the baseline's, for each seed."""
-    pairs = zip(results, baseline, strict=True)
-    return mean_and_spread([_ratio(run, base, round, of_round) for run, base in pairs], 2)
-
-
-def _ratio(run: Result, base: Result, round: int, of_round: int) -> float | None:
-    above, below = figure_at(run, "kid", round), figure_at(base, "kid", of_round)
-    return None if above is None or below is None else above / below
-
-
 def _figures(quality: SampleQuality) -> dict[str, float]:
     covered = quality.coverage.covered if quality.coverage else 0
-    return {"kid": quality.kid, "fid": quality.fid, "covered": covered}
+    return {
+        "kid": quality.kid,
+        "kid_error": quality.kid_error,
+        "fid": quality.fid,
+        "fid_error": quality.fid_error,
+        "covered": covered,
+    }
 
 
 @lru_cache(maxsize=4)  # A process judges many runs, of few kinds of GAN.

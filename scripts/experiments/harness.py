@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pictures import training_pictures, unseen_pictures
 from results import Result, read_result, result_file, write_result
@@ -57,7 +58,7 @@ class Checkpoint:
     device: str | None
 
 
-Measure = Callable[[Checkpoint], dict[str, float]]
+Measure = Callable[[Checkpoint], dict[str, Any]]
 """Gives the figures for a result's curve. Must be a module's function, so that other processes can import it."""
 
 Wrap = Callable[[Setting, int, Learner], Learner]
@@ -121,7 +122,7 @@ def run_one(
     test = unseen_pictures(setting.data, learning_options(manifest), setting.tests)
     genesis = derive_genesis(manifest)
     rounds: list[SimulatedRound] = []
-    curve: list[dict[str, float]] = []
+    curve: list[dict[str, Any]] = []
     steps: list[int] = []
     diverged = None
     try:
@@ -227,5 +228,6 @@ def file_of(experiment: Experiment, setting: Setting, seed: int, out: Path) -> P
 def _shown(result: Result) -> str:
     if result.diverged:
         return f"{result.name}, seed {result.seed}: diverged in round {result.diverged}"
-    figures = ", ".join(f"{name} {value:.4g}" for name, value in result.curve[-1].items())
+    numbers = {name: at for name, at in result.curve[-1].items() if not isinstance(at, list)}
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
     return f"{result.name}, seed {result.seed}: {figures}; {result.seconds:.0f} s"

@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gans import floor_of, gan, gan_results, judged, learner, quality_cells, ratio_cell
+from comparing import quality_cells, ratio_cell
+from gans import SEEDS, floor_of, gan, gan_results, judged, learner
 from harness import Experiment
 from reporting import Options, markdown, mean_and_spread, read_options
 from results import Result
@@ -72,7 +73,7 @@ def wrap(setting: Setting, index: int, learner: Learner) -> Learner:
 
 
 def main() -> None:
-    options = read_options(__doc__ or "")
+    options = read_options(__doc__ or "", SEEDS)
     chosen = settings(options)
     results = gan_results(Experiment(chosen, judged, wrap), options)
     last, ours = chosen[0].rounds, results[OURS]
@@ -82,7 +83,7 @@ def main() -> None:
                 {
                     "training": name,
                     **quality_cells(runs, last),
-                    "KID / ours": ratio_cell(runs, ours, last, last),
+                    "FID / ours": ratio_cell(runs, ours, last, last),
                     "seconds": mean_and_spread([run.seconds for run in runs], 0),
                 }
                 for name, runs in results.items()

@@ -30,18 +30,19 @@ class Options:
     data: str
     device: str | None
     json: bool
-    only: str = ""
+    only: tuple[str, ...] = ()
     executor: str | None = None
 
 
-def read_options(doc: str) -> Options:
+def read_options(doc: str, seeds: str = "1,2,3") -> Options:
     """Read the command line, which is the same for all experiments.
 
     Args:
         doc: The script's docstring.
+        seeds: The default of `--seeds`.
     """
     parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
-    parser.add_argument("--seeds", default="1,2,3", help="each setting runs once with each seed")
+    parser.add_argument("--seeds", default=seeds, help="each setting runs once with each seed")
     parser.add_argument(
         "--processes", type=int, default=2, help="simultaneous runs, with one thread each"
     )
@@ -53,8 +54,10 @@ def read_options(doc: str) -> Options:
     parser.add_argument(
         "--only",
         metavar="TEXT",
-        default="",
-        help="do only the runs whose setting's name contains this, keep their results, and print no table",
+        action="append",
+        default=[],
+        help="do only the runs whose setting's name contains this, keep their results, and print no table; "
+        "may be given several times",
     )
     parser.add_argument("--out", type=Path, default=Path("experiments-results"))
     parser.add_argument("--size", choices=("small", "large"), default="small")
@@ -73,7 +76,7 @@ def read_options(doc: str) -> Options:
         data=data,
         device=None if given.device == "auto" else given.device,
         json=given.json,
-        only=given.only,
+        only=tuple(given.only),
         executor=given.executor,
     )
 
@@ -84,7 +87,7 @@ def results_of(experiment: Experiment, options: Options) -> dict[str, list[Resul
     Raises:
         SystemExit: Only some of the settings were to be run, so that there is nothing to put into a table.
     """
-    chosen = [setting for setting in experiment.settings if options.only in setting.name]
+    chosen = [setting for setting in experiment.settings if _wanted(setting.name, options)]
     with executor_of(options) as executor:
         results = run_all(
             replace(experiment, settings=chosen),
@@ -98,6 +101,10 @@ def results_of(experiment: Experiment, options: Options) -> dict[str, list[Resul
     if options.only:
         sys.exit(0)
     return results
+
+
+def _wanted(name: str, options: Options) -> bool:
+    return not options.only or any(text in name for text in options.only)
 
 
 def executor_of(options: Options) -> Executor:

@@ -31,7 +31,7 @@ class Result:
     Attributes:
         name, seed: The setting's name and the run's seed.
         manifest: The manifest's sha256.
-        curve: `{"round": r, **figures}` for each measured round.
+        curve: `{"round": r, **figures}` for each measured round. A figure is a number, or a list of numbers.
         up: For each round, the total bytes of the included updates, all of which every attester reads.
         down: For each round, the bytes of the parent model, which each member of the cohort reads.
         senders: For each round, the number of included updates.
@@ -46,7 +46,7 @@ class Result:
     name: str
     seed: int
     manifest: str
-    curve: list[dict[str, float]]
+    curve: list[dict[str, Any]]
     up: list[int]
     down: list[int]
     senders: list[int]

@@ -113,7 +113,7 @@ def test_a_result_that_is_there_is_not_made_again(tmp_path: Path) -> None:
 
 def test_the_command_line_names_the_executor_and_the_settings_to_run(tmp_path: Path) -> None:
     options = Options((1,), 1, tmp_path, "small", "digits", "cpu", False)
-    options = replace(options, executor=f"{__name__}:one_thread", only="iny")
+    options = replace(options, executor=f"{__name__}:one_thread", only=("iny", "none"))
     experiment = Experiment([TINY, replace(TINY, name="other", rounds=2)], counted)
     with pytest.raises(SystemExit) as ended:
         results_of(experiment, options)

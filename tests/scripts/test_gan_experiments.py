@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import gans
 import listing
 import numpy as np
 import pytest
-from gans import SAMPLES_VARIABLE, floor_of, judged, picture_file, quality_cells, ratio_cell
+from comparing import quality_cells, ratio_cell
+from gans import SAMPLES_VARIABLE, floor_of, judged, picture_file
 from harness import plain, run_one
 from PIL import Image
 from reporting import Options
@@ -40,8 +42,14 @@ class Remembering:
         return 0.0
 
 
-def of_kids(*kids: float, diverged: int | None = None) -> Result:
-    curve = [{"round": float(at), "kid": kid} for at, kid in enumerate(kids, start=1)]
+def of_fids(
+    *fids: float, draws: Sequence[float] = (0.0, 0.0), diverged: int | None = None
+) -> Result:
+    """A run with these FIDs after its rounds; its draws are so far above or below each."""
+    curve = [
+        {"round": at, "fid": fid, "fid_draws": [fid + draw for draw in draws]}
+        for at, fid in enumerate(fids, start=1)
+    ]
     return Result("x", 1, "", curve, [], [], [], [], [], 0.0, diverged, 0.0)
 
 
@@ -56,14 +64,25 @@ def test_every_gan_setting_is_a_manifest(script: object, size: str, data: str) -
 
 
 def test_every_member_takes_as_many_steps_in_every_setting() -> None:
-    per_member = {
-        one.manifest(1).strategy.work.amount(0) * one.rounds
-        for one in gan.settings(SMALL)
-        if one.name != gan.CENTRAL
-    }
-    (central,) = (one for one in gan.settings(SMALL) if one.name == gan.CENTRAL)
+    named = {one.name: one for one in gan.settings(SMALL)}
+    central = named.pop(gan.CENTRAL)
+    per_member = {one.manifest(1).strategy.work.amount(0) * one.rounds for one in named.values()}
     assert len(per_member) == 1
     assert central.rounds * 20 == gan.MEMBERS * per_member.pop()
+
+
+def test_the_control_sees_the_members_examples_in_a_members_steps() -> None:
+    named = {one.name: one for one in gan.settings(SMALL)}
+    control, shared = named[gan.CONTROL], named["both shared, IID"]
+    assert (control.members, shared.members) == (1, gan.MEMBERS)
+    batches = [one.manifest(1).learner.batch for one in (control, shared)]
+    assert batches == [gan.MEMBERS * 32, 32]
+    first = gan.table(SMALL, {name: [measured(1)] for name in named})[0]
+    assert (first["training"][:7], first["FID / control"]) == ("control", "1.00 (1.00 to 1.00)")
+
+
+def test_no_table_reports_the_seed_that_the_knobs_were_chosen_with() -> None:
+    assert str(gans.KNOBS_SEED) not in gans.SEEDS.split(",")
 
 
 def test_the_listing_forgets_what_it_received_and_what_it_kept() -> None:
@@ -95,10 +114,21 @@ def test_two_of_ten_members_of_the_listing_train_in_a_round() -> None:
         assert (setting.members, max(terms.cohort_floor, terms.cohort_fraction // 1000)) == (10, 2)
 
 
-def test_kids_are_held_against_the_same_seed_s() -> None:
-    several, baseline = [of_kids(9.0, 2.0), of_kids(9.0, 6.0)], [of_kids(1.0), of_kids(2.0)]
-    assert ratio_cell(several, baseline, round=2, of_round=1) == "2.50 ± 0.71"
-    assert ratio_cell([of_kids(diverged=1)], [of_kids(1.0)], 2, 1) == "diverged, 1 of 1"
+def test_fids_are_compared_on_the_same_draws() -> None:
+    several = [of_fids(9.0, 5.0, draws=(1.0, 3.0)), of_fids(9.0, 7.0, draws=(1.0, 3.0))]
+    baseline = [of_fids(3.0, draws=(0.5, 1.5)), of_fids(3.0, draws=(0.5, 1.5))]
+    # The draws' own bias is taken off: (6 - 1) / (3 - 0.5) and (6 + 1) / (3 + 0.5) are both 2.
+    assert ratio_cell(several, baseline, round=2, of_round=1) == "2.00 (2.00 to 2.00)"
+    still = [of_fids(3.0)] * 2
+    assert ratio_cell(several, still, round=2, of_round=1) == "2.00 (1.68 to 2.32)"
+    assert ratio_cell([of_fids(diverged=1)], still[:1], 2, 1) == "-"
+
+
+def measured(seed: int) -> Result:
+    """A run that was measured after each round of the longest setting."""
+    figures = {"kid": 0.1, "fid": 5.0, "covered": 10, "fid_draws": [5.0, 6.0]}
+    curve = [{"round": round, **figures} for round in range(1, 101)]
+    return Result("x", seed, "", curve, [], [], [], [], [], 0.0, None, 0.0)
 
 
 def untrained(options: ClassifierOptions, images: Images, seed: int, device: object) -> Arrays:
@@ -125,6 +155,8 @@ def test_samples_are_measured_and_drawn(tmp_path: Path, monkeypatch: pytest.Monk
         assert figures["fid"] > floor["fid"]
         assert 0 <= figures["covered"] <= 10
     assert set(quality_cells([result], 2)) == {"KID", "FID", "classes"}
+    assert ratio_cell([result], [result], 2, 2) == "1.00 (1.00 to 1.00)"
+    assert "±" in gan.floor_text(tiny, "cpu")
     picture = picture_file(tmp_path / "samples", "tiny, iid", 1)
     with Image.open(picture) as drawn:
         assert drawn.size == (4 * 34 - 2, 8 * 34 - 2)
