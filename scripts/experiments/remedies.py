@@ -36,14 +36,16 @@ def strategies(options: Options) -> Mapping[str, Mapping[str, Any]]:
     per_round = epochs(options)
     # Half of the members do half of the work, and the others do one and a half times the work.
     uneven = {"epochs": [max(1, per_round // 2), per_round + per_round // 2] * 5}
+    # FedNova weighs steps by the momentum of the members' optimiser.
+    nova = {"kind": "fednova", "momentum": classifier(options, "").learner.get("momentum", "0")}
     return {
         "FedAvg": {},
         "FedProx, mu 0.01": {"train": {"kind": "proximal", "mu": "0.01"}},
         "FedProx, adaptive mu": {"train": {"kind": "adaptive_proximal"}},
-        "SCAFFOLD": {"train": {"kind": "scaffold"}},
-        "FedNova": {"combine": {"kind": "fednova"}},
+        "SCAFFOLD": {"preset": "scaffold"},
+        "FedNova": {"combine": nova},
         "FedAvg, uneven work": {"work": uneven},
-        "FedNova, uneven work": {"work": uneven, "combine": {"kind": "fednova"}},
+        "FedNova, uneven work": {"work": uneven, "combine": nova},
         "LoAdaBoost": {"work": {"epochs": per_round, "until": "median_loss"}},
         "FedAdam, rate 0.03": {"combine": {"kind": "adam", "rate": "0.03"}},
         "two-stream MMD": {"train": {"kind": "two_stream"}},
