@@ -26,7 +26,7 @@ from fl_node.learning.drift import SecondStream, Terms
 from fl_node.learning.genesis import tensor_shapes
 from fl_node.learning.kinds import kind_of
 from fl_node.learning.optimisers import optimiser_arrays
-from fl_node.learning.options import Options, at_round
+from fl_node.learning.options import Options, at_round, in_steps
 from fl_node.learning.steps import to_device
 from fl_node.learning.tensors import fill_module, module_arrays, shared_names
 from fl_node.learning.workplace import Workplace, workplace
@@ -101,7 +101,8 @@ class MemberLearner:
         return workplace(self._options, self._device)
 
     def _train(self, assignment: Assignment, progress: StepProgress) -> Trained:
-        options, place = at_round(self._options, assignment.round), self._workplace
+        options = in_steps(at_round(self._options, assignment.round), assignment.steps)
+        place = self._workplace
         weights = self._complete(assignment.model, assignment.private)
         training = place.resume(options, weights, None if assignment.fresh else assignment.private)
         terms = self._terms(place, assignment)

@@ -53,6 +53,14 @@ class Options(Protocol):
     def schedules(self) -> Schedules: ...
 
 
+@runtime_checkable
+class Averaging(Protocol):
+    """Options of a kind that keeps a moving average: its half-life, and whether that counts steps or rounds."""
+
+    ema_half_life: int
+    ema_unit: str
+
+
 def options_from(options: type[Knobs], *sections: object, **given: Any) -> Knobs:
     """Fill options by name from a manifest's sections; exact decimals become floats.
 
@@ -72,6 +80,14 @@ def at_round(options: Knobs, round: int) -> Knobs:
     """The options in a round, from 1, with a plain number for each knob that has a schedule."""
     values = {name: schedule.at(round) for name, schedule in options.schedules}
     return replace(options, **values)  # type: ignore[type-var]
+
+
+def in_steps(options: Knobs, steps: int) -> Knobs:
+    """The options for a round's training of so many steps, in which an average's half-life always counts steps."""
+    if not isinstance(options, Averaging) or options.ema_unit == "steps":
+        return options
+    half_life = options.ema_half_life * steps
+    return replace(options, ema_half_life=half_life, ema_unit="steps")  # type: ignore[type-var]
 
 
 def _find(name: str, sections: tuple[object, ...]) -> object:

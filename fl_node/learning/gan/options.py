@@ -44,6 +44,7 @@ class GanOptions:
     beta1: float
     beta2: float
     ema_half_life: int
+    ema_unit: Literal["steps", "rounds"]
     share: tuple[str, ...]
     extractor: ClassifierOptions
     extractor_weights: Arrays | None

@@ -215,3 +215,15 @@ def test_too_few_pictures_a_wrong_shape_or_pattern_or_device_are_refused():
     for device in ("abacus", "cuda:99"):
         with pytest.raises(DeviceUnusable, match=r"usable are: .*cpu"):
             make_learner(OPTIONS, SEED, pictures(), device=device)
+
+
+def test_a_half_life_in_rounds_is_as_many_steps_as_the_round_has():
+    """A member that keeps its generator to itself keeps its average too."""
+    private = replace(OPTIONS, share=("discriminator.*",))
+    in_steps = replace(private, ema_half_life=12)
+    in_rounds = replace(private, ema_half_life=3, ema_unit="rounds")
+    one, other = (
+        learner(options).train(piece(shared(options), None, 5, steps=4))
+        for options in (in_steps, in_rounds)
+    )
+    assert_same_bytes(one.private, other.private)
