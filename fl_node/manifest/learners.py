@@ -15,8 +15,8 @@ from fl_node.strategy.roles import Average, Roles
 
 Batch = Annotated[int, Field(ge=2, le=4096)]
 Rate = Annotated[Decimal | Schedule, OverRounds(Annotated[Number, Field(gt=0, le=1)])]
-Kept = Annotated[Number, Field(ge=0, lt=1)]
-"""The decay of a moving average: the share that it keeps in one step."""
+Kept = Annotated[Number, Field(ge=0, lt=1, decimal_places=9)]
+"""The decay of a moving average: the share that it keeps in one step. As a float it is still below 1."""
 Penalty = Annotated[Decimal | Schedule, OverRounds(Annotated[Number, Field(ge=0, le=1000)])]
 
 

@@ -107,6 +107,7 @@ def test_one_number_has_one_spelling(text):
         ("learner", "diffusion", "learner: .*'gan', 'classifier'"),
         ("learner", {"kind": "classifier", "momentum": 2}, "learner.momentum: .*less than 1"),
         ("learner.widht", 3, "learner.widht: unknown field; did you mean width"),
+        ("learner.beta1", "0.9999999999", "learner.beta1: .*9 decimal"),
         ("rounds.count", 0, "rounds.count: .*greater than or equal to 1"),
         ("rounds.cohort_fraction", Decimal("1.5"), "rounds.cohort_fraction: .*less than or equal"),
         ("rounds.cohort_fraction", Decimal("0.12345"), "rounds.cohort_fraction: .*4 decimal"),

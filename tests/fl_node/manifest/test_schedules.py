@@ -170,6 +170,7 @@ class TestRefusals:
         [
             ("beta2", {"from": "0.9", "to": "1", "over": 9}, "less than 1"),
             ("beta2", [[1, "0.9"], [2, "-0.1"]], "greater than or equal to 0"),
+            ("beta2", [[1, "0.9"], [2, "0.999999999999999999"]], "9 decimal"),
             ("penalty", {"from": "1", "to": "1001", "over": 9}, "less than or equal to 1000"),
         ],
     )
