@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,26 +15,30 @@ from fl_node.learner import OPTIMISER
 from fl_node.learning.steps import Training
 from fl_node.learning.transfer import fill_tensors, to_arrays
 
+Chosen = TypeVar("Chosen", bound=Optimizer)
+
 PREFIX = f"{OPTIMISER}."
 """Prefix of every name; no tensor of a model has it."""
 
+RECORDED = {"cuda", "meta"}
+"""The kinds of device on which steps are as a graph records them; tests check them on meta, which computes nothing."""
+
 
 def adam(parameters: Iterable[nn.Parameter], device: torch.device, **knobs: Any) -> Adam:
-    """Adam in the form that is fastest on the parameters' device; on CUDA a graph can record it.
+    """Adam in the form that is fastest on the parameters' device, and that a graph can record on CUDA.
 
     Args:
         parameters: On the device.
         device: Where they are.
         knobs: As for torch's Adam; `set_knobs` can change them later.
     """
-    fused, rate = _form(device, knobs.pop("lr"))
-    return Adam(parameters, rate, fused=fused, capturable=device.type == "cuda", **knobs)
+    fused, recorded = device.type != "mps", device.type in RECORDED
+    return _with_rate_on(device, Adam(parameters, fused=fused, capturable=recorded, **knobs))
 
 
 def sgd(parameters: Iterable[nn.Parameter], device: torch.device, **knobs: Any) -> SGD:
     """Stochastic gradient descent, as for `adam`."""
-    fused, rate = _form(device, knobs.pop("lr"))
-    return SGD(parameters, rate, fused=fused, **knobs)
+    return _with_rate_on(device, SGD(parameters, fused=device.type != "mps", **knobs))
 
 
 def set_knobs(optimiser: Optimizer, **knobs: Any) -> None:
@@ -73,10 +77,12 @@ def reset_optimisers(training: Training) -> None:
         value.zero_()
 
 
-def _form(device: torch.device, rate: float) -> tuple[bool, float | Tensor]:
-    """Whether to fuse, and the rate: on CUDA a tensor, because a graph would record a number for ever."""
-    fused = device.type in {"cuda", "cpu"}
-    return fused, torch.tensor(rate, device=device) if device.type == "cuda" else rate
+def _with_rate_on(device: torch.device, optimiser: Chosen) -> Chosen:
+    """Where steps are recorded, hold the rate as a tensor: of a number, a recording would keep the first value."""
+    if device.type in RECORDED:
+        for group in optimiser.param_groups:
+            group["lr"] = torch.tensor(group["lr"], device=device)
+    return optimiser
 
 
 def _state(training: Training) -> dict[str, Tensor]:

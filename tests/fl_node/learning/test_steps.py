@@ -1,16 +1,12 @@
-"""What the loops are made of: batches, pictures, the tally; and that no step waits for the device."""
+"""What the loops are made of: batches, pictures, the tally."""
 
 import itertools
 
-import numpy as np
 import pytest
 import torch
-from knobs import classifier_options, gan_options
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fl_node.errors import TrainingDiverged
-from fl_node.learner import Assignment, no_progress
-from fl_node.learning import Images, genesis, make_learner
+from fl_node.learner import no_progress
 from fl_node.learning.feed import draw_batches
 from fl_node.learning.run import REPORT_SECONDS, REPORTS, Tally
 from fl_node.learning.steps import to_pictures
@@ -62,40 +58,3 @@ def test_a_tally_refuses_losses_that_are_not_finite():
     tally.add((torch.tensor(float("nan")),))
     with pytest.raises(TrainingDiverged, match="no longer finite at step 1"):
         tally.report(1)
-
-
-WAITING = {"_local_scalar_dense", "nonzero", "equal", "is_nonzero", "unique", "masked_select"}
-
-
-class Waits(TorchDispatchMode):
-    """Counts the operations that wait for a device until it has computed what the process wants to read."""
-
-    count = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        self.count += function.overloadpacket.__name__ in WAITING
-        return function(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        gan_options(latent=8, generator_width=4, discriminator_width=4, batch=8),
-        classifier_options(width=4, batch=8, optimiser="adam"),
-        classifier_options(width=4, batch=8, momentum=0.9),
-    ],
-    ids=["gan", "adam", "sgd"],
-)
-def test_no_step_waits_for_the_device(options):
-    """Steps are queued on a GPU without a stop; only the reports, and what comes after the last step, wait for it."""
-    random = np.random.default_rng(0)
-    pixels = random.integers(0, 256, (24, 1, 32, 32), np.uint8)
-    one = make_learner(options, 1, Images(pixels, random.integers(0, 10, 24)), "cpu", 1)
-    model = genesis(options, 1)
-    waits = []
-    for steps in (2, 5):
-        assignment = Assignment(model, None, 1, steps, mu=0.1, discrepancy=0.1, correction=model)
-        with Waits() as mode:
-            one.train(assignment)
-        waits.append(mode.count)
-    assert waits[0] == waits[1]
