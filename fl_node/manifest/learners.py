@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fl_node.fields import Choice, Loss, Number, OptimiserState
 from fl_node.manifest.extractor import Extractor
@@ -50,7 +50,7 @@ class LearnerChoice(Choice):
 
 
 class GanLearner(LearnerChoice):
-    """A DCGAN: its two networks, its objective and its optimisers (Radford et al. 2015, arXiv:1511.06434)."""
+    """A GAN: its two networks, its objective and its optimisers (by default a DCGAN, arXiv:1511.06434)."""
 
     kind: Literal["gan"] = "gan"
     body: ClassVar[tuple[str, ...]] = ("generator*",)
@@ -63,6 +63,10 @@ class GanLearner(LearnerChoice):
         "discriminator_rate": Decimal("0.002"),
         "ema_half_life": 30,
     }
+    network: Literal["dcgan", "residual"] = "dcgan"
+    """A DCGAN, or residual blocks without norms, for which `norm` must be "none" (after arXiv:2501.05441)."""
+    classes: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """0, or the number of classes on which both networks are conditioned; every picture then needs one."""
     latent: Annotated[int, Field(ge=1, le=1024)] = 100
     """Length of z."""
     generator_width: Annotated[int, Field(ge=4, le=512)] = 64
@@ -88,6 +92,14 @@ class GanLearner(LearnerChoice):
     """What `ema_half_life` counts: optimiser steps, or rounds of the federation."""
     extractor: Extractor = Extractor()
     """Gives the features for the held-out loss, which is a KID."""
+
+    @model_validator(mode="after")
+    def _norm_fits(self) -> Self:
+        if self.network == "residual" and self.norm != "none":
+            raise ValueError(
+                f'network "residual" has no norms: norm must be "none", not "{self.norm}"'
+            )
+        return self
 
     @property
     def compared_by(self) -> Extractor:

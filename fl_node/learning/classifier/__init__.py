@@ -11,11 +11,16 @@ from collections.abc import Collection
 from fl_node.learning.classifier.evaluation import held_out_loss
 from fl_node.learning.classifier.initial import initial
 from fl_node.learning.classifier.judge import ClassifierJudge
-from fl_node.learning.classifier.labels import verify_labels
 from fl_node.learning.classifier.models import build
 from fl_node.learning.classifier.options import ClassifierOptions, classifier_options
 from fl_node.learning.classifier.training_loop import LOSSES, draw, prepare_training, step, tune
+from fl_node.learning.data import Images
 from fl_node.learning.kind import Kind
+from fl_node.learning.labels import verify_labels
+
+
+def _verify(options: ClassifierOptions, images: Images) -> None:
+    verify_labels(options.classes, images)
 
 
 def _usage(options: ClassifierOptions, parts: Collection[str]) -> list[str]:
@@ -27,7 +32,7 @@ CLASSIFIER = Kind(
     options=classifier_options,
     build=build,
     initial=initial,
-    verify=verify_labels,
+    verify=_verify,
     prepare_training=prepare_training,
     tune=tune,
     rates=("rate",),

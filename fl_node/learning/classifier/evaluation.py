@@ -9,11 +9,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from fl_node.arrays import Arrays
-from fl_node.learning.classifier.labels import verify_labels
 from fl_node.learning.classifier.models import build
 from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.data import Images, verify_images
 from fl_node.learning.device import choose_device
+from fl_node.learning.labels import verify_labels
 from fl_node.learning.steps import Examples, move_to, to_device, to_pictures
 from fl_node.learning.tensors import fill_module
 
@@ -45,7 +45,7 @@ def accuracy(
         DeviceUnusable: This machine has no such device.
     """
     verify_images(images, options)
-    verify_labels(options, images)
+    verify_labels(options.classes, images)
     chosen = choose_device(device)
     return _accuracy_and_loss(move_to(_filled(options, model), chosen), to_device(images, chosen))
 

@@ -1,7 +1,8 @@
-"""A DCGAN.
+"""A GAN, conditioned on classes if the manifest says so.
 
 options.py        the knobs
 models.py         generator and discriminator;  initial.py  their initial values
+dcgan.py          a DCGAN's layers;  residual.py  residual layers without norms
 losses.py         the losses and the gradient penalty
 training_loop.py  one training step
 evaluation.py     the held-out loss during training;  judge.py  measures finished models
@@ -19,10 +20,13 @@ from fl_node.learning.gan.options import GanOptions, gan_options
 from fl_node.learning.gan.samples import sample_grid
 from fl_node.learning.gan.training_loop import LOSSES, draw, prepare_training, step, tune
 from fl_node.learning.kind import Kind
+from fl_node.learning.labels import verify_labels
 
 
-def _accept(options: GanOptions, images: Images) -> None:
-    """A GAN learns from any pictures of its shape."""
+def _verify(options: GanOptions, images: Images) -> None:
+    """Only a conditional GAN needs classes; any other learns from any pictures of its shape."""
+    if options.classes:
+        verify_labels(options.classes, images)
 
 
 def _usage(options: GanOptions, parts: Collection[str]) -> list[str]:
@@ -30,15 +34,17 @@ def _usage(options: GanOptions, parts: Collection[str]) -> list[str]:
     if generator is None:
         return []
     pictures = f"(64, {options.channels}, {options.size}, {options.size}), values from -1 to 1"
-    drawn = f'model["{generator}"].eval()(torch.randn(64, {options.latent}))'
-    return [f"pictures = {drawn}  # {pictures}"]
+    given = f"torch.randn(64, {options.latent})"
+    if options.classes:
+        given += f", torch.arange(64) % {options.classes}"
+    return [f'pictures = model["{generator}"].eval()({given})  # {pictures}']
 
 
 GAN = Kind(
     options=gan_options,
     build=build,
     initial=initial,
-    verify=_accept,
+    verify=_verify,
     prepare_training=prepare_training,
     tune=tune,
     rates=("generator_rate", "discriminator_rate"),

@@ -24,7 +24,8 @@ def held_out_loss(
 ) -> float:
     """Kernel inception distance between the generator's samples and held-out pictures, on the extractor's features.
 
-    If the model has an average of the generator, the average is measured. Unlike adversarial losses, this distance
+    If the model has an average of the generator, the average is measured. If it is conditional, the samples have the
+    held-out pictures' classes, so that a member measures what it can judge. Unlike adversarial losses, this distance
     shows how good the samples are: docs/decisions/0012-held-out-loss-is-kid.md.
 
     Args:
@@ -42,10 +43,17 @@ def held_out_loss(
     random = torch.Generator().manual_seed(derive_seed(seed, "held-out z"))
     z_NZ = torch.randn(SAMPLES, options.latent, generator=random).to(real_NCHW.device)
     # Rounded to bytes like real pictures, so that rounding does not distinguish them.
-    fake_NCHW = to_pixels(sample(generator, z_NZ))
+    fake_NCHW = to_pixels(sample(generator, z_NZ, _labels(options, held_out)))
     weights = options.extractor_weights or random_weights(options.extractor, seed)
 
     def seen(pixels_NCHW: Tensor) -> Array:
         return features(options.extractor, weights, to_pictures(pixels_NCHW)).cpu().numpy()
 
     return kid(seen(fake_NCHW), seen(real_NCHW))
+
+
+def _labels(options: GanOptions, held_out: Examples) -> Tensor | None:
+    """The held-out pictures' classes, from the first one again after the last one."""
+    if not options.classes:
+        return None
+    return held_out.labels_N[torch.arange(SAMPLES, device=held_out.labels_N.device) % len(held_out)]

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fl_node.arrays import Array, Arrays
 from fl_node.learning.data import Images
 from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.gan.samples import draw_samples
 from fl_node.learning.judging import Trial
+from fl_node.learning.labels import verify_labels
 from fl_node.measures import Coverage, coverage, fid, fid_with_error, kid_with_error
 from fl_node.seeds import derive_seed
 
@@ -48,11 +50,16 @@ class GanJudge:
         """Compute the real pictures' features: those of the test split, or of the training split as the trial says.
 
         The trial's seed determines z, the order of the real pictures, and the draws of the bootstrap.
+
+        Raises:
+            DataUnusable: The GAN is conditional, and the real pictures' classes are missing or unknown.
         """
         self._options, self._extractor, self._trial = options, trial.extractor(), trial
         # At most the number of training pictures, so that the floor is comparable.
         self._samples = min(trial.samples, len(trial.train.pixels_NCHW))
         real = trial.test if trial.against == "test" else trial.train
+        if options.classes:
+            verify_labels(options.classes, real)
         self._real = _shuffled(real, derive_seed(trial.seed, "test"))
         self.real_MD = self._extractor.features(self._real.pixels_NCHW)
 
@@ -92,10 +99,22 @@ class GanJudge:
         return self.quality(self.features(model))
 
     def features(self, model: Arrays) -> Array:
-        """Features_ND of a model's samples; errors as for `judge`."""
+        """Features_ND of a model's samples; errors as for `judge`.
+
+        A conditional model is asked for the real pictures' classes, as often as they occur there, because it does not
+        learn how often a class occurs.
+        """
         trial = self._trial
-        pixels_NCHW = draw_samples(self._options, model, self._samples, trial.seed, trial.device)
+        pixels_NCHW = draw_samples(
+            self._options, model, self._samples, trial.seed, trial.device, self._labels()
+        )
         return self._extractor.features(pixels_NCHW)
+
+    def _labels(self) -> NDArray[np.int64] | None:
+        """Classes for the samples: those of the shuffled real pictures, from the first one again after the last one."""
+        if not self._options.classes:
+            return None
+        return np.resize(self._real.labels_N, self._samples)
 
     def quality(self, features_ND: Array) -> SampleQuality:
         """Measure samples by their features."""

@@ -1,67 +1,77 @@
-"""DCGAN's generator and discriminator (Radford et al. 2015, arXiv:1511.06434), for pictures of 32x32 and 64x64.
+"""The GAN's two networks, for pictures of 32x32 and 64x64; with `classes`, both are conditioned on a picture's class.
 
 Suffixes name shapes, in this whole package: N pictures, Z latent, C channels, H height, W width. x_NCHW is in [-1, 1].
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.norms import Norm, group_norm
+from fl_node.learning.gan import dcgan, residual
+from fl_node.learning.gan.options import GanOptions, Network
 
-LEAK = 0.2
+Layers = Callable[[GanOptions], tuple[nn.Sequential, Any]]
+"""Options -> a network's hidden blocks and its last layer."""
+
+GENERATORS: Mapping[Network, Layers] = {
+    "dcgan": dcgan.generator_layers,
+    "residual": residual.generator_layers,
+}
+DISCRIMINATORS: Mapping[Network, Layers] = {
+    "dcgan": dcgan.discriminator_layers,
+    "residual": residual.discriminator_layers,
+}
 
 
 class Generator(nn.Module):
-    """z_NZ -> x_NCHW. From layer to layer, widths halve and sizes double: 4x4, 8x8, ... up to the picture."""
+    """z_NZ, and the classes if there are any -> x_NCHW.
+
+    A class is a learnt vector beside z, of the same length, as in conditional GANs (Mirza and Osindero 2014,
+    arXiv:1411.1784).
+    """
 
     def __init__(self, options: GanOptions) -> None:
         super().__init__()
-        blocks: OrderedDict[str, nn.Module] = OrderedDict()
-        width_in, size = options.latent, 4
-        while size < options.size:
-            width = options.generator_width * options.size // (2 * size)
-            conv = _up(width_in, width, options.norm, first=size == 4)
-            blocks[f"to_{size}x{size}"] = _block(conv, width, options.norm, nn.ReLU(inplace=True))
-            width_in, size = width, 2 * size
-        self.blocks = nn.Sequential(blocks)
-        self.to_picture = nn.ConvTranspose2d(width_in, options.channels, 4, 2, 1, bias=False)
+        self.blocks, self.to_picture = GENERATORS[options.network](options)
+        if options.classes:
+            self.embedding = nn.Embedding(options.classes, options.latent)
 
-    def forward(self, z_NZ: Tensor) -> Tensor:
+    def forward(self, z_NZ: Tensor, labels_N: Tensor | None = None) -> Tensor:
+        if labels_N is not None:
+            z_NZ = torch.cat([z_NZ, self.embedding(labels_N)], dim=1)
         return torch.tanh(self.to_picture(self.blocks(z_NZ[:, :, None, None])))
 
 
 class Discriminator(nn.Module):
-    """x_NCHW -> logits_N, where above 0 means real. It mirrors the generator; its first block has no norm."""
+    """x_NCHW, and the classes if there are any -> logits_N, where above 0 means real.
+
+    Of a class it learns a vector, whose product with the features is added to the logit: the projection of Miyato and
+    Koyama 2018 (arXiv:1802.05637).
+    """
 
     def __init__(self, options: GanOptions) -> None:
         super().__init__()
-        blocks: OrderedDict[str, nn.Module] = OrderedDict()
-        width_in, size = options.channels, options.size
-        while size > 4:
-            norm: Norm = "none" if size == options.size else options.norm
-            width = options.discriminator_width * options.size // size
-            conv = nn.Conv2d(width_in, width, 4, 2, 1, bias=_bias(options.norm))
-            activation = nn.LeakyReLU(LEAK, inplace=True)
-            blocks[f"from_{size}x{size}"] = _block(conv, width, norm, activation)
-            width_in, size = width, size // 2
-        self.blocks = nn.Sequential(blocks)
-        self.to_logit = nn.Conv2d(width_in, 1, 4, 1, 0, bias=False)
+        self.blocks, self.to_logit = DISCRIMINATORS[options.network](options)
+        if options.classes:
+            self.embedding = nn.Embedding(options.classes, self.to_logit.in_channels)
 
     def features(self, x_NCHW: Tensor) -> Tensor:
-        """The last hidden layer: feature maps of 4x4."""
+        """The last hidden layer: feature maps of 4x4, which do not depend on the class."""
         return self.blocks(x_NCHW)
 
-    def judge(self, features_NCHW: Tensor) -> Tensor:
-        """Features -> logits_N."""
-        return self.to_logit(features_NCHW).flatten()
+    def judge(self, features_NCHW: Tensor, labels_N: Tensor | None = None) -> Tensor:
+        """Features, and the classes if there are any -> logits_N."""
+        logits_N = self.to_logit(features_NCHW).flatten()
+        if labels_N is None:
+            return logits_N
+        return logits_N + (self.embedding(labels_N) * features_NCHW.mean(dim=(2, 3))).sum(dim=1)
 
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        return self.judge(self.features(x_NCHW))
+    def forward(self, x_NCHW: Tensor, labels_N: Tensor | None = None) -> Tensor:
+        return self.judge(self.features(x_NCHW), labels_N)
 
 
 def build(options: GanOptions) -> nn.ModuleDict:
@@ -75,22 +85,3 @@ def build(options: GanOptions) -> nn.ModuleDict:
         if options.ema_half_life:
             parts["generator_ema"] = Generator(options).requires_grad_(False)
     return nn.ModuleDict(parts)
-
-
-def _up(width_in: int, width: int, norm: Norm, first: bool) -> nn.ConvTranspose2d:
-    stride, padding = (1, 0) if first else (2, 1)
-    return nn.ConvTranspose2d(width_in, width, 4, stride, padding, bias=_bias(norm))
-
-
-def _block(conv: nn.Module, width: int, norm: Norm, activation: nn.Module) -> nn.Sequential:
-    parts = OrderedDict(conv=conv)
-    if norm == "batch":
-        parts["norm"] = nn.BatchNorm2d(width)
-    elif norm == "group":
-        parts["norm"] = group_norm(width)
-    return nn.Sequential(OrderedDict(parts, activation=activation))
-
-
-def _bias(norm: Norm) -> bool:
-    # A norm has its own shift, which makes the convolution's bias redundant.
-    return norm == "none"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
     from fl_node.manifest.manifest import Manifest
 
+Network = Literal["dcgan", "residual"]
 Objective = Literal["bce", "hinge", "relativistic"]
 
 
@@ -32,6 +33,8 @@ class GanOptions:
     channels: int
     size: int
     held_out: float
+    network: Network
+    classes: int
     latent: int
     generator_width: int
     discriminator_width: int
@@ -49,6 +52,11 @@ class GanOptions:
     extractor: ClassifierOptions
     extractor_weights: Arrays | None
     schedules: Schedules = ()
+
+    @property
+    def inputs(self) -> int:
+        """Length of the generator's input: z, and beside it, if there are classes, a vector of the same length."""
+        return self.latent * (2 if self.classes else 1)
 
 
 def gan_options(manifest: Manifest, extractor_weights: Arrays | None) -> GanOptions:

@@ -57,19 +57,22 @@ def step(training: Training, options: GanOptions, terms: Terms) -> Step:
 
     def take(batch: Batch) -> tuple[Tensor, Tensor]:
         x_real, device = batch.x_NCHW, batch.x_NCHW.device
+        # The fake pictures have the real ones' classes: so a class is as frequent among both, and a pair that the
+        # relativistic loss compares is of one class.
+        labels_N = batch.labels_N if options.classes else None
         with autocast(device):
-            x_fake = generator(batch.drawn["z_NZ"]).float()
+            x_fake = generator(batch.drawn["z_NZ"], labels_N).float()
 
         # Discriminator.
         first_loss, objective = _discriminator_objective(
-            discriminator, options, x_real, x_fake, terms.second
+            discriminator, options, x_real, x_fake, labels_N, terms.second
         )
         discriminator_adam.zero_grad()
         objective.backward(inputs=list(discriminator.parameters()))
         discriminator_adam.step()
 
         # Generator, against the updated discriminator; both use the same fake pictures.
-        loss = _generator_objective(discriminator, options, x_real, x_fake)
+        loss = _generator_objective(discriminator, options, x_real, x_fake, labels_N)
         generator_adam.zero_grad()
         loss.backward(inputs=list(generator.parameters()))
         generator_adam.step()
@@ -92,6 +95,7 @@ def _discriminator_objective(
     options: GanOptions,
     x_real: Tensor,
     x_fake: Tensor,
+    labels_N: Tensor | None,
     second: SecondStream | None,
 ) -> tuple[Tensor, Tensor]:
     """The loss alone, and the objective, which adds the penalties R1 + R2 and the second stream's term."""
@@ -101,8 +105,8 @@ def _discriminator_objective(
     x_fake = x_fake.detach().requires_grad_(penalised)
     with autocast(x_real.device):
         features = discriminator.features(x_real)
-        real_logits = discriminator.judge(features).float()
-        fake_logits = discriminator(x_fake).float()
+        real_logits = discriminator.judge(features, labels_N).float()
+        fake_logits = discriminator(x_fake, labels_N).float()
         extra = None if second is None else second.term(x_real, features)
     loss = objective = discriminator_loss(options.loss, real_logits, fake_logits)
     if penalised:
@@ -112,13 +116,17 @@ def _discriminator_objective(
 
 
 def _generator_objective(
-    discriminator: Discriminator, options: GanOptions, x_real: Tensor, x_fake: Tensor
+    discriminator: Discriminator,
+    options: GanOptions,
+    x_real: Tensor,
+    x_fake: Tensor,
+    labels_N: Tensor | None,
 ) -> Tensor:
     real_logits = None
     if compares_with_real(options.loss):
         # A region of its own: autocast keeps a region's half precision weights, and these would have no gradient.
         with torch.no_grad(), autocast(x_real.device):
-            real_logits = discriminator(x_real).float()
+            real_logits = discriminator(x_real, labels_N).float()
     with autocast(x_real.device):
-        fake_logits = discriminator(x_fake).float()
+        fake_logits = discriminator(x_fake, labels_N).float()
     return generator_loss(options.loss, real_logits, fake_logits)

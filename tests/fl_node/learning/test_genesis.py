@@ -40,6 +40,25 @@ def test_convolutions_are_drawn_with_mean_0_and_deviation_002():
     assert abs(weights).max() <= 6 * 0.02
 
 
+def test_residual_layers_keep_the_variance_and_branches_end_in_0():
+    model = genesis(gan_options(network="residual", norm="none", generator_width=16), 1)
+    stage = "generator.blocks.stage_8x8"
+    assert model[f"{stage}.conv.weight"].std() == pytest.approx(64**-0.5, rel=0.05)
+    assert model[f"{stage}.block.first.weight"].std() == pytest.approx((32 * 9) ** -0.5, rel=0.05)
+    assert not model[f"{stage}.block.second.weight"].any()
+    assert not model[f"{stage}.block.first.bias"].any()
+    assert model["generator.to_picture.weight"].std() == pytest.approx(0.02, rel=0.3)
+
+
+def test_the_generators_classes_are_drawn_like_z_and_the_discriminators_start_at_0():
+    model = genesis(gan_options(classes=10, generator_width=4, discriminator_width=4), 1)
+    vectors_KZ = model["generator.embedding.weight"]
+    assert vectors_KZ.shape == (10, 100)
+    assert vectors_KZ.std() == pytest.approx(1, rel=0.05)
+    assert not model["discriminator.embedding.weight"].any()
+    assert np.array_equal(model["generator_ema.embedding.weight"], vectors_KZ)
+
+
 def test_norms_start_as_the_identity():
     model = genesis(gan_options(norm="batch", generator_width=4, discriminator_width=4), 1)
     block = "generator.blocks.to_4x4.norm."

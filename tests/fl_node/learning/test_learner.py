@@ -51,6 +51,50 @@ def test_the_same_input_gives_the_same_bytes(loss, norm):
     assert first.training_loss == second.training_loss
 
 
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("network", ["dcgan", "residual"])
+def test_so_does_every_network_with_and_without_classes(network, classes):
+    options = replace(OPTIONS, network=network, norm="none", classes=classes)
+    images = Images(pictures().pixels_NCHW, np.arange(24) % 3)
+    first, second = (
+        learner(options, images).train(piece(shared(options), None, 1)) for _ in range(2)
+    )
+    assert_same_bytes(first.shared, second.shared)
+    assert_same_bytes(first.private, second.private)
+
+
+def test_only_the_vectors_of_a_members_own_classes_move():
+    """What decision 22 says an update tells of its member."""
+    options = replace(OPTIONS, classes=3, beta1=0.0)
+    images = Images(pictures().pixels_NCHW, np.arange(24) % 2)
+    start = shared(options)
+    trained = learner(options, images).train(piece(start, None, 1)).shared
+    for network in ("generator", "discriminator"):
+        name = f"{network}.embedding.weight"
+        assert (trained[name] != start[name]).any(axis=1).tolist() == [True, True, False]
+
+
+def test_an_unconditional_gan_does_not_look_at_classes():
+    labelled = Images(pictures().pixels_NCHW, np.arange(24) % 3)
+    first, second = (
+        learner(images=images).train(piece(shared(), None, 1)) for images in (labelled, pictures())
+    )
+    assert_same_bytes(first.shared, second.shared)
+
+
+@pytest.mark.parametrize(
+    ("labels_N", "reason"),
+    [
+        (None, "the pictures have no classes"),
+        (np.arange(24) % 4, "expected 0 to 2, got 0 to 3"),
+        (np.arange(24) % 4 - 1, "expected 0 to 2, got -1 to 2"),
+    ],
+)
+def test_a_conditional_gan_refuses_pictures_without_known_classes(labels_N, reason):
+    with pytest.raises(DataUnusable, match=reason):
+        learner(replace(OPTIONS, classes=3), Images(pictures().pixels_NCHW, labels_N))
+
+
 def test_another_seed_trains_another_model():
     first, second = (learner().train(piece(shared(), None, seed)) for seed in (1, 2))
     name = "generator.to_picture.weight"

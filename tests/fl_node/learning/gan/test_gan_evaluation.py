@@ -87,6 +87,21 @@ def test_stored_weights_take_the_place_of_random_ones():
     assert held_out_loss(other, model_of(), pictures(10), SEED) != loss
 
 
+def test_a_conditional_models_samples_have_the_held_out_pictures_classes():
+    options = replace(OPTIONS, classes=3)
+    model, labels_N = model_of(options), torch.tensor([2, 0, 2, 2])
+    held_out = Examples(pictures(4).pixels_NCHW, labels_N)
+    seed, repeated = derive_seed(SEED, "held-out z"), np.resize(labels_N.numpy(), SAMPLES)
+    fake = draw_samples(options, genesis(options, 1), SAMPLES, seed, CPU, repeated)
+    weights = random_weights(options.extractor, SEED)
+
+    def seen(pixels_NCHW):
+        return features(options.extractor, weights, to_pictures(pixels_NCHW)).numpy()
+
+    expected = kid(seen(torch.from_numpy(fake)), seen(held_out.pixels_NCHW))
+    assert held_out_loss(options, model, held_out, SEED) == pytest.approx(expected)
+
+
 def test_weights_of_another_network_are_refused():
     wider = random_weights(classifier_options(width=8), SEED)
     with pytest.raises(Misuse, match="expected float32"):

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from fl_node.errors import DataUnusable
-from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.data import Images
 
 
-def verify_labels(options: ClassifierOptions, images: Images) -> None:
+def verify_labels(classes: int, images: Images) -> None:
     """Check that the pictures' classes suit the model.
 
     Raises:
-        DataUnusable: There are no classes, or one is outside 0 to `options.classes` - 1.
+        DataUnusable: There are no classes, or one is outside 0 to `classes` - 1.
     """
     if images.labels_N is None:
         raise DataUnusable("the pictures have no classes; put each class into a folder of its own")
     lowest, highest = int(images.labels_N.min()), int(images.labels_N.max())
-    if lowest < 0 or highest >= options.classes:
-        raise DataUnusable(
-            f"classes: expected 0 to {options.classes - 1}, got {lowest} to {highest}"
-        )
+    if lowest < 0 or highest >= classes:
+        raise DataUnusable(f"classes: expected 0 to {classes - 1}, got {lowest} to {highest}")
