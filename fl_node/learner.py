@@ -103,10 +103,12 @@ class Learner(Protocol):
             TrainingDiverged: A loss, a weight or the optimiser's state is no longer finite.
         """
 
-    def measure(self, model: Arrays, private: Arrays | None) -> float:
-        """Loss of a model on local data held out from training; finite, and comparable between rounds.
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
+        """Loss of a model on local data; finite, and comparable between rounds.
 
         Args:
             model: Shared tensors.
             private: Completes the model if some of its tensors are not shared; None before the member's first training.
+            training: Whether to measure on the training set, or a fixed part of it if that is large; otherwise on data
+                held out from training.
         """

@@ -82,7 +82,7 @@ class DriftingLearner:
             mean_gradient=gradient,
         )
 
-    def measure(self, model: Arrays, private: Arrays | None) -> float:
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
         return 2.0 / (1 + _rounds(private))
 
 

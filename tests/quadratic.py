@@ -48,7 +48,7 @@ class QuadraticLearner:
     def loss(self, w: Array) -> float:
         return float(np.sum(np.array(self.curvature) * (w - np.array(self.centre)) ** 2) / 2)
 
-    def measure(self, model: Arrays, private: Arrays | None) -> float:
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
         return self.loss(model["w"].astype(np.float64))
 
     def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
@@ -88,8 +88,8 @@ class Recording:
     def steps_for(self, epochs: int) -> int:
         return self.learner.steps_for(epochs)
 
-    def measure(self, model: Arrays, private: Arrays | None) -> float:
-        return self.learner.measure(model, private)
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
+        return self.learner.measure(model, private, training)
 
     def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         self.assignments.append(assignment)

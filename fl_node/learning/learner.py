@@ -27,9 +27,10 @@ from fl_node.learning.genesis import tensor_shapes
 from fl_node.learning.kinds import kind_of
 from fl_node.learning.optimisers import optimiser_arrays
 from fl_node.learning.options import Options, at_round, in_steps
-from fl_node.learning.steps import to_device
+from fl_node.learning.steps import Examples, to_device
 from fl_node.learning.tensors import fill_module, module_arrays, shared_names
 from fl_node.learning.workplace import Workplace, workplace
+from fl_node.seeds import derive_seed
 
 
 def make_learner(
@@ -57,6 +58,10 @@ def make_learner(
     chosen = choose_device(device)
     prepare(chosen, threads)
     return MemberLearner(options, seed, images, chosen)
+
+
+MEASURED = 1024
+"""The most training pictures on which a loss is measured, so that a measurement takes no longer than some steps."""
 
 
 class MemberLearner:
@@ -87,14 +92,21 @@ class MemberLearner:
         """
         return self._train(assignment, progress)
 
-    def measure(self, model: Arrays, private: Arrays | None) -> float:
-        """The loss on the held-out pictures: see the kind's `held_out_loss`.
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
+        """The loss on the held-out pictures, or on at most `MEASURED` training pictures: see `Kind.held_out_loss`.
 
         Raises:
             Misuse: The arrays do not belong to this model.
         """
         complete = self._workplace.model(self._complete(model, private))
-        return self._kind.held_out_loss(self._options, complete, self._held_out, self._seed)
+        pictures = self._measured if training else self._held_out
+        return self._kind.held_out_loss(self._options, complete, pictures, self._seed)
+
+    @property
+    def _measured(self) -> Examples:
+        """Training pictures of all kinds, the same in every round."""
+        random = np.random.default_rng(derive_seed(self._seed, "measured"))
+        return self._examples.subset(random.permutation(len(self._examples))[:MEASURED])
 
     @property
     def _workplace(self) -> Workplace:

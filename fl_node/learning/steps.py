@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -34,6 +35,12 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.pixels_NCHW)
+
+    def subset(self, indices: NDArray[np.int64]) -> Examples:
+        """The pictures at these indices, with their classes."""
+        chosen = torch.from_numpy(indices).to(self.pixels_NCHW.device)
+        labels_N = None if self.labels_N is None else self.labels_N[chosen]
+        return Examples(self.pixels_NCHW[chosen], labels_N)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,9 +81,9 @@ class BadLearner:
         honest = difference(trained.shared, assignment.model)
         return replace(trained, shared=_moved(assignment.model, self._bad(honest, random)))
 
-    def measure(self, model: Arrays, private: Arrays | None) -> float:
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
         """As for the honest learner."""
-        return self.learner.measure(model, private)
+        return self.learner.measure(model, private, training)
 
     def _bad(self, honest: Arrays, random: np.random.Generator) -> Arrays:
         return {name: self.attack(array, random, self.index) for name, array in honest.items()}

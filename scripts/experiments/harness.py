@@ -98,9 +98,9 @@ class Watched:
         self.epochs += self.last.steps / self._learner.steps_for(1)
         return self.last
 
-    def measure(self, model: Arrays, private: Arrays | None) -> float:
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
         """As for the wrapped learner."""
-        return self._learner.measure(model, private)
+        return self._learner.measure(model, private, training)
 
 
 def run_one(

@@ -60,9 +60,9 @@ class Forgetful:
         drawn = shared_part(genesis(self._options, assignment.seed), self._options.share)
         return self._learner.train(replace(assignment, model=drawn, private=None), progress)
 
-    def measure(self, model: Arrays, private: Arrays | None) -> float:
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
         """As for the wrapped learner."""
-        return self._learner.measure(model, private)
+        return self._learner.measure(model, private, training)
 
 
 def wrap(setting: Setting, index: int, learner: Learner) -> Learner:

@@ -63,10 +63,10 @@ class EdgeLearner:
             mean_gradient=mean_arrays(gradients, [1] * len(gradients)) if gradients else None,
         )
 
-    def measure(self, model: Arrays, private: Arrays | None) -> float:
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
         """Mean of the devices' losses, each weighted by the number of steps in one pass over the device's data."""
         losses = [
-            device.measure(model, _of_device(index, private))
+            device.measure(model, _of_device(index, private), training)
             for index, device in enumerate(self.devices)
         ]
         return _mean(losses, [device.steps_for(1) for device in self.devices])

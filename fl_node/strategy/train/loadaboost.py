@@ -31,9 +31,10 @@ class UntilMedian:
         learner: Does the training.
         target: The median of the training losses that the last round recorded; None if there is none yet, in which case
             all of the work is done.
-        loss: The loss that is compared with the target: the training loss of the last portion, or the held-out loss of
-            the model after it. It also becomes `Trained.training_loss`, so that the chain records the loss from which
-            the next round's median is computed.
+        loss: The loss that is compared with the target: that of the model after the last portion, on training or
+            held-out data. It also becomes `Trained.training_loss`, so that the chain records the loss from which the
+            next round's median is computed. A mean over the portion's steps would be too large, most of all in short
+            portions, because it contains the losses from before the training.
     """
 
     learner: Learner
@@ -44,9 +45,9 @@ class UntilMedian:
         """The wrapped learner's number of steps, which is the work before it is cut or extended."""
         return self.learner.steps_for(epochs)
 
-    def measure(self, model: Arrays, private: Arrays | None) -> float:
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
         """The wrapped learner's measurement."""
-        return self.learner.measure(model, private)
+        return self.learner.measure(model, private, training)
 
     def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         """Train in portions until the target is reached.
@@ -80,9 +81,8 @@ class UntilMedian:
         return self._judged(part if before is None else _joined(before, part))
 
     def _judged(self, trained: Trained) -> Trained:
-        if self.loss == "training":
-            return trained
-        return replace(trained, training_loss=self.measure(trained.shared, trained.private))
+        seen = self.loss == "training"
+        return replace(trained, training_loss=self.measure(trained.shared, trained.private, seen))
 
 
 def portions(steps: int) -> Iterator[int]:

@@ -19,6 +19,8 @@ from fl_node.learning import (
 )
 from fl_node.learning.classifier.evaluation import accuracy
 from fl_node.learning.classifier.models import build
+from fl_node.learning.data import split_held_out
+from fl_node.learning.learner import MEASURED
 from fl_node.learning.tensors import module_tensors
 
 SMALL = classifier_options(width=4, classes=3, batch=8, held_out=0.25)
@@ -88,6 +90,27 @@ def test_a_fresh_optimiser_forgets_the_last_round(optimiser, momentum):
     fresh, unknown = (learner(options).train(one) for one in (again, replace(again, private=None)))
     assert_same_bytes(fresh.shared, unknown.shared)
     assert_same_bytes(fresh.private, unknown.private)
+
+
+def test_the_loss_on_training_pictures_is_their_cross_entropy():
+    images, model = pictures(), genesis(SMALL, SEED)
+    _, kept = split_held_out(len(images.pixels_NCHW), SMALL.held_out, SEED)
+    _, loss = accuracy(SMALL, model, images.subset(kept), "cpu")
+    one = learner(images=images)
+    assert one.measure(model, None, training=True) == pytest.approx(loss, rel=1e-5)
+    assert one.measure(model, None) != pytest.approx(loss, rel=1e-5)
+
+
+def test_of_many_training_pictures_the_same_few_are_measured():
+    options = replace(SMALL, held_out=0.01)
+    many = pictures(2 * MEASURED)
+    first, again = (learner(options, many) for _ in range(2))
+    model = genesis(options, SEED)
+    loss = first.measure(model, None, training=True)
+    assert loss == again.measure(model, None, training=True)
+    _, kept = split_held_out(len(many.pixels_NCHW), options.held_out, SEED)
+    everything = accuracy(options, model, many.subset(kept), "cpu")[1]
+    assert loss == pytest.approx(everything, rel=0.05) and loss != everything
 
 
 def test_plain_sgd_keeps_nothing():

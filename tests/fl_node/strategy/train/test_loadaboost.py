@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quadratic import QuadraticLearner, Recording, equal, point, same_bits, train_once
 
+from fl_node.arrays import Arrays
 from fl_node.history.past import Loss
 from fl_node.learner import Assignment
 from fl_node.strategy.train import Ditto, EdgeLearner, Proximal, Scaffold, UntilMedian
@@ -18,6 +19,13 @@ from fl_node.strategy.train.loadaboost import portions
 LEARNER = QuadraticLearner(centre=(4.0, -1.0), curvature=(0.5, 1.0), noise=0.1)
 START = Assignment(point(0.0, 0.0), None, seed=2, steps=80)
 NEVER, AT_ONCE = -1.0, 1e9
+
+
+class Overfitting(Recording):
+    """Loses 1 more on data that it has not seen."""
+
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
+        return super().measure(model, private) + (0 if training else 1)
 
 
 @given(st.integers(1, 10_000))
@@ -46,7 +54,9 @@ def test_it_trains_between_half_and_one_and_a_half_times(
 
 
 def test_before_there_is_a_median_it_trains_the_whole_work_at_once() -> None:
-    assert equal(UntilMedian(LEARNER, None).train(START), LEARNER.train(START))
+    at_once, whole = UntilMedian(LEARNER, None).train(START), LEARNER.train(START)
+
+    assert equal(replace(at_once, training_loss=whole.training_loss), whole)
 
 
 def test_it_stops_after_half_where_the_loss_is_good() -> None:
@@ -93,19 +103,22 @@ def test_portions_of_gradient_descent_join_up_without_a_seam() -> None:
     np.testing.assert_allclose(joined, calm.train(replace(START, steps=120)).shared["w"], rtol=1e-5)
 
 
+@pytest.mark.parametrize("loss", ["training", "held_out"])
 @pytest.mark.parametrize("target", [None, AT_ONCE, NEVER])
-def test_the_held_out_loss_of_the_trained_model_is_what_it_reports(target: float | None) -> None:
-    trained = UntilMedian(LEARNER, target, "held_out").train(START)
+def test_the_loss_of_the_trained_model_is_what_it_reports(target: float | None, loss: Loss) -> None:
+    trained = UntilMedian(Overfitting(LEARNER), target, loss).train(START)
 
-    assert trained.training_loss == LEARNER.measure(trained.shared, None)
+    seen = LEARNER.loss(np.float64(trained.shared["w"]))
+    assert trained.training_loss == (seen if loss == "training" else seen + 1)
 
 
-def test_the_last_portions_training_loss_is_what_it_reports() -> None:
-    recording = Recording(LEARNER)
+def test_it_does_not_train_on_because_the_steps_before_were_worse() -> None:
+    """The mean over the portion's steps is above the median, and the trained model's loss is below it."""
+    half = LEARNER.train(replace(START, steps=40))
+    target = (half.training_loss + LEARNER.measure(half.shared, None)) / 2
 
-    trained = UntilMedian(recording, NEVER).train(START)
-
-    assert trained.training_loss == LEARNER.train(recording.assignments[-1]).training_loss
+    assert LEARNER.measure(half.shared, None) < target < half.training_loss
+    assert UntilMedian(LEARNER, target).train(START).steps == 40
 
 
 def test_scaffold_on_it_sees_the_mean_gradient_of_all_portions() -> None:
