@@ -27,7 +27,6 @@ from fl_node.blobs.global_state import model_of
 from fl_node.blobs.model import Model, decode_model, load_model
 from fl_node.blobs.store import Store
 from fl_node.errors import Misuse, TrainingDiverged
-from fl_node.history.past import last_with_updates
 from fl_node.history.record import Attempts, attempts_of_current_round, members_in, past_of
 from fl_node.learner import Learner, StepProgress, no_progress
 from fl_node.manifest.manifest import Manifest
@@ -198,10 +197,9 @@ class Participant:
         past = past_of(self._manifest.addresses, self._ledger.history(self._task))
         if len(past) != state.round - 1:
             raise HistoryInvalid(f"the log shows {len(past)} of {state.round - 1} final rounds")
-        last = last_with_updates(past)
-        if last is None or not strategy.needs_previous:
+        if not strategy.needs_previous or not past or not past[-1].reveals:
             return Received(parent, None, past)
-        previous = self._load(last.parent_digest).arrays
+        previous = self._load(past[-1].parent_digest).arrays
         return Received(parent, model_of(previous), past)
 
     def _parent(self, state: TaskState) -> Model:

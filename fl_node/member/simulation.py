@@ -96,7 +96,7 @@ def simulate(
         past.append(
             past_round(parent_digest, reveals, members_in(manifest.addresses, aggregated.included))
         )
-        previous = model_of(parent.arrays) if aggregated.included else previous
+        previous = model_of(parent.arrays) if aggregated.included else None
         blob = aggregated.blob
         yield SimulatedRound(round, tuple(reveals), aggregated)
 

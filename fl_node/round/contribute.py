@@ -52,8 +52,8 @@ class Received:
 
     Attributes:
         state: The round's parent, with the server's state.
-        previous: The model that the last round with updates started from; None if the strategy does not need it, or if
-            there was no such round.
+        previous: The model that the last round started from; None if that round included no update, if there was none,
+            or if the strategy does not need it.
         past: The final rounds so far; empty if the strategy does not need them.
     """
 

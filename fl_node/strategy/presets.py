@@ -35,7 +35,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "trimmed_mean": {"combine": {"kind": "trimmed_mean"}},
     "krum": {"combine": {"kind": "krum"}},
     "multi_krum": {"combine": {"kind": "krum", "keep": 2}},
-    "cmfl": {"send": {"kind": "relevance"}},
+    "cmfl": {"send": {"kind": "relevance", "decay": "sqrt"}},
     "qsgd": {"encode": {"stages": [{"kind": "quantise", "bits": 8}]}},
     "dgc": {"encode": {"stages": [{"kind": "top_k", "fraction": "0.01"}], "feedback": 1}},
     "esgd": {"encode": {"stages": [{"kind": "esgd", "fraction": "0.125"}], "feedback": "0.9"}},

@@ -2,7 +2,8 @@
 
 CMFL sends an update only if it points in the direction in which the model last moved. An update's relevance is the
 share of its coordinates that have the same sign as in the last global update. A member whose update is not relevant
-declines the round, which costs one small transaction and no upload.
+declines the round, which costs one small transaction and no upload. If nobody sent in the last round, everybody sends:
+otherwise a model that stands still would go on standing still, because the same members decline for the same reasons.
 
 Source: Wang, Wang and Li 2019, "CMFL: Mitigating Communication Overhead for Federated Learning", ICDCS.
 """
@@ -57,7 +58,8 @@ def worth_sending(choice: Choice, update: Arrays, previous: Arrays | None, round
     Args:
         choice: The manifest's `strategy.send`.
         update: The difference that the member has trained, before any codec.
-        previous: How the last round with updates changed the tensors of `update`; None if there was no such round.
+        previous: How the last round changed the tensors of `update`; None if it included no update, or if there was
+            no round yet.
         round: From 1.
     """
     return SEND[type(choice)](choice, update, previous, round)

@@ -6,6 +6,7 @@ import hashlib
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -108,6 +109,17 @@ def test_each_round_starts_from_the_last():
     manifest = manifest_of(2, rounds=3)
     assert len({one.aggregated.digest for one in run(manifest)}) == 3
     assert run(manifest)[:2] == run(manifest_of(2, rounds=2))
+
+
+def test_after_a_round_in_which_nobody_sent_everybody_sends():
+    """With a threshold of 1 hardly any update is relevant."""
+    send = {"kind": "relevance", "threshold": 1}
+    manifest = small_manifest(
+        MEMBERS[:3], rounds={"count": 8, "min_updates": 1}, strategy={"send": send}
+    )
+    included = [one.aggregated.included for one in run(manifest)]
+    after_silence = [after for before, after in pairwise(included) if not before]
+    assert len(after_silence) >= 2 and set(after_silence) == {0b111}
 
 
 def test_progress_is_asked_for_by_round_and_client():
