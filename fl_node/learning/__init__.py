@@ -12,6 +12,7 @@ kind.py        what such a folder provides;  kinds.py  the table of them
 genesis.py     the weights that training starts from;  initial.py  their exact arithmetic
 tensors.py     modules as named arrays, and what is shared;  optimisers.py  optimisers, and their state as arrays
 transfer.py    arrays to a device and back
+recording.py   steps that are recorded once and replayed, as CUDA graphs
 workplace.py   a model and its optimisers, built once for many trainings
 norms.py       the normalisation layer that every network offers
 extractor.py   a classifier that gives features;  inception.py  Inception-v3, optional

@@ -24,7 +24,7 @@ from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.data import Images, verify_images
 from fl_node.learning.features import FeatureExtractor, through
 from fl_node.learning.options import options_from
-from fl_node.learning.run import Runner
+from fl_node.learning.run import runner_on
 from fl_node.learning.steps import to_device, to_pictures
 from fl_node.learning.tensors import fill_module, module_arrays, module_tensors
 from fl_node.seeds import derive_seed
@@ -103,7 +103,7 @@ def train_extractor(
     training = CLASSIFIER.prepare_training(model, options, device)
     examples = to_device(images, device)
     steps = max(LEAST_STEPS, EPOCHS * len(examples) // options.batch)
-    Runner(CLASSIFIER, training).run(options, examples, steps, seed, progress=progress)
+    runner_on(device, CLASSIFIER, training).run(options, examples, steps, seed, progress=progress)
     return module_arrays(training.model)
 
 

@@ -6,6 +6,7 @@ Each kind of model has its own class of options. They have no defaults: all defa
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
@@ -88,6 +89,18 @@ def in_steps(options: Knobs, steps: int) -> Knobs:
         return options
     half_life = options.ema_half_life * steps
     return replace(options, ema_half_life=half_life, ema_unit="steps")  # type: ignore[type-var]
+
+
+def comparable(options: Options, besides: Collection[str] = ()) -> tuple[object, ...]:
+    """The values of options, equal for options with which a training takes the same steps.
+
+    Args:
+        options: Any kind's. Arrays among them, such as an extractor's weights, are nothing that a training reads.
+        besides: Names of options that are left out.
+    """
+    names = [field.name for field in fields(options) if field.name not in besides]  # type: ignore[arg-type]
+    values = (getattr(options, name) for name in names)
+    return type(options), *(value for value in values if not isinstance(value, Mapping))
 
 
 def _find(name: str, sections: tuple[object, ...]) -> object:

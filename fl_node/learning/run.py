@@ -16,19 +16,45 @@ from fl_node.learner import StepProgress, no_progress
 from fl_node.learning.drift import NO_TERMS, Terms
 from fl_node.learning.feed import Feed, draw_steps
 from fl_node.learning.kind import Kind
+from fl_node.learning.options import comparable
+from fl_node.learning.recording import Act, Record, Recorded, cuda_graphs, on_stream
 from fl_node.learning.steps import Examples, Training
+
+RECORDINGS = 4
+"""Recordings that are kept; each holds memory on the device."""
 
 REPORTS, REPORT_SECONDS = 20, 1.0
 """The most progress reports of a training, and the least time between two; each waits for the device."""
 
 
 class Runner:
-    """Takes a kind's steps with one prepared model, on the examples of one member after the other."""
+    """Takes a kind's steps with one prepared model, on the examples of one member after the other.
 
-    def __init__(self, kind: Kind, training: Training) -> None:
-        """Prepare nothing yet."""
+    On CUDA steps are recorded, once for each list of operations that options and terms give (`runner_on`).
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        training: Training,
+        device: torch.device,
+        record: Record | None = None,
+        stream: torch.cuda.Stream | None = None,
+    ) -> None:
+        """Prepare nothing yet.
+
+        Args:
+            kind: The training's kind.
+            training: Changed in place by `run`.
+            device: The one that the training is on.
+            record: How steps are recorded; None records none.
+            stream: Where steps are queued on CUDA; None uses the current stream.
+        """
         self._kind, self._training = kind, training
+        self._record, self._stream = record, stream
+        self._sums = torch.zeros(len(kind.losses), device=device)
         self._feeds: dict[bool, Feed] = {}
+        self._recorded: dict[object, Recorded] = {}
 
     def run(
         self,
@@ -56,16 +82,33 @@ class Runner:
             TrainingDiverged: A loss is not finite.
         """
         drawn = draw_steps(self._kind, options, len(examples), seed)
-        feed = self._feed(options, examples)
-        take = self._kind.step(self._training, options, terms)
-        tally = Tally(self._kind.losses, steps, progress, examples.pixels_NCHW.device)
-        with terms.added():
+        with on_stream(self._stream), terms.added():
+            feed = self._feed(options, examples)
+            advance = self._advance(options, feed, terms)
+            tally = Tally(self._kind.losses, steps, self._sums, progress)
             for step in range(1, steps + 1):
                 if (step - 1) % feed.capacity == 0:
                     feed.fill(islice(drawn, min(feed.capacity, steps - step + 1)), examples)
-                tally.add(take(feed.take()))
+                advance()
                 tally.report(step)
         return tally.mean()
+
+    def _advance(self, options: Any, feed: Feed, terms: Terms) -> Act:
+        """The function that takes one step, feeds it, and adds its losses to the sums."""
+        take, sums = self._kind.step(self._training, options, terms), list(self._sums.unbind())
+
+        def advance() -> None:
+            torch._foreach_add_(sums, take(feed.take()))
+
+        if self._record is None:
+            return advance
+        read = (*self._kind.rates, "schedules")  # Each step reads the rates; they can differ.
+        key = (id(feed), terms.recorded, comparable(options, besides=read))
+        kept = self._recorded.pop(key, None) or Recorded(advance, self._record)
+        while len(self._recorded) >= RECORDINGS:
+            self._recorded.pop(next(iter(self._recorded)))
+        self._recorded[key] = kept
+        return kept
 
     def _feed(self, options: Any, examples: Examples) -> Feed:
         labelled = examples.labels_N is not None
@@ -75,26 +118,30 @@ class Runner:
         return self._feeds[labelled]
 
 
+def runner_on(device: torch.device, kind: Kind, training: Training) -> Runner:
+    """A runner that is as fast as the device allows: on CUDA it records steps."""
+    if device.type != "cuda":
+        return Runner(kind, training, device)
+    stream = torch.cuda.Stream(device)
+    return Runner(kind, training, device, cuda_graphs(stream), stream)
+
+
 class Tally:
-    """Sums of the losses, kept on the device and read only now and then, so that steps do not wait for it."""
+    """Reads the sums of the losses, which steps add to on the device, only now and then, because it has to wait."""
 
     def __init__(
         self,
         names: tuple[str, ...],
         steps: int,
+        sums: Tensor,
         progress: StepProgress,
-        device: torch.device,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Set the sums, one for each name, to 0."""
         self._names, self._steps, self._progress = names, steps, progress
-        self._sums = torch.zeros(len(names), device=device)
-        self._each = list(self._sums.unbind())
+        self._sums = sums.zero_()
         self._reported, self._reported_at = torch.zeros(len(names)), 0
         self._clock, self._reported_when = clock, clock()
-
-    def add(self, losses: tuple[Tensor, ...]) -> None:
-        """Add a step's losses, in the order of the names."""
-        torch._foreach_add_(self._each, losses)
 
     def report(self, step: int) -> None:
         """Report the mean losses since the last report, if it is time or the last step; called after each step.

@@ -7,8 +7,6 @@ it, and share what was recorded of its steps. Nothing of a training is left in i
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import fields
 from functools import cached_property
 
 import torch
@@ -19,8 +17,8 @@ from fl_node.learning.drift import GradientTerms
 from fl_node.learning.kind import Kind
 from fl_node.learning.kinds import kind_of
 from fl_node.learning.optimisers import fill_optimisers, reset_optimisers
-from fl_node.learning.options import Options
-from fl_node.learning.run import Runner
+from fl_node.learning.options import Options, comparable
+from fl_node.learning.run import Runner, runner_on
 from fl_node.learning.steps import Training, move_to
 from fl_node.learning.tensors import fill_module
 
@@ -35,7 +33,7 @@ class Workplace:
         self.training: Training = self._kind.prepare_training(
             self._kind.build(options), options, device
         )
-        self.runner = Runner(self._kind, self.training)
+        self.runner: Runner = runner_on(device, self._kind, self.training)
         self.gradient_terms = GradientTerms(self.training)
 
     def model(self, weights: Arrays) -> nn.ModuleDict:
@@ -78,13 +76,7 @@ _HERE = threading.local()
 
 def workplace(options: Options, device: torch.device) -> Workplace:
     """This thread's workplace; a new one if its last one was for another model or device."""
-    key = (device, type(options), *_comparable(options))
+    key = (device, *comparable(options))
     if getattr(_HERE, "key", None) != key:
         _HERE.key, _HERE.workplace = key, Workplace(options, device)
     return _HERE.workplace
-
-
-def _comparable(options: Options) -> list[object]:
-    """The options' values; arrays, such as an extractor's weights, are nothing that a training reads."""
-    values = (getattr(options, field.name) for field in fields(options))
-    return [value for value in values if not isinstance(value, Mapping)]

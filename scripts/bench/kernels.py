@@ -102,7 +102,7 @@ def operations_of_steps(
     starts: list[int] = []
     with Recorder() as recorder:
         kind = observed(kind_of(options), lambda: starts.append(len(recorder.operations)), steps)
-        runner = Runner(kind, training or meta_training(options))
+        runner = Runner(kind, training or meta_training(options), META)
         with suppress(EnoughSteps):
             runner.run(options, meta_examples(options), steps + 1, seed=0, terms=terms)
     return [recorder.operations[start:end] for start, end in pairwise(starts)]

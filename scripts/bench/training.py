@@ -30,7 +30,7 @@ from fl_node.learning.gan.models import Discriminator, Generator
 from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.genesis import genesis
 from fl_node.learning.kinds import kind_of
-from fl_node.learning.run import Runner
+from fl_node.learning.run import runner_on
 from fl_node.learning.steps import to_device, to_pictures
 from fl_node.learning.tensors import fill_module
 
@@ -143,7 +143,7 @@ def ours(options: Options, images: Images, device: torch.device) -> Run:
     fill_module(model, genesis(options, seed=0))
     training = kind.prepare_training(model, options, device)
     resident = to_device(images, device)
-    runner = Runner(kind, training)
+    runner = runner_on(device, kind, training)
     return lambda steps: float(runner.run(options, resident, steps, seed=0))
 
 

@@ -4,16 +4,19 @@ A recording repeats the same operations on the same memory, and cannot contain a
 values, every wait is an error.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from bench.kernels import meta_examples, meta_training, observed, operations_of_steps
+from bench.kernels import META, meta_examples, meta_training, observed, operations_of_steps
 from knobs import classifier_options, gan_options
 
 from fl_node.learning import feed as feed_module
 from fl_node.learning import genesis, kind_of
 from fl_node.learning.drift import GradientTerms, SecondStream, Terms
 from fl_node.learning.feed import CHOSEN, Feed, draw_steps
+from fl_node.learning.recording import WARM_UP
 from fl_node.learning.run import Runner
 from fl_node.learning.steps import Batch, Examples, to_pictures
 from fl_node.learning.tensors import module_arrays
@@ -66,7 +69,7 @@ def test_a_wait_on_the_meta_device_is_an_error():
     waiting = torch.zeros(1, device="meta")
     kind = observed(kind_of(options), waiting.item, 3)
     with pytest.raises(RuntimeError, match="meta"):
-        Runner(kind, meta_training(options)).run(options, meta_examples(options), 3, 0)
+        Runner(kind, meta_training(options), META).run(options, meta_examples(options), 3, 0)
 
 
 def memory(place):
@@ -86,7 +89,7 @@ def memory(place):
 def test_memory_stays_where_it_is_from_step_to_step_and_from_training_to_training(options):
     place, seen = Workplace(options, CPU), []
     place.runner = Runner(
-        observed(kind_of(options), lambda: seen.append(memory(place)), 6), place.training
+        observed(kind_of(options), lambda: seen.append(memory(place)), 6), place.training, CPU
     )
     weights = genesis(options, 1)
     for seed in (1, 2):
@@ -149,3 +152,59 @@ def test_a_long_training_is_fed_in_chunks_to_the_same_bytes(monkeypatch):
         trained.append(module_arrays(place.training.model))
     for arrays in trained[1:]:
         assert all(arrays[name].tobytes() == trained[0][name].tobytes() for name in arrays)
+
+
+class Recording:
+    """Records as a GPU does, without taking the step; a replay is the step itself."""
+
+    def __init__(self):
+        self.recorded, self.replays = 0, 0
+
+    def __call__(self, step):
+        self.recorded += 1
+
+        def replay():
+            self.replays += 1
+            step()
+
+        return replay
+
+
+def trained_with(record, options, terms_of=lambda place: Terms(), trainings=2):
+    place = Workplace(options, CPU)
+    place.runner = Runner(kind_of(options), place.training, CPU, record)
+    weights, arrays = genesis(options, 1), []
+    for seed in range(trainings):
+        place.resume(options, weights, None)
+        place.runner.run(options, examples(options), 5, seed, terms_of(place))
+        arrays.append(module_arrays(place.training.model))
+    return arrays
+
+
+def corrected(place):
+    weights = genesis(place._options, 1)
+    place.gradient_terms.set(weights, 0.1, weights)
+    return Terms(gradients=place.gradient_terms)
+
+
+@EVERY
+@pytest.mark.parametrize("terms_of", [lambda place: Terms(), corrected], ids=["plain", "terms"])
+def test_a_recording_serves_every_training_and_takes_the_same_steps(options, terms_of):
+    record = Recording()
+    recorded = trained_with(record, options, terms_of)
+    assert (record.recorded, record.replays) == (1, 2 * 5 - WARM_UP)
+    for one, other in zip(recorded, trained_with(None, options, terms_of), strict=True):
+        assert all(one[name].tobytes() == other[name].tobytes() for name in one)
+
+
+def test_other_operations_are_another_recording_and_other_rates_are_not():
+    options, record = OPTIONS["gan"], Recording()
+    place = Workplace(options, CPU)
+    place.runner = Runner(kind_of(options), place.training, CPU, record)
+    counts = []
+    for changes in ({}, {"generator_rate": 1e-5}, {"penalty": 3.0}, {"beta2": 0.5}, {}):
+        changed = replace(options, **changes)
+        place.resume(changed, genesis(options, 1), None)
+        place.runner.run(changed, examples(options), 5, 1)
+        counts.append(record.recorded)
+    assert counts == [1, 1, 2, 3, 3]

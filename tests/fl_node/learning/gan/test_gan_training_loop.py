@@ -48,7 +48,7 @@ def test_the_bce_loop_learns_what_a_white_square_is():
         return (x_fake - to_pictures(pixels_NCHW)).square().mean().item()
 
     before = distance()
-    Runner(GAN, training).run(OPTIONS, Examples(pixels_NCHW), steps=75, seed=1)
+    Runner(GAN, training, CPU).run(OPTIONS, Examples(pixels_NCHW), steps=75, seed=1)
     assert distance() < before / 2
 
 
@@ -63,7 +63,7 @@ def test_the_average_follows_the_generator_and_is_never_trained():
     pixels_NCHW = torch.zeros(8, 1, 32, 32, dtype=torch.uint8)
     name = "to_picture.weight"
     expected = training.model["generator"].state_dict()[name].clone()
-    runner = Runner(GAN, training)
+    runner = Runner(GAN, training, CPU)
     for seed in range(3):
         runner.run(options, Examples(pixels_NCHW), 1, seed)
         current = training.model["generator"].state_dict()[name]
