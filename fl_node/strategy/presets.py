@@ -36,8 +36,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "krum": {"combine": {"kind": "krum"}},
     "multi_krum": {"combine": {"kind": "krum", "keep": 2}},
     "cmfl": {"send": {"kind": "relevance", "decay": "sqrt"}},
-    "qsgd": {"encode": {"stages": [{"kind": "quantise", "bits": 8}]}},
-    "dgc": {"encode": {"stages": [{"kind": "top_k", "fraction": "0.01"}], "feedback": 1}},
+    "qsgd": {"encode": {"stages": [{"kind": "quantise", "bits": 8, "spread": "norm"}]}},
+    "quantised": {"encode": {"stages": [{"kind": "quantise", "bits": 8}]}},
+    "top_k": {"encode": {"stages": [{"kind": "top_k", "fraction": "0.01"}], "feedback": 1}},
     "esgd": {"encode": {"stages": [{"kind": "esgd", "fraction": "0.125"}], "feedback": "0.9"}},
     "sketched": {
         "encode": {

@@ -1,6 +1,7 @@
 """Error feedback: a member adds the error of the codecs to its next difference, so that small values are not lost.
 
-Source: Lin et al. 2017, arXiv:1712.01887, "local gradient accumulation"; the discount is from eSGD, Tao and Li 2018.
+Source: Aji and Heafield 2017, arXiv:1704.05021; Stich et al. 2018, arXiv:1809.07599; the discount is from eSGD, Tao and
+Li 2018.
 """
 
 from __future__ import annotations

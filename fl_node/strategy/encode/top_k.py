@@ -1,7 +1,8 @@
 """Top-k: send the elements with the largest absolute values, with their positions.
 
-Source: Lin et al. 2018, "Deep gradient compression" (arXiv:1712.01887). The error feedback that it needs is in
-`fl_node.strategy.encode.feedback`.
+Sources: Aji and Heafield 2017, "Sparse communication for distributed gradient descent" (arXiv:1704.05021); Stich,
+Cordonnier and Jaggi 2018, "Sparsified SGD with memory" (arXiv:1809.07599), which proves that it converges with error
+feedback (`fl_node.strategy.encode.feedback`).
 """
 
 from __future__ import annotations
