@@ -143,8 +143,9 @@ def _adaptive(
 ) -> dict[str, Array]:
     """The step that Adagrad, Adam and Yogi share.
 
-    There is no bias correction, as in the paper. The paper starts v at tau^2 or more. Here it starts at 0, like all the
-    server's state, so only the tau in the denominator bounds the first steps.
+    D is weighted by examples, where the paper's Algorithm 2 has the plain mean over the cohort. There is no bias
+    correction, as in the paper. The paper starts v at tau^2 or more. Here it starts at 0, like all the server's state,
+    so only the tau in the denominator bounds the first steps.
 
     Source: Reddi et al. 2020, Algorithm 2 (arXiv:2003.00295).
     """

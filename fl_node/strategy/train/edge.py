@@ -1,4 +1,6 @@
-"""Hierarchical averaging: an edge node averages its devices several times before it sends one update.
+"""A simulation of hierarchical averaging: an edge node averages its devices several times before it sends one update.
+
+The devices are parts of a member's data that one process trains in turn, so no network traffic is saved.
 
 To the round and to every algorithm, the edge node is an ordinary learner. In the paper's terms, kappa1 is the
 assignment's number of steps, which each device takes between two edge averages, and kappa2 is the number of averages.

@@ -1,8 +1,8 @@
 """FedProx: the member's loss plus mu/2 ||w - w_t||^2, which keeps the weights w close to the received model w_t.
 
-With mu = 0 it is FedAvg, bit for bit. The paper searches mu in {0.001, 0.01, 0.1, 0.5, 1} and finds no value that is
-best everywhere. It therefore proposes a heuristic: raise mu when the global loss has risen, and lower it when the loss
-has fallen for several rounds in a row.
+With mu = 0 it is FedAvg, bit for bit. The paper searches mu in {0.001, 0.01, 0.1, 1} and finds no value that is best
+everywhere. It therefore proposes a heuristic: raise mu when the global training loss has risen, and lower it when that
+has fallen for several rounds in a row. Here the recorded held-out loss is followed unless the manifest says otherwise.
 
 Source: Li et al. 2018, arXiv:1812.06127.
 """
@@ -36,7 +36,8 @@ class AdaptiveProximal(Choice):
 
     kind: Literal["adaptive_proximal"] = "adaptive_proximal"
     start: Annotated[Number, Field(ge=0, le=1)] = Decimal(0)
-    """mu in the first two rounds. The paper starts at 0 if the members' data are IID, and at 1 if they are non-IID."""
+    """mu in the first two rounds. To make it hard for the heuristic, the paper's figure 3 starts at 1 if members' data
+    are IID, and at 0 if they are not."""
     step: Annotated[Number, Field(gt=0, le=1)] = Decimal("0.1")
     """The amount by which mu rises or falls."""
     patience: Annotated[int, Field(ge=1, le=65_535)] = 5
