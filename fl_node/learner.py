@@ -91,7 +91,11 @@ class Trained:
 
 
 class Learner(Protocol):
-    """Trains on one member's data. Every method is a pure function of its arguments and that data, bit for bit."""
+    """Trains on one member's data. Every method is a function of its arguments and that data alone.
+
+    On a CPU, with a given number of threads, the same input gives the same bytes. A GPU adds in an order of its own, so
+    that its results differ in the last bits.
+    """
 
     def steps_for(self, epochs: int) -> int:
         """Number of optimiser steps in `epochs` passes over the member's training data, rounded up."""

@@ -79,14 +79,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 Device = Annotated[
     str | None,
-    typer.Option("--device", help="cuda, cuda:1, mps or cpu. Default: chosen automatically."),
+    typer.Option("--device", help="cuda, cuda:1, mps or cpu. Default: the fastest of them."),
+]
+RepeatableDevice = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help="cpu, cuda, cuda:1 or mps. Only on a CPU does training repeat, byte by byte.",
+    ),
 ]
 Threads = Annotated[
     int,
     typer.Option(
         "--threads",
         min=1,
-        help="CPU threads for training. Results on a CPU can depend on their number.",
+        help="CPU threads for training. Another number can give other bytes.",
     ),
 ]
 

@@ -38,14 +38,17 @@ def simulate(
         ),
     ] = None,
     partition: options.Partition = None,
-    device: options.Device = None,
+    device: options.RepeatableDevice = "cpu",
     threads: options.Threads = 1,
     out: Annotated[
         str | None, typer.Option("--store", help="Put every round's model into this store.")
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Train a manifest's task in one process, without a chain. Gives the same bytes as the run on the chain."""
+    """Train a manifest's task in one process, without a chain.
+
+    It gives the bytes of the run on the chain if both train on CPUs with the same number of threads.
+    """
     from fl_node.learning import task
 
     manifest = read_manifest(manifest_file)

@@ -1,7 +1,8 @@
 """The same federated training as a plain loop in one process, without a chain.
 
-With the same manifest, seeds and data it gives the same final weights as the run on the chain, bit for bit. This
-shows that the ledger records the training and changes nothing in it.
+With the same manifest, seeds and data it gives the same final weights as the run on the chain, bit for bit, if both
+train on CPUs with the same number of threads and the same version of torch. This shows that the ledger records the
+training and changes nothing in it. GPUs do not repeat their own results, with or without a ledger.
 """
 
 from __future__ import annotations

@@ -57,6 +57,7 @@ def demo(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all randomness.")] = 1,
+    device: options.RepeatableDevice = "cpu",
     as_json: options.Json = False,
 ) -> None:
     """Run the whole loop on this machine: chain, contract, nodes, training, audit."""
@@ -75,7 +76,8 @@ def demo(
     images = load_data(manifest, data)
     partition = UNEVEN if images.labels_N is not None else "iid"
     with new_folder(workspace, text):
-        report, gas = train_and_audit(workspace, manifest, signers, data, partition, console)
+        training = ["--data", data, "--partition", partition, "--device", device]
+        report, gas = train_and_audit(workspace, manifest, signers, training, console)
         draw_samples(workspace, manifest, report)
         summary = write_reports(workspace, report, gas, round(time.monotonic() - started, 1))
     console.print(rounds_table(report.rounds, gas, held_out="KID held out"))
@@ -92,11 +94,13 @@ def train_and_audit(
     workspace: Workspace,
     manifest: Manifest,
     signers: Sequence[Signer],
-    data: str,
-    partition: str,
+    training: Sequence[str],
     console: Console,
 ) -> tuple[AuditReport, dict[int, int]]:
-    """Run chain and nodes until the task is finished; returns the audit's report, and the gas of each round."""
+    """Run chain and nodes until the task is finished; returns the audit's report, and the gas of each round.
+
+    The nodes get the options in `training`, such as `--data digits`.
+    """
     from fl_node.learning.task import derive_genesis
 
     with running_chain(workspace, signers) as rpc_url:
@@ -109,7 +113,7 @@ def train_and_audit(
             f"task     {task}: {len(signers)} members, {manifest.rounds.count} rounds, "
             f"manifest {workspace.manifest}"
         )
-        with running_nodes(workspace, rpc_url, task, signers, data, partition) as running:
+        with running_nodes(workspace, rpc_url, task, signers, training) as running:
             watch(ledger, task, manifest, running, console)
         report = run_audit(
             rpc_url,

@@ -59,14 +59,13 @@ def running_nodes(
     rpc_url: str,
     task: int,
     signers: Sequence[Signer],
-    data: str,
-    partition: str,
+    training: Sequence[str],
 ) -> Iterator[list[Node]]:
     """Run a process for each member; those that are still running at the end are stopped."""
     common = [
         *("node", "--json", "--task", str(task), "--rpc-url", rpc_url),
         *("--deployment", str(workspace.deployment)),
-        *("--poll", str(POLL_SECONDS), "--data", data, "--partition", partition),
+        *("--poll", str(POLL_SECONDS), *training),
     ]
     running: list[Node] = []
     try:
