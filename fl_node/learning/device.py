@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -44,7 +45,20 @@ def prepare(device: torch.device, threads: int | None = None) -> None:
         torch.set_num_threads(threads)
     # The same as `use_deterministic_algorithms`, which also spends seconds importing the compiler.
     torch.set_deterministic_debug_mode("error" if device.type == "cpu" else "default")
+
+
+@contextmanager
+def tuned_convolutions(device: torch.device) -> Iterator[None]:
+    """Inside, cuDNN times its algorithms for every new shape of a convolution, and keeps the fastest.
+
+    This pays in training, whose batches have one shape. Measurements have a last batch of any size.
+    """
+    before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = device.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def idling(

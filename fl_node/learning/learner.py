@@ -27,7 +27,7 @@ from fl_node.learning.genesis import tensor_shapes
 from fl_node.learning.kinds import kind_of
 from fl_node.learning.optimisers import optimiser_arrays
 from fl_node.learning.options import Options, at_round, in_steps
-from fl_node.learning.steps import Examples, to_device
+from fl_node.learning.steps import Examples, Training, to_device
 from fl_node.learning.tensors import fill_module, module_arrays, shared_names
 from fl_node.learning.workplace import Workplace, workplace
 from fl_node.seeds import derive_seed
@@ -90,7 +90,15 @@ class MemberLearner:
             TrainingDiverged: A loss, a weight or an optimiser's state is no longer finite.
             Misuse: The assignment's arrays do not belong to this model.
         """
-        return self._train(assignment, progress)
+        options = in_steps(at_round(self._options, assignment.round), assignment.steps)
+        place = self._workplace
+        weights = self._complete(assignment.model, assignment.private)
+        training = place.resume(options, weights, None if assignment.fresh else assignment.private)
+        terms = self._terms(place, assignment)
+        training_loss = place.runner.run(
+            options, self._examples, assignment.steps, assignment.seed, terms, progress
+        )
+        return self._trained(training, assignment.steps, training_loss, terms)
 
     def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
         """The loss on the held-out pictures, or on at most `MEASURED` training pictures: see `Kind.held_out_loss`.
@@ -112,15 +120,9 @@ class MemberLearner:
     def _workplace(self) -> Workplace:
         return workplace(self._options, self._device)
 
-    def _train(self, assignment: Assignment, progress: StepProgress) -> Trained:
-        options = in_steps(at_round(self._options, assignment.round), assignment.steps)
-        place = self._workplace
-        weights = self._complete(assignment.model, assignment.private)
-        training = place.resume(options, weights, None if assignment.fresh else assignment.private)
-        terms = self._terms(place, assignment)
-        training_loss = place.runner.run(
-            options, self._examples, assignment.steps, assignment.seed, terms, progress
-        )
+    def _trained(
+        self, training: Training, steps: int, training_loss: float, terms: Terms
+    ) -> Trained:
         arrays = module_arrays(training.model) | optimiser_arrays(training)
         _verify_finite(arrays)
         shared = {name: arrays.pop(name) for name in self._shared}
@@ -128,9 +130,9 @@ class MemberLearner:
             shared=shared,
             private=arrays,
             num_examples=len(self._examples),
-            steps=assignment.steps,
+            steps=steps,
             training_loss=training_loss,
-            mean_gradient=_mean_gradient(terms, assignment.steps, shared),
+            mean_gradient=_mean_gradient(terms, steps, shared),
         )
 
     def _complete(self, shared: Arrays, private: Arrays | None) -> Arrays:

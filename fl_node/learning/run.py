@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fl_node.errors import TrainingDiverged
 from fl_node.learner import StepProgress, no_progress
+from fl_node.learning.device import tuned_convolutions
 from fl_node.learning.drift import NO_TERMS, Terms
 from fl_node.learning.feed import Feed, draw_steps
 from fl_node.learning.kind import Kind
@@ -82,7 +83,7 @@ class Runner:
             TrainingDiverged: A loss is not finite.
         """
         drawn = draw_steps(self._kind, options, len(examples), seed)
-        with on_stream(self._stream), terms.added():
+        with on_stream(self._stream), tuned_convolutions(self._sums.device), terms.added():
             feed = self._feed(options, examples)
             advance = self._advance(options, feed, terms)
             tally = Tally(self._kind.losses, steps, self._sums, progress)
