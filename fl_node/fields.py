@@ -92,7 +92,8 @@ class Beside:
         optimiser_state: Whether the learner's optimisers keep their state from round to round.
         members: Number of members.
         min_updates: Number of updates that a round needs.
-        share, train, stages, feedback, send, combine: The strategy's choices.
+        share: Patterns over the names of the tensors that are averaged.
+        train, stages, feedback, send, combine: The strategy's choices.
         variance: Omega of the chain of codecs: the most that its expected squared error can be, as a multiple of the
             squared norm of what it encodes; 0 for a chain without chance.
     """

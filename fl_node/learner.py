@@ -46,6 +46,8 @@ class Assignment:
             received model compute for a batch; >= 0, and 0 adds no term.
         correction: Added to the gradient of each shared parameter in every step; None adds nothing. Names, shapes and
             dtypes as in `model`.
+        opponents: Other members' published networks to train against, each under its tensors' names in the model; only
+            for a learner that has such opponents.
     """
 
     model: Arrays
@@ -58,6 +60,7 @@ class Assignment:
     mu: float = 0.0
     discrepancy: float = 0.0
     correction: Arrays | None = None
+    opponents: tuple[Arrays, ...] = ()
 
     @property
     def received(self) -> Arrays:

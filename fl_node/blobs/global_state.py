@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from fl_node.arrays import Array, Arrays, prefixed, unprefixed
+from fl_node.blobs.tensors import Schema, Spec
 from fl_node.errors import Misuse
 from fl_node.strategy.roles import Roles
 
@@ -18,6 +19,12 @@ SERVER = "server."
 
 ALL_WEIGHTS = Roles()
 """The roles in a model whose tensors are all weights."""
+
+PUBLISHED = "published"
+"""The prefix of what a member publishes in its update, and the slot for its shapes in the global state."""
+
+FLOAT32 = np.dtype(np.float32)
+NOTHING: Schema = {}
 
 
 def model_of(state: Arrays) -> dict[str, Array]:
@@ -36,7 +43,7 @@ def named_in_slot(slot: str, arrays: Arrays) -> dict[str, Array]:
 
 
 def first_state(
-    model: Arrays, slots: Sequence[str], roles: Roles = ALL_WEIGHTS
+    model: Arrays, slots: Sequence[str], roles: Roles = ALL_WEIGHTS, published: Schema = NOTHING
 ) -> dict[str, Array]:
     """The global state that a task starts from: the model, and zeros in every slot.
 
@@ -44,13 +51,15 @@ def first_state(
         model: The shared tensors.
         slots: What the server keeps for each weight.
         roles: Which of the tensors are no weights.
+        published: The tensors that each member publishes. The state has their shapes, so that an update's form follows
+            from it.
 
     Raises:
         Misuse: A tensor's name is reserved for the server's state, or for what an update sends with the difference.
     """
     state = dict(model)
     for name in model:
-        if name.startswith((SERVER, *(f"{slot}." for slot in slots))):
+        if name.startswith((SERVER, *(f"{slot}." for slot in (*slots, PUBLISHED)))):
             raise Misuse(
                 f"tensor {name!r}: this prefix is reserved for the server's state; rename it"
             )
@@ -58,7 +67,14 @@ def first_state(
         weights = roles.only("weight", model)
         zeros = {name: np.zeros(array.shape, np.float32) for name, array in weights.items()}
         state |= named_in_slot(slot, zeros)
-    return state
+    shapes = {name: np.array(spec.shape, np.int64) for name, spec in published.items()}
+    return state | named_in_slot(PUBLISHED, shapes)
+
+
+def published_schema(state: Arrays) -> dict[str, Spec]:
+    """The tensors that each member publishes, in float32, under their names in the model."""
+    shapes = slot_of(state, PUBLISHED)
+    return {name: Spec(tuple(shape.tolist()), FLOAT32) for name, shape in shapes.items()}
 
 
 def part_of(state: Arrays, slots: Collection[str]) -> dict[str, Array]:

@@ -98,6 +98,23 @@ def past_of(members: Sequence[Address], entries: Iterable[Entry]) -> list[PastRo
     ]
 
 
+def last_included(
+    members: Sequence[Address], entries: Iterable[Entry]
+) -> tuple[bytes, tuple[UpdateRevealed, ...]]:
+    """The parent's digest and the included updates of the last final round with updates; no updates without one.
+
+    Args:
+        members: The task's members, in ascending order of address.
+        entries: As for `final_rounds`.
+    """
+    for final in reversed(final_rounds(entries)):
+        included = members_in(members, final.finalised.included)
+        if included:
+            reveals = tuple(one for one in final.reveals if one.client in included)
+            return final.opened.parent_digest, reveals
+    return bytes(32), ()
+
+
 def members_of(entries: Iterable[Entry]) -> tuple[Address, ...]:
     """The members that a task was opened with; empty if the log lacks the opening."""
     events = (entry.event for entry in entries)

@@ -150,11 +150,13 @@ class Terms:
 
     Attributes:
         second: Adds its term to the loss of the network that sees the real pictures; None adds nothing.
+        opponents: Other members' networks, which do not change; a kind that has such opponents trains against them too.
         gradients: Change the gradients before each step of an optimiser; None changes nothing.
     """
 
     second: SecondStream | None = None
     gradients: GradientTerms | None = None
+    opponents: tuple[nn.Module, ...] = ()
 
     def added(self) -> AbstractContextManager[None]:
         """Inside, the optimisers change gradients; the second stream is part of the kind's step."""
@@ -165,7 +167,8 @@ class Terms:
         """What a recorded step has of the terms beside the contents of memory, so that equal ones share a recording."""
         second = None if self.second is None else self.second.weight
         gradients = self.gradients
-        return (second, gradients and (gradients.mu, gradients.corrects))
+        changes = gradients and (gradients.mu, gradients.corrects)
+        return (second, changes, len(self.opponents))
 
 
 NO_TERMS = Terms()

@@ -36,6 +36,7 @@ class Kind:
         held_out_loss: A model's loss on held-out pictures, lower is better; the seed determines what is drawn for it.
         judge: (options, trial) -> the judge of finished models.
         usage: (options, the model's parts, such as "generator") -> lines of Python that use a finished `model`.
+        opponent: The part of the model whose copies from other members a step takes as `Terms.opponents`; None without.
         sample_grid: (options, model, path, seed) draws samples into a PNG file; None for a kind that cannot draw.
     """
 
@@ -53,4 +54,5 @@ class Kind:
     held_out_loss: Callable[[Any, nn.ModuleDict, Examples, int], float]
     judge: Callable[[Any, Trial], Judge]
     usage: Callable[[Any, Collection[str]], list[str]]
+    opponent: str | None = None
     sample_grid: Callable[[Any, Arrays, Path, int], None] | None = None

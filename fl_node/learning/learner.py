@@ -157,7 +157,8 @@ class MemberLearner:
         if correction is not None:
             self._verify(correction)
         place.gradient_terms.set(received, mu, correction)
-        return Terms(self._second_stream(place, assignment), place.gradient_terms)
+        second = self._second_stream(place, assignment)
+        return Terms(second, place.gradient_terms, place.opponents(assignment.opponents))
 
     def _second_stream(self, place: Workplace, assignment: Assignment) -> SecondStream | None:
         if not assignment.discrepancy:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from fl_node.arrays import Arrays
 from fl_node.blobs.global_state import first_state
 from fl_node.blobs.model import load_model
 from fl_node.blobs.store import Store
+from fl_node.blobs.tensors import schema_of
 from fl_node.errors import BadData, ManifestInvalid, Misuse
 from fl_node.learner import Learner
 from fl_node.learning import learner
@@ -19,7 +20,7 @@ from fl_node.learning.data import Images, load_images
 from fl_node.learning.genesis import genesis
 from fl_node.learning.kinds import kind_of, learning_options
 from fl_node.learning.partition import parse_partition, partition
-from fl_node.learning.tensors import shared_part
+from fl_node.learning.tensors import shared_names, shared_part
 from fl_node.manifest.manifest import Manifest
 from fl_node.seeds import derive_seed
 from fl_node.strategy.train import EdgeLearner
@@ -30,14 +31,32 @@ def derive_genesis(manifest: Manifest) -> Arrays:
 
     Raises:
         ManifestInvalid: A pattern of `strategy.share` matches no tensor, or no weight is shared, or an average is
-            shared without what it is of.
+            shared without what it is of; or something is published that is averaged, or that nobody trains against.
     """
     model = genesis(learning_options(manifest), manifest.seed)
-    shared = shared_part(model, manifest.strategy.share)
-    objection = manifest.roles.objection(shared)
+    share = manifest.strategy.share
+    shared = shared_part(model, share.average)
+    published = schema_of(shared_part(model, share.publish))
+    objection = manifest.roles.objection(shared) or published_objection(manifest, model, published)
     if objection:
         raise ManifestInvalid(f"strategy.share: {objection}")
-    return first_state(shared, manifest.strategy.slots, manifest.roles)
+    return first_state(shared, manifest.strategy.slots, manifest.roles, published)
+
+
+def published_objection(
+    manifest: Manifest, model: Collection[str], published: Collection[str]
+) -> str | None:
+    """Why members cannot publish these tensors of the model; None if they can, or if there are none."""
+    part = f"{manifest.learner.opponent}."
+    whole = {name for name in model if name.startswith(part)}
+    if published and set(published) != whole:
+        differing = min(set(published) ^ whole)
+        return f'publish = ["{part}*"] is the only choice, because members train against it: {differing!r} differs'
+    averaged = shared_names(model, manifest.strategy.share.average)
+    both = sorted(set(published) & set(averaged))
+    return (
+        f"{both[0]!r} is averaged, so everybody has it: publish only what is not" if both else None
+    )
 
 
 def load_data(manifest: Manifest, data: str) -> Images:

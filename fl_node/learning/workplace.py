@@ -7,12 +7,14 @@ it, and share what was recorded of its steps. Nothing of a training is left in i
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
 from torch import nn
 
-from fl_node.arrays import Arrays
+from fl_node.arrays import Arrays, unprefixed
+from fl_node.errors import Misuse
 from fl_node.learning.drift import GradientTerms
 from fl_node.learning.kind import Kind
 from fl_node.learning.kinds import kind_of
@@ -35,6 +37,7 @@ class Workplace:
         )
         self.runner: Runner = runner_on(device, self._kind, self.training)
         self.gradient_terms = GradientTerms(self.training)
+        self._opponents: list[nn.Module] = []
 
     def model(self, weights: Arrays) -> nn.ModuleDict:
         """The model, filled with all of its weights.
@@ -69,6 +72,26 @@ class Workplace:
     def second_model(self) -> nn.ModuleDict:
         """Another model of the same form, whose weights are not trained."""
         return move_to(self._kind.build(self._options), self._device).requires_grad_(False)
+
+    def opponents(self, networks: Sequence[Arrays]) -> tuple[nn.Module, ...]:
+        """Other members' published networks, whose weights are not trained; in evaluation mode, so that nothing moves.
+
+        Args:
+            networks: Each one's tensors, under their names in the model.
+
+        Raises:
+            Misuse: The tensors do not belong to the part of the model that this kind trains against.
+        """
+        part = self._kind.opponent
+        if networks and part is None:
+            raise Misuse("this kind of model trains against no other member's network")
+        while len(self._opponents) < len(networks):
+            whole = move_to(self._kind.build(self._options), self._device)
+            self._opponents.append(whole[str(part)].requires_grad_(False).eval())
+        chosen = self._opponents[: len(networks)]
+        for module, arrays in zip(chosen, networks, strict=True):
+            fill_module(module, unprefixed(f"{part}.", arrays))
+        return tuple(chosen)
 
 
 _HERE = threading.local()

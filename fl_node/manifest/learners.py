@@ -27,6 +27,8 @@ class LearnerChoice(Choice):
     """Patterns over tensor names. FedPer shares the tensors that match; the others stay with their member."""
     falling_loss: ClassVar[Loss]
     """The recorded loss that falls as the learner improves."""
+    opponent: ClassVar[str | None] = None
+    """The part of the model of which the learner can train against other members' published copies."""
     short_try: ClassVar[Mapping[str, object]] = {}
     """Knobs for a short trial, which give results after some hundred steps; the defaults need thousands."""
 
@@ -54,6 +56,7 @@ class GanLearner(LearnerChoice):
 
     kind: Literal["gan"] = "gan"
     body: ClassVar[tuple[str, ...]] = ("generator*",)
+    opponent: ClassVar[str | None] = "discriminator"
     # A GAN's two losses balance each other whether it learns or not, so the training loss shows no progress.
     falling_loss: ClassVar[Loss] = "held_out"
     short_try: ClassVar[Mapping[str, object]] = {

@@ -17,14 +17,15 @@ from chain.history import draw
 from chain.types import BASIS_POINTS, Address, Reveal, UpdateRevealed, indices
 from fl_node.arrays import Arrays
 from fl_node.blobs.global_state import model_of
-from fl_node.blobs.model import encode_model, load_model
-from fl_node.blobs.store import open_store
+from fl_node.blobs.model import Model, encode_model, load_model
+from fl_node.blobs.store import Store, open_store
 from fl_node.history.past import PastRound
 from fl_node.history.record import members_in, past_round
 from fl_node.learner import Learner, StepProgress, no_progress
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.aggregate import Aggregated, aggregate_round
 from fl_node.round.contribute import Contribution, Received, UpdateId, contribute
+from fl_node.round.published import Published, read_published
 from fl_node.seeds import derive_seed
 
 TASK = 1
@@ -69,6 +70,7 @@ def simulate(
     private: dict[Address, Arrays] = {}
     past: list[PastRound] = []
     previous: Arrays | None = None
+    published: Published = {}
     blob = encode_model(genesis)
     for round in range(1, manifest.rounds.count + 1):
         store = open_store(
@@ -83,7 +85,7 @@ def simulate(
             partial(contribute, manifest),
             ids,
             (learners[client] for client in cohort),
-            repeat(Received(parent.arrays, previous, past)),
+            repeat(Received(parent.arrays, previous, past, published)),
             [private.get(client) for client in cohort],
             (progress_for(round, client) for client in cohort),
         )
@@ -98,6 +100,8 @@ def simulate(
             past_round(parent_digest, reveals, members_in(manifest.addresses, aggregated.included))
         )
         previous = model_of(parent.arrays) if aggregated.included else None
+        if aggregated.included:
+            published = _published(store, manifest, parent, reveals, aggregated.included)
         blob = aggregated.blob
         yield SimulatedRound(round, tuple(reveals), aggregated)
 
@@ -108,6 +112,20 @@ def cohort_of(manifest: Manifest, seed: bytes) -> list[Address]:
     terms = manifest.terms()
     size = max(terms.cohort_floor, len(members) * terms.cohort_fraction // BASIS_POINTS)
     return [members[index] for index in indices(draw(seed, (1 << len(members)) - 1, size))]
+
+
+def _published(
+    store: Store,
+    manifest: Manifest,
+    parent: Model,
+    reveals: Sequence[UpdateRevealed],
+    included: int,
+) -> Published:
+    if not manifest.strategy.share.publish:
+        return {}
+    clients = members_in(manifest.addresses, included)
+    counted = [revealed for revealed in reveals if revealed.client in clients]
+    return read_published(store, manifest, parent.arrays, parent.digest, counted)
 
 
 def _cohort_seed(manifest: Manifest, round: int) -> bytes:

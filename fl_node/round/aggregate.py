@@ -72,7 +72,8 @@ def aggregate_round(
     """
     ordered = sorted(reveals, key=lambda revealed: address_number(revealed.client))
     verdicts = Verdicts(store, manifest, parent)
-    state = _combine(manifest, parent, verdicts.judge(ordered))
+    # What nothing below moves stays as it was.
+    state = dict(parent.arrays) | _combine(manifest, parent, verdicts.judge(ordered))
     for _ in verdicts.judge(abandoned):
         pass  # not combined; judged so that copies of them are found
     faults: dict[UpdateRevealed, BadData] = {
@@ -84,13 +85,13 @@ def aggregate_round(
     included = [revealed for revealed in ordered if revealed not in faults]
     if copies:
         # This second pass is needed only if there is a copy; otherwise every update is read once.
-        state = _combine(manifest, parent, verdicts.read_again(included))
+        state |= _combine(manifest, parent, verdicts.read_again(included))
     for slot in TRAIN[type(manifest.strategy.train)].slots:
         state |= _advance(manifest, parent, slot, verdicts.read_again(included))
     kept = [_valid(verdicts, revealed) for revealed in included]
     if kept:
         state |= never_negative(manifest.roles, state)
-    state |= _averages(manifest, parent, state, [valid.steps for valid in kept])
+        state |= _averages(manifest, parent, state, [valid.steps for valid in kept])
     blob = encode_model(state)
     return Aggregated(
         blob=blob,
@@ -124,9 +125,9 @@ def _advance(
 def _averages(
     manifest: Manifest, parent: Model, state: Arrays, steps: Sequence[int]
 ) -> dict[str, Array]:
-    """The averages of the next model; without updates those of the parent."""
+    """The averages of the next model."""
     averages = manifest.roles.only("average", model_of(parent.arrays))
-    return derive_averages(manifest.roles, averages, state, steps) if steps else averages
+    return derive_averages(manifest.roles, averages, state, steps)
 
 
 def _valid(verdicts: Verdicts, revealed: UpdateRevealed) -> Valid:

@@ -5,7 +5,7 @@ Both the node and the simulation call `contribute`, so they train to the same by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chain.types import Address
 from fl_node.arrays import Array, Arrays, prefixed, unprefixed
@@ -22,6 +22,7 @@ from fl_node.learner import (
     without_optimisers,
 )
 from fl_node.manifest.manifest import Manifest
+from fl_node.round.published import Published, draw_opponents, published_part
 from fl_node.seeds import derive_seed
 from fl_node.strategy.encode.feedback import encode_with_feedback
 from fl_node.strategy.roles import Roles
@@ -55,11 +56,14 @@ class Received:
         previous: The model that the last round started from; None if that round included no update, if there was none,
             or if the strategy does not need it.
         past: The final rounds so far; empty if the strategy does not need them.
+        published: What the members of the last round with updates published; empty if the strategy does not need it.
+            Others than a member's opponents may be left out (`draw_opponents`).
     """
 
     state: Arrays
     previous: Arrays | None = None
     past: Past = ()
+    published: Published = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,8 @@ def contribute(
         encoded = encode_with_feedback(
             encode, weights, trained.sent, sending, header.seed, training_loss
         )
-        blob = encode_update(header, {**encoded.arrays, **statistics})
+        shown = published_part(received.state, trained.private)
+        blob = encode_update(header, {**encoded.arrays, **statistics, **shown})
         sending = encoded.kept
         keeping = keep_pace(manifest.strategy.train, trained.private, encoded.sent)
     if manifest.learner.optimiser_state == "fresh":
@@ -146,6 +151,7 @@ def _train(
         seed=derive_seed(manifest.seed, "train", update_id.round, update_id.client),
         steps=amount if work.steps is not None else learner.steps_for(amount),
         round=update_id.round,
+        opponents=_opponents(manifest, update_id, received.published),
         fresh=manifest.learner.optimiser_state == "fresh",
     )
     if work.until == "median_loss":
@@ -153,6 +159,11 @@ def _train(
         learner = UntilMedian(learner, median and median / MILLIONTHS, work.loss)
     context = Context(received.past, slot_of(received.state, "control"), progress)
     return TRAIN[type(train)].run(train, learner, assignment, context)
+
+
+def _opponents(manifest: Manifest, update_id: UpdateId, published: Published) -> tuple[Arrays, ...]:
+    chosen = draw_opponents(manifest, update_id.round, update_id.client, published)
+    return tuple(published[other] for other in chosen)
 
 
 def _last_move(roles: Roles, received: Received) -> dict[str, Array] | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.encoding import difference_schema
+from fl_node.blobs.global_state import NOTHING, PUBLISHED
 from fl_node.blobs.tensors import Schema, Spec, schema_of
 from fl_node.errors import Misuse, UpdateInvalid
 from fl_node.fields import Choice
@@ -21,10 +22,12 @@ class Form:
     Attributes:
         coded: What goes through the codecs: the difference of the weights, and what the training algorithm sends.
         plain: What travels as it is: the difference of the statistics.
+        published: What a member shows of its own, as `published.NAME`; as it is, and no difference.
     """
 
     coded: Schema
     plain: Schema
+    published: Schema = field(default_factory=dict)
 
     def encoded(self, stages: Sequence[Choice]) -> dict[str, Spec]:
         """The schema of an update that travels, which is known before it is read.
@@ -33,11 +36,11 @@ class Form:
             Misuse: Two of its arrays would have the same name.
         """
         encoded = encoded_schema(stages, self.coded)
-        for taken in encoded.keys() & self.plain.keys():
+        for taken in encoded.keys() & self._uncoded.keys():
             raise Misuse(
                 f"two arrays of an update would have the name {taken!r}: rename the tensor"
             )
-        return {**encoded, **self.plain}
+        return {**encoded, **self._uncoded}
 
     def decode(self, stages: Sequence[Choice], arrays: Arrays, seed: int) -> dict[str, Array]:
         """Decode an update's arrays, to the same bytes on every machine.
@@ -51,23 +54,32 @@ class Form:
             UpdateInvalid: Rule "tensors": names, shapes or dtypes differ from `encoded`.
             BlobMalformed: No encoder writes these contents.
         """
-        plain = {name: array for name, array in arrays.items() if name in self.plain}
-        for name, spec in self.plain.items():
-            actual = schema_of(plain).get(name)
-            if actual != spec:
-                raise UpdateInvalid("tensors", f"{name!r}: {spec}", f"{name!r}: {actual}")
-        coded = {name: array for name, array in arrays.items() if name not in plain}
-        return {**decode_arrays(stages, coded, self.coded, seed), **plain}
+        uncoded = {name: array for name, array in arrays.items() if name in self._uncoded}
+        found = schema_of(uncoded)
+        for name, spec in self._uncoded.items():
+            if found.get(name) != spec:
+                raise UpdateInvalid("tensors", f"{name!r}: {spec}", f"{name!r}: {found.get(name)}")
+        coded = {name: array for name, array in arrays.items() if name not in uncoded}
+        return {**decode_arrays(stages, coded, self.coded, seed), **uncoded}
+
+    @property
+    def _uncoded(self) -> Schema:
+        return {**self.plain, **self.published}
 
 
-def form_of(model: Schema, roles: Roles, sent: Sequence[str] = ()) -> Form:
+def form_of(
+    model: Schema, roles: Roles, sent: Sequence[str] = (), published: Schema = NOTHING
+) -> Form:
     """The form of the updates of a model. They have no averages, because every aggregator derives those.
 
     Args:
         model: The shared model's schema.
         roles: The manifest's.
         sent: Slots whose changes an update carries for each weight, such as `control`.
+        published: The tensors that each member publishes, under their names in the model.
     """
     weights = difference_schema(roles.only("weight", model))
     slots = {f"{slot}.{name}": spec for slot in sent for name, spec in weights.items()}
-    return Form(weights | slots, difference_schema(roles.only("statistic", model)))
+    statistics = difference_schema(roles.only("statistic", model))
+    shown = {f"{PUBLISHED}.{name}": spec for name, spec in published.items()}
+    return Form(weights | slots, statistics, shown)

@@ -45,8 +45,15 @@ def verify_update(
     if not 0 < expected.num_examples <= limits.examples:
         raise UpdateInvalid("examples_limit", f"1 to {limits.examples}", expected.num_examples)
     arrays = form.decode(encode.stages, update.arrays, expected.seed)
-    _verify_norm(arrays, limits)
+    _verify_published({name: arrays[name] for name in form.published})
+    _verify_norm({name: arrays[name] for name in arrays if name not in form.published}, limits)
     return Update(update.header, arrays)
+
+
+def _verify_published(arrays: Arrays) -> None:
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise UpdateInvalid("finite", "finite elements", f"another one in {name!r}")
 
 
 def _verify_norm(arrays: Arrays, limits: Limits) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chain.types import Address, UpdateRevealed
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import Update, UpdateHeader, decode_update, encoding_seed, update_size
-from fl_node.blobs.global_state import model_of
+from fl_node.blobs.global_state import model_of, published_schema
 from fl_node.blobs.model import Model
 from fl_node.blobs.store import Store
 from fl_node.blobs.tensors import payload_of, schema_of
@@ -47,7 +47,8 @@ class Verdicts:
         self._store = store
         self._manifest = manifest
         self._parent = parent
-        self._form = form_of(schema_of(model_of(parent.arrays)), manifest.roles, sent)
+        model, published = model_of(parent.arrays), published_schema(parent.arrays)
+        self._form = form_of(schema_of(model), manifest.roles, sent, published)
         self._encoded = self._form.encoded(manifest.strategy.encode.stages)
         self._given: dict[UpdateRevealed, Verdict] = {}
 
@@ -120,7 +121,12 @@ class Verdicts:
         return update
 
     def _blob(self, revealed: UpdateRevealed) -> memoryview:
-        most = update_size(self._expected(revealed), self._encoded)
+        header = self._expected(revealed)
+        most = update_size(header, self._encoded)
+        if self._form.published:
+            # Their shapes are numbers of the genesis, so its bytes do not bound them: the limit of a model does.
+            apart = replace(self._form, published={}).encoded(self._manifest.strategy.encode.stages)
+            most = min(most, update_size(header, apart) + self._manifest.limits.model_bytes)
         return self._store.get(revealed.reveal.update_digest, most)
 
     def _blob_again(self, revealed: UpdateRevealed) -> memoryview:

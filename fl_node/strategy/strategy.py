@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from chain.types import MAX_MEMBERS
 from fl_node.fields import Beside, Choice, Loss, Number, OneOf, OptimiserState, Section
 from fl_node.strategy.combine import COMBINE, WeightedMean
 from fl_node.strategy.encode import STAGES, chain_objection, chain_variance
@@ -20,6 +21,10 @@ def _as_stages(value: object) -> object:
     if value == "float32":
         return {}
     return {"stages": value} if isinstance(value, str | list | tuple) else value
+
+
+def _as_share(value: object) -> object:
+    return {"average": value} if isinstance(value, list | tuple) else value
 
 
 def _as_list(value: object) -> object:
@@ -39,11 +44,44 @@ class Encode(Section):
         return "+".join(stage.kind for stage in self.stages) or "float32"
 
 
+class Share(Section):
+    """Which tensors leave their member: those that are averaged, and those that are only shown to the others."""
+
+    average: Annotated[tuple[str, ...], Field(min_length=1)] = ("*",)
+    """Patterns over tensor names. Tensors that match are averaged; the others stay with their member."""
+    publish: tuple[str, ...] = ()
+    """Patterns over the names of tensors that stay with their member, but can be read by everybody."""
+    opponents: Annotated[int, Field(ge=1, le=MAX_MEMBERS)] = 8
+    """The most members against whose published networks a member trains in a round."""
+
+    def objection(self, opponent: str | None, work: Work) -> str | None:
+        """Why nothing can be published; None if it can, or if nothing is.
+
+        Args:
+            opponent: The part of the model of which the manifest's learner can train against other members' copies.
+            work: The manifest's `strategy.work`.
+        """
+        if not self.publish:
+            return None
+        if opponent is None:
+            return (
+                "this learner trains against no network of other members, so nobody would use what is published: "
+                "leave publish out"
+            )
+        if "*" in self.average:
+            return f'average = ["*"] leaves nothing to publish: leave {opponent}.* out of it'
+        if not work.devices == work.edge_rounds == 1:
+            return (
+                f"each device behind an edge node has a {opponent} of its own, and none is the member's: publish "
+                "nothing, or use work.devices = 1 and work.edge_rounds = 1"
+            )
+        return None
+
+
 class Strategy(Section):
     """The choices of a manifest's `[strategy]`."""
 
-    share: Annotated[tuple[str, ...], Field(min_length=1)] = ("*",)
-    """Patterns over tensor names. Tensors that match are exchanged; the others stay with their member."""
+    share: Annotated[Share, BeforeValidator(_as_share)] = Share()
     train: Annotated[Choice, OneOf(TRAIN)] = Plain()
     work: Work = Work(epochs=1)
     encode: Annotated[Encode, BeforeValidator(_as_stages)] = Encode()
@@ -72,6 +110,7 @@ class Strategy(Section):
         return (
             TRAIN[type(self.train)].needs_past
             or self.work.until == "median_loss"
+            or bool(self.share.publish)
             or self.needs_previous
         )
 
@@ -103,7 +142,7 @@ class Strategy(Section):
             optimiser_state=optimiser_state,
             members=members,
             min_updates=min_updates,
-            share=self.share,
+            share=self.share.average,
             train=self.train,
             stages=self.encode.stages,
             feedback=self.encode.feedback,

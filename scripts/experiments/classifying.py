@@ -26,7 +26,7 @@ def classified(at: Checkpoint) -> dict[str, float]:
         classes in that member's proportions. Both are from 0 to 1.
     """
     strategy = at.manifest.strategy
-    is_whole, is_personal = strategy.share == ("*",), strategy.train.kind in PERSONAL
+    is_whole, is_personal = strategy.share.average == ("*",), strategy.train.kind in PERSONAL
     figures: dict[str, float] = {}
     by_class = _by_class(at, at.model) if is_whole else None
     if by_class is not None:

@@ -87,11 +87,20 @@ class Running:
         with NodeState(self.folder / "nodes" / ledger.account, membership) as state:
             yield Participant(ledger, self.store, learner, self.task, self.manifest, state)
 
-    def run(self) -> bytes:
-        """Step every member's node in turn until the task is finished; the final digest."""
+    @contextlib.contextmanager
+    def nodes(self) -> Iterator[list[Participant]]:
+        """Every member's node."""
         with contextlib.ExitStack() as stack:
             members = signers(len(self.manifest.members))
-            nodes = [stack.enter_context(self.participant(signer)) for signer in members]
-            while {node.step().action for node in nodes} != {Action.FINISHED}:
-                pass
+            yield [stack.enter_context(self.participant(signer)) for signer in members]
+
+    def finish(self, nodes: list[Participant]) -> bytes:
+        """Step the nodes in turn until the task is finished; the final digest."""
+        while {node.step().action for node in nodes} != {Action.FINISHED}:
+            pass
         return self.ledger().task_state(self.task).parent_digest
+
+    def run(self) -> bytes:
+        """Run the whole task with every member's node; the final digest."""
+        with self.nodes() as nodes:
+            return self.finish(nodes)

@@ -38,5 +38,5 @@ class ClassifierOptions:
 
 def classifier_options(manifest: Manifest, extractor_weights: Arrays | None) -> ClassifierOptions:
     """The options of a manifest whose learner is a classifier. It compares no pictures and needs no extractor."""
-    share = manifest.strategy.share
+    share = manifest.strategy.share.average
     return options_from(ClassifierOptions, manifest.data, manifest.learner, share=share)

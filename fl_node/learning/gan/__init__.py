@@ -55,6 +55,7 @@ GAN = Kind(
     held_out_loss=held_out_loss,
     judge=GanJudge,
     usage=_usage,
+    opponent="discriminator",
     sample_grid=sample_grid,
 )
 

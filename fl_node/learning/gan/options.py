@@ -65,7 +65,7 @@ def gan_options(manifest: Manifest, extractor_weights: Arrays | None) -> GanOpti
         GanOptions,
         manifest.data,
         manifest.learner,
-        share=manifest.strategy.share,
+        share=manifest.strategy.share.average,
         extractor=extractor_options(manifest),
         extractor_weights=extractor_weights,
     )

@@ -47,6 +47,9 @@ def draw(options: GanOptions, random: torch.Generator) -> dict[str, Tensor]:
 def step(training: Training, options: GanOptions, terms: Terms) -> Step:
     """One step of the discriminator, then one of the generator against the updated discriminator.
 
+    The generator's loss is the mean over its own discriminator and its opponents, those of other members, as in UA-GAN
+    (Zhang et al. 2021, arXiv:2102.04655) and MD-GAN (Hardy et al. 2019, arXiv:1811.03850).
+
     A second stream's term is added to the discriminator's loss, because the discriminator is the network that sees the
     pictures, and the generator learns from its features.
     """
@@ -72,7 +75,11 @@ def step(training: Training, options: GanOptions, terms: Terms) -> Step:
         discriminator_adam.step()
 
         # Generator, against the updated discriminator; both use the same fake pictures.
-        loss = _generator_objective(discriminator, options, x_real, x_fake, labels_N)
+        judges = (discriminator, *terms.opponents)
+        losses = [
+            _generator_objective(judge, options, x_real, x_fake, labels_N) for judge in judges
+        ]
+        loss = torch.stack(losses).mean() if terms.opponents else losses[0]
         generator_adam.zero_grad()
         loss.backward(inputs=list(generator.parameters()))
         generator_adam.step()
@@ -116,7 +123,7 @@ def _discriminator_objective(
 
 
 def _generator_objective(
-    discriminator: Discriminator,
+    discriminator: nn.Module,
     options: GanOptions,
     x_real: Tensor,
     x_fake: Tensor,

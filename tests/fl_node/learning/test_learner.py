@@ -271,3 +271,42 @@ def test_a_half_life_in_rounds_is_as_many_steps_as_the_round_has():
         for options in (in_steps, in_rounds)
     )
     assert_same_bytes(one.private, other.private)
+
+
+SHARED = ("generator*",)
+
+
+def discriminator_of(seed: int):
+    model = genesis(replace(OPTIONS, share=SHARED), seed)
+    return {name: array for name, array in model.items() if name.startswith("discriminator.")}
+
+
+def train_against(*opponents, **changes):
+    options = replace(OPTIONS, share=SHARED, **changes)
+    assignment = piece(shared(options), None, 5, opponents=opponents)
+    return learner(options).train(assignment)
+
+
+@pytest.mark.parametrize("loss", ["bce", "hinge", "relativistic"])
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_opponents_move_the_generator_and_only_through_it_the_own_discriminator(loss, norm):
+    model = genesis(replace(OPTIONS, norm=norm), 9)
+    other = {name: array for name, array in model.items() if name.startswith("discriminator.")}
+    alone, against = train_against(loss=loss, norm=norm), train_against(other, loss=loss, norm=norm)
+    assert alone.shared.keys() == against.shared.keys()
+    name = "generator.to_picture.weight"
+    assert (alone.shared[name] != against.shared[name]).any()
+    assert_same_bytes(model, genesis(replace(OPTIONS, norm=norm), 9))
+
+
+def test_the_order_of_the_opponents_hardly_matters_and_nothing_of_them_is_kept():
+    one, other = discriminator_of(8), discriminator_of(9)
+    first, second = train_against(one, other), train_against(other, one)
+    for name, array in first.shared.items():
+        assert array == pytest.approx(second.shared[name], abs=1e-4)
+    assert_same_bytes(train_against().private, train_against().private)
+
+
+def test_the_networks_of_another_model_are_no_opponents():
+    with pytest.raises(Misuse):
+        train_against({"discriminator.weight": np.zeros(3, np.float32)})

@@ -228,7 +228,7 @@ def test_another_kind_replaces_a_presets_knobs():
 )
 def test_fedper_keeps_what_is_personal_in_the_learner(learner, shared):
     values = changed("strategy", "fedper") | {"learner": learner}
-    assert build_manifest(values).strategy.share == shared
+    assert build_manifest(values).strategy.share.average == shared
 
 
 STORED = build_manifest(VALUES).to_bytes()
@@ -314,3 +314,31 @@ def test_derived_seeds_are_those_of_the_protocol_page():
     assert derive_seed(7) != derive_seed(7, "train") != derive_seed(7, "train", 1)
     # First 16 digits of: printf '7\ntrain\n1' | sha256sum; top bit cleared by halving.
     assert derive_seed(7, "train", 1) == int("d657d9f31026253d", 16) >> 1
+
+
+PUBLISHING = {"average": ["generator*"], "publish": ["discriminator*"]}
+
+
+def test_a_list_is_short_for_what_is_averaged():
+    one = build_manifest(changed("strategy", {"share": ["generator*"]}))
+    other = build_manifest(changed("strategy", {"share": {"average": ["generator*"]}}))
+    assert one.to_bytes() == other.to_bytes()
+
+
+def test_a_gan_may_publish_its_discriminator():
+    assert build_manifest(changed("strategy", {"share": PUBLISHING})).strategy.needs_past
+
+
+@pytest.mark.parametrize(
+    ("learner", "strategy", "because"),
+    [
+        ("classifier", {"share": PUBLISHING}, "nobody would use what is published"),
+        ("gan", {"share": {"publish": ["discriminator*"]}}, "leaves nothing to publish"),
+        ("gan", {"share": PUBLISHING, "work": {"steps": 1, "devices": 2}}, "each device"),
+        ("gan", {"share": PUBLISHING, "train": "scaffold"}, "scaffold"),
+        ("gan", {"share": {**PUBLISHING, "opponents": 0}}, "opponents"),
+    ],
+)
+def test_what_cannot_be_published_is_refused_with_the_reason(learner, strategy, because):
+    with pytest.raises(ManifestInvalid, match=because):
+        build_manifest(changed("strategy", strategy) | {"learner": learner})
