@@ -28,6 +28,10 @@ MANIFESTS = {
     "a negative exponent": with_field("seed", "1e-999999999"),
     "one that a float cannot hold": with_field("seed", "1e5000"),
     "an exponent in a decimal's text": with_field("update_norm", '"1e999999999"'),
+    "an exponent in a schedule": with_field("generator_rate", '[[1,"1e999999999"]]'),
+    "a schedule of 100,000 rounds": with_field(
+        "generator_rate", "[" + '[1,"1"],' * 100_000 + "[]]"
+    ),
     "a million digits": with_field("seed", "9" * 1_000_000),
     "no number": with_field("seed", "NaN"),
     "a key twice": with_field("seed", '5,"seed":5'),
