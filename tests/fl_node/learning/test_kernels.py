@@ -23,6 +23,10 @@ STEPS = {
     "gan 64x64, group norm": gan_options(size=64, norm="group"),
     "gan 64x64, batch norm": gan_options(size=64, norm="batch"),
     "gan 64x64, no norm": gan_options(size=64, norm="none"),
+    "gan 64x64, residual": gan_options(size=64, network="residual", norm="none"),
+    "gan 64x64, residual, 10 classes": gan_options(
+        size=64, network="residual", norm="none", classes=10
+    ),
     "gan 64x64, the listing's": gan_options(size=64, norm="batch", **LISTING),
     "gan 32x32, group norm": gan_options(size=32, norm="group"),
     "classifier, cnn, sgd": classifier_options(momentum=0.9),

@@ -29,6 +29,9 @@ OPTIONS = {
     "gan": gan_options(**SMALL_GAN),
     "gan, batch norm": gan_options(**SMALL_GAN, norm="batch", loss="bce", penalty=0.0),
     "gan, no norm": gan_options(**SMALL_GAN, norm="none", loss="hinge", ema_half_life=0),
+    "gan, residual, conditional": gan_options(
+        **SMALL_GAN, network="residual", norm="none", classes=10
+    ),
     "adam": classifier_options(width=4, batch=8, optimiser="adam"),
     "momentum": classifier_options(width=4, batch=8, momentum=0.9),
     "resnet18": classifier_options(width=4, batch=8, network="resnet18"),
