@@ -59,6 +59,14 @@ RELATIVISTIC: Mapping[str, Any] = {
 }
 """The settings with the best KID after a few hundred steps, among about twenty that docs/experiments.md names."""
 
+FLOW: Mapping[str, Any] = {
+    "kind": "flow",
+    "width": 16,
+    "batch": 32,
+    "rate": "0.002",
+    "ema_half_life": 60,
+}
+
 
 def gan(
     options: Options, name: str, strategy: Mapping[str, Any] | None = None, **fields: Any
@@ -98,6 +106,13 @@ def learner(options: Options) -> dict[str, Any]:
     return {**RELATIVISTIC, **wide, "ema_half_life": 1000}
 
 
+def flow(options: Options) -> dict[str, Any]:
+    """The manifest's section for flow matching, with about as many weights as the GAN's two networks."""
+    if options.size == "small":
+        return dict(FLOW)
+    return {**FLOW, "width": 64, "batch": 64, "ema_half_life": 1000}
+
+
 def judged(at: Checkpoint) -> dict[str, Any]:
     """The distance between the global generator's samples and the test split, and how many classes they show.
 
@@ -123,10 +138,12 @@ def floor_of(setting: Setting, device: str | None) -> dict[str, float]:
     return _figures(_judge(setting.data, setting.pictures, setting.tests, options, device).floor())
 
 
-def gan_results(experiment: Experiment, options: Options) -> dict[str, list[Result]]:
-    """Do those runs of an experiment that have no result yet, and draw every run's samples."""
+def gan_results(
+    experiment: Experiment, options: Options, some_rows: bool = False
+) -> dict[str, list[Result]]:
+    """Do those runs of an experiment that have no result yet, and draw every run's samples; see `results_of`."""
     os.environ[SAMPLES_VARIABLE] = str(options.out / "samples")  # inherited by the runs' processes
-    return results_of(experiment, options)
+    return results_of(experiment, options, some_rows)
 
 
 def picture_file(folder: Path, name: str, seed: int) -> Path:

@@ -56,8 +56,8 @@ def read_options(doc: str, seeds: str = "1,2,3") -> Options:
         metavar="TEXT",
         action="append",
         default=[],
-        help="do only the runs whose setting's name contains this, keep their results, and print no table; "
-        "may be given several times",
+        help="do only the runs whose setting's name contains this, keep their results, and print no table "
+        "(the GAN's has the rows that were asked for); may be given several times",
     )
     parser.add_argument("--out", type=Path, default=Path("experiments-results"))
     parser.add_argument("--size", choices=("small", "large"), default="small")
@@ -81,11 +81,18 @@ def read_options(doc: str, seeds: str = "1,2,3") -> Options:
     )
 
 
-def results_of(experiment: Experiment, options: Options) -> dict[str, list[Result]]:
+def results_of(
+    experiment: Experiment, options: Options, some_rows: bool = False
+) -> dict[str, list[Result]]:
     """Do those runs of an experiment that have no result yet, and give all results.
 
+    Args:
+        experiment: Its settings have distinct names.
+        options: Which of the settings to run, with which seeds, and where.
+        some_rows: Whether the experiment's table can do without some of the settings.
+
     Raises:
-        SystemExit: Only some of the settings were to be run, so that there is nothing to put into a table.
+        SystemExit: Only some of the settings were to be run, and the table needs all.
     """
     chosen = [setting for setting in experiment.settings if _wanted(setting.name, options)]
     with executor_of(options) as executor:
@@ -98,7 +105,7 @@ def results_of(experiment: Experiment, options: Options) -> dict[str, list[Resul
         )
     if options.json:
         print(json.dumps([asdict(run) for runs in results.values() for run in runs]))
-    if options.only:
+    if options.only and not some_rows:
         sys.exit(0)
     return results
 

@@ -79,6 +79,8 @@ def test_the_control_sees_the_members_examples_in_a_members_steps() -> None:
     assert batches == [gan.MEMBERS * 32, 32]
     first = gan.table(SMALL, {name: [measured(1)] for name in named})[0]
     assert (first["training"][:7], first["FID / control"]) == ("control", "1.00 (1.00 to 1.00)")
+    (alone,) = gan.table(SMALL, {"both shared, IID": [measured(1)]})
+    assert alone["FID / control"] == "-"
 
 
 def test_no_table_reports_the_seed_that_the_knobs_were_chosen_with() -> None:
