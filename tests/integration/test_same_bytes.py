@@ -41,7 +41,12 @@ def test_the_chain_changes_no_bit(
 @pytest.mark.slow
 def test_the_same_cohorts_give_the_same_weights(start: Callable[[Manifest], Running]) -> None:
     rounds: dict[str, Any] = {"count": 3, "cohort_fraction": "0.5", "cohort_floor": 2}
-    manifest = tiny_manifest(4, rounds=rounds)
+    share = {"average": ["generator*"], "publish": ["discriminator*"]}
+    strategy = {
+        "share": share,
+        "work": {"steps": 2},
+    }  # who trained last is whom others train against
+    manifest = tiny_manifest(4, rounds=rounds, strategy=strategy)
     running = start(manifest)
     final = running.run()
     events = [entry.event for entry in running.ledger().history(running.task)]

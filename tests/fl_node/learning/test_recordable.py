@@ -52,7 +52,11 @@ def all_terms(options, training, second_model):
     gradients = GradientTerms(training)
     gradients.set(weights, 0.1, weights)
     second = SecondStream(kind_of(options).features(second_model.requires_grad_(False)), 0.1)
-    return Terms(second, gradients)
+    part = kind_of(options).opponent
+    others = [meta_training(options).model for _ in range(2)] if part else []
+    return Terms(
+        second, gradients, tuple(other[part].requires_grad_(False).eval() for other in others)
+    )
 
 
 @EVERY
@@ -190,8 +194,24 @@ def corrected(place):
     return Terms(gradients=place.gradient_terms)
 
 
+def opposed(place):
+    """Against two networks of other members, if the kind of model has opponents."""
+    part = kind_of(place._options).opponent
+    others = [
+        {
+            name: array
+            for name, array in genesis(place._options, seed).items()
+            if name.startswith(f"{part}.")
+        }
+        for seed in (8, 9)
+    ]
+    return Terms(opponents=place.opponents(others if part else []))
+
+
 @EVERY
-@pytest.mark.parametrize("terms_of", [lambda place: Terms(), corrected], ids=["plain", "terms"])
+@pytest.mark.parametrize(
+    "terms_of", [lambda place: Terms(), corrected, opposed], ids=["plain", "terms", "opponents"]
+)
 def test_a_recording_serves_every_training_and_takes_the_same_steps(options, terms_of):
     record = Recording()
     recorded = trained_with(record, options, terms_of)
