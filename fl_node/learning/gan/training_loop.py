@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -47,8 +48,9 @@ def draw(options: GanOptions, random: torch.Generator) -> dict[str, Tensor]:
 def step(training: Training, options: GanOptions, terms: Terms) -> Step:
     """One step of the discriminator, then one of the generator against the updated discriminator.
 
-    The generator's loss is the mean over its own discriminator and its opponents, those of other members, as in UA-GAN
-    (Zhang et al. 2021, arXiv:2102.04655) and MD-GAN (Hardy et al. 2019, arXiv:1811.03850).
+    The generator follows the mean over its own discriminator and its opponents, those of other members, as in UA-GAN
+    (Zhang et al. 2021, arXiv:2102.04655) and MD-GAN (Hardy et al. 2019, arXiv:1811.03850). The generator's loss that is
+    returned is that of its own discriminator, since nobody vouches for the others'.
 
     A second stream's term is added to the discriminator's loss, because the discriminator is the network that sees the
     pictures, and the generator learns from its features.
@@ -75,13 +77,17 @@ def step(training: Training, options: GanOptions, terms: Terms) -> Step:
         discriminator_adam.step()
 
         # Generator, against the updated discriminator; both use the same fake pictures.
-        judges = (discriminator, *terms.opponents)
-        losses = [
-            _generator_objective(judge, options, x_real, x_fake, labels_N) for judge in judges
-        ]
-        loss = torch.stack(losses).mean() if terms.opponents else losses[0]
         generator_adam.zero_grad()
-        loss.backward(inputs=list(generator.parameters()))
+        x_seen = x_fake.detach().requires_grad_() if terms.opponents else x_fake
+        loss, *others = (
+            _generator_objective(judge, options, x_real, x_seen, labels_N)
+            for judge in (discriminator, *terms.opponents)
+        )
+        if others:
+            slope = _mean_slope([loss, *others], x_seen)
+            x_fake.backward(slope, inputs=list(generator.parameters()))
+        else:
+            loss.backward(inputs=list(generator.parameters()))
         generator_adam.step()
         move_average()
         return first_loss.detach(), loss.detach()
@@ -137,3 +143,20 @@ def _generator_objective(
     with autocast(x_real.device):
         fake_logits = discriminator(x_fake, labels_N).float()
     return generator_loss(options.loss, real_logits, fake_logits)
+
+
+def _mean_slope(losses: Sequence[Tensor], x_fake: Tensor) -> Tensor:
+    """The mean of the losses' slopes at the fake pictures; the first loss is by the member's own discriminator."""
+    own, *others = (torch.autograd.grad(loss, x_fake)[0] for loss in losses)
+    return torch.stack([own, *(bounded_slope(slope, own) for slope in others)]).mean(dim=0)
+
+
+def bounded_slope(slope: Tensor, own: Tensor) -> Tensor:
+    """An opponent's slope, made no longer than the member's own; 0 if its length is not finite.
+
+    Nobody vouches for an opponent: one that is infinitely steep would otherwise end the training of everybody, and a
+    steep one would be the only one that counts.
+    """
+    length, most = slope.norm(), own.norm()
+    share = torch.where(length > most, most / length, torch.ones_like(length))
+    return torch.where(length.isfinite(), slope * share, torch.zeros_like(slope))

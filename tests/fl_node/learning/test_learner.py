@@ -307,6 +307,19 @@ def test_the_order_of_the_opponents_hardly_matters_and_nothing_of_them_is_kept()
     assert_same_bytes(train_against().private, train_against().private)
 
 
+@pytest.mark.parametrize("loss", ["bce", "hinge", "relativistic"])
+@pytest.mark.parametrize("factor", [1e3, 1e10, 1e38])
+def test_a_hostile_opponent_neither_ends_the_training_nor_takes_it_over(loss, factor):
+    """A discriminator that is steeper by so much, up to overflow, hardly changes the loss by the member's own."""
+    steep = {
+        name: np.clip(array * np.float32(factor), -3e38, 3e38)
+        for name, array in discriminator_of(8).items()
+    }
+    trained = train_against(steep, loss=loss)
+    assert math.isfinite(trained.training_loss)
+    assert trained.training_loss == pytest.approx(train_against(loss=loss).training_loss, abs=0.5)
+
+
 def test_the_networks_of_another_model_are_no_opponents():
     with pytest.raises(Misuse):
         train_against({"discriminator.weight": np.zeros(3, np.float32)})

@@ -1,5 +1,7 @@
 """The loop's laws: batches, the average, and that it learns."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from fl_node.learning.averages import ema_decay
 from fl_node.learning.gan import GAN
 from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.gan.training_loop import prepare_training
+from fl_node.learning.gan.training_loop import bounded_slope, prepare_training
 from fl_node.learning.run import Runner
 from fl_node.learning.steps import Examples, to_pictures
 from fl_node.learning.tensors import fill_module
@@ -86,3 +88,13 @@ def test_members_averages_add_up_to_the_average_of_their_mean():
 
     of_each = shares_K @ [average(weights_T) for weights_T in weights_KT]
     assert of_each == pytest.approx(average(shares_K @ weights_KT))
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 1e6, 1e30, 3e38, math.inf, math.nan])
+def test_an_opponent_pulls_no_harder_than_the_members_own_discriminator(factor):
+    own, other = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1)).unbind()
+    bounded = bounded_slope(other * factor, own)
+    assert bounded.isfinite().all()
+    assert bounded.norm() <= own.norm() * 1.0001
+    if factor <= 0.5:
+        assert torch.equal(bounded, other * factor)
