@@ -19,6 +19,7 @@
 14  keys are committed                                                     test_secrets
 15  the aggregate is not bound to its inputs                               test_lying
 16  one absurd number in a manifest hangs whoever reads it                 test_hostile_manifests
+17  a variance goes below zero, and the model to NaN; averages are sent    test_roles_as_a_way_in
 
 What is not defended against, by design: a quorum of members who collude, and a member whose update keeps every rule
 and is harmful all the same.

@@ -1,15 +1,21 @@
 """The first weights, and which of them are shared."""
 
 import hashlib
+import math
 
 import numpy as np
 import pytest
+from doubles import small_manifest
 from hypothesis import given
 from hypothesis import strategies as st
 from knobs import gan_options
 
+from fl_node.blobs.global_state import FLOAT32
+from fl_node.blobs.tensors import Spec
 from fl_node.errors import ManifestInvalid
-from fl_node.learning import genesis, shared_names, shared_part
+from fl_node.learning import genesis, learning_options, shared_names, shared_part
+from fl_node.learning.genesis import tensor_shapes
+from fl_node.round.form import form_of
 
 SMALL = gan_options(generator_width=4, discriminator_width=4, latent=8)
 NAMES = ("discriminator.a.weight", "generator.a.bias", "generator.a.weight", "generator_ema.a.bias")
@@ -102,3 +108,26 @@ def test_neither_order_changes_what_is_shared(names, patterns):
 def test_the_shared_part_is_the_model_itself_where_everything_is_shared():
     model = genesis(SMALL, 1)
     assert shared_part(model, ["*"]).keys() == model.keys()
+
+
+@pytest.mark.parametrize(
+    ("size", "share", "saved"),
+    [
+        (32, ["*"], 0.38),
+        (64, ["*"], 0.36),
+        (32, ["generator*"], 0.5),
+        (64, ["generator*"], 0.5),
+    ],
+)
+def test_a_gans_update_is_smaller_by_its_average(size, share, saved):
+    """With the default widths."""
+    manifest = small_manifest(data={"size": size}, strategy={"share": share})
+    options = learning_options(manifest)
+    shapes = tensor_shapes(options)
+    model = {name: Spec(shapes[name], FLOAT32) for name in shared_names(shapes, options.share)}
+    sent = form_of(model, manifest.roles).encoded(())
+    assert 1 - _elements(sent) / _elements(model) == pytest.approx(saved, abs=0.005)
+
+
+def _elements(schema):
+    return sum(math.prod(spec.shape) for spec in schema.values())
