@@ -24,6 +24,7 @@ from fl_node.learning.data import Images, split_held_out, verify_images
 from fl_node.learning.device import choose_device, prepare
 from fl_node.learning.drift import SecondStream, Terms
 from fl_node.learning.genesis import tensor_shapes
+from fl_node.learning.kind import Kind
 from fl_node.learning.kinds import kind_of
 from fl_node.learning.optimisers import optimiser_arrays
 from fl_node.learning.options import Options, at_round, in_steps
@@ -40,7 +41,7 @@ def make_learner(
     device: str | None = None,
     threads: int | None = None,
 ) -> MemberLearner:
-    """Set up this process for training and give one member's learner.
+    """One member's learner. It sets up the process in which it trains or measures, which may be another one.
 
     Args:
         options: The model and how it is trained.
@@ -55,9 +56,7 @@ def make_learner(
             missing or unknown.
         ManifestInvalid: A pattern of `options.share` matches no tensor.
     """
-    chosen = choose_device(device)
-    prepare(chosen, threads)
-    return MemberLearner(options, seed, images, chosen)
+    return MemberLearner(options, seed, images, choose_device(device), threads)
 
 
 MEASURED = 1024
@@ -67,13 +66,20 @@ MEASURED = 1024
 class MemberLearner:
     """Implements `fl_node.learner.Learner` for one member's pictures and any kind of model."""
 
-    def __init__(self, options: Options, seed: int, images: Images, device: torch.device) -> None:
+    def __init__(
+        self,
+        options: Options,
+        seed: int,
+        images: Images,
+        device: torch.device,
+        threads: int | None = None,
+    ) -> None:
         """Split the data and move it to the device; arguments and errors are as for `make_learner`."""
-        self._kind = kind_of(options)
         verify_images(images, options)
-        self._kind.verify(options, images)
+        kind_of(options).verify(options, images)
         held_out, kept = split_held_out(len(images.pixels_NCHW), options.held_out, seed)
-        self._options, self._seed, self._device = options, seed, device
+        self._options, self._seed = options, seed
+        self._device, self._threads = device, threads
         self._examples = to_device(images.subset(kept), device)
         self._held_out = to_device(images.subset(held_out), device)
         self._shapes = tensor_shapes(options)
@@ -111,6 +117,12 @@ class MemberLearner:
         return self._kind.held_out_loss(self._options, complete, pictures, self._seed)
 
     @property
+    def _kind(
+        self,
+    ) -> Kind:  # Looked up each time, because its functions cannot go to other processes.
+        return kind_of(self._options)
+
+    @property
     def _measured(self) -> Examples:
         """Training pictures of all kinds, the same in every round."""
         random = np.random.default_rng(derive_seed(self._seed, "measured"))
@@ -118,6 +130,7 @@ class MemberLearner:
 
     @property
     def _workplace(self) -> Workplace:
+        prepare(self._device, self._threads)
         return workplace(self._options, self._device)
 
     def _trained(

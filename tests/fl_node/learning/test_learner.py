@@ -1,6 +1,7 @@
 """A round of training as a pure function: same input, same bytes; stopping between rounds changes nothing."""
 
 import math
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -206,6 +207,16 @@ def test_reported_losses_are_means_since_the_last_report():
     assert all(value > 0.1 for value in sums)
     stretches = np.diff([0, *steps])
     assert np.average(sums, weights=stretches) == pytest.approx(trained.training_loss, rel=1e-5)
+
+
+def test_a_learner_that_moves_to_another_process_trains_as_here():
+    """Another process starts with torch's own number of threads."""
+    one = learner()
+    here = one.train(piece(shared(), None, 1))
+    moved = pickle.loads(pickle.dumps(one))
+    torch.set_num_threads(2)
+    assert_same_bytes(here.shared, moved.train(piece(shared(), None, 1)).shared)
+    assert torch.get_num_threads() == 1
 
 
 def test_the_global_random_state_is_neither_read_nor_changed():
