@@ -72,9 +72,15 @@ def first_state(
 
 
 def published_schema(state: Arrays) -> dict[str, Spec]:
-    """The tensors that each member publishes, in float32, under their names in the model."""
-    shapes = slot_of(state, PUBLISHED)
-    return {name: Spec(tuple(shape.tolist()), FLOAT32) for name, shape in shapes.items()}
+    """The tensors that each member publishes, in float32, under their names in the model.
+
+    The state may be untrusted: what is not the shape of a tensor is left out.
+    """
+    return {
+        name: Spec(tuple(shape.tolist()), FLOAT32)
+        for name, shape in slot_of(state, PUBLISHED).items()
+        if shape.dtype == np.int64 and shape.ndim == 1 and np.all(shape > 0)
+    }
 
 
 def part_of(state: Arrays, slots: Collection[str]) -> dict[str, Array]:

@@ -101,7 +101,7 @@ class Strategy(Section):
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """Slots of the server's state, stored and hashed with the model: one array for each tensor and slot."""
+        """Slots of the server's state, stored and hashed with the model: one array for each weight and slot."""
         return COMBINE[type(self.combine)].slots + TRAIN[type(self.train)].slots
 
     @property

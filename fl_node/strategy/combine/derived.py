@@ -40,7 +40,7 @@ def derive_averages(
     Args:
         roles: Which tensors are averages, and of what.
         before: The averages before the round, by tensor name.
-        model: The round's new model. An average of a tensor that is not in it stays as it is.
+        model: The round's new model. An average of a tensor that it does not have in this shape stays as it is.
         steps: The steps of the included updates, at least one.
     """
     return {name: _derived(roles, name, array, model, steps) for name, array in before.items()}
@@ -64,7 +64,7 @@ def decay(average: Average, steps: Sequence[int]) -> tuple[float, float]:
 
 def _derived(roles: Roles, name: str, before: Array, model: Arrays, steps: Sequence[int]) -> Array:
     found = roles.average_of(name)
-    if found is None or found[1] not in model:
+    if found is None or found[1] not in model or model[found[1]].shape != before.shape:
         return before
     average, source = found
     result = np.empty(before.shape, before.dtype)

@@ -10,8 +10,10 @@ from fl_node.blobs.global_state import (
     model_of,
     named_in_slot,
     part_of,
+    published_schema,
     slot_of,
 )
+from fl_node.blobs.tensors import Spec
 from fl_node.errors import Misuse
 from fl_node.strategy.roles import Average, Roles
 
@@ -58,3 +60,20 @@ def test_slots_are_kept_for_weights_alone():
     roles = Roles(statistics=("n",), averages=(Average(name="ema", of="net", half_life=5),))
     state = first_state({**MODEL, "ema.w": np.ones(2, np.float32)}, ("momentum",), roles)
     assert [name for name in state if name.startswith("server.")] == ["server.momentum.w"]
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        np.array([4, -1]),
+        np.array([0]),
+        np.array([4.0]),
+        np.array([np.nan]),
+        np.array(4),
+        np.ones((2, 2), np.int64),
+    ],
+    ids=["negative", "zero", "a float", "not a number", "no dimension", "two dimensions"],
+)
+def test_what_is_no_shape_of_a_published_tensor_is_left_out(claimed):
+    state = {"server.published.d": claimed, "server.published.e": np.array([4, 1])}
+    assert published_schema(state) == {"e": Spec((4, 1), FLOAT)}

@@ -75,9 +75,10 @@ def test_the_average_of_a_model_that_stands_still_stands_still(values, steps):
     assert np.array_equal(result, np.array(values, np.float32))
 
 
-def test_an_average_of_a_tensor_that_is_not_shared_stays():
+def test_an_average_of_a_tensor_that_is_not_there_in_its_shape_stays():
     kept = {"ema.w": np.ones(2, np.float32)}
-    assert derive_averages(roles_of(STEPS), kept, {}, [5])["ema.w"].tolist() == [1, 1]
+    for model in ({}, {"net.w": np.zeros(3, np.float32)}, {"net.w": np.zeros((1, 2), np.float32)}):
+        assert derive_averages(roles_of(STEPS), kept, model, [5])["ema.w"].tolist() == [1, 1]
 
 
 def test_a_variance_below_zero_becomes_zero_and_a_mean_stays():
