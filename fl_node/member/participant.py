@@ -7,7 +7,7 @@ node's state folder; the object itself holds nothing that could not be read agai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from chain.errors import (
@@ -22,27 +22,19 @@ from chain.errors import (
 )
 from chain.history import commitment_of
 from chain.ledger import Ledger
-from chain.types import Address, Entry, Receipt, Reveal, TaskState
-from fl_node.arrays import Arrays
-from fl_node.blobs.global_state import model_of
+from chain.types import Address, Receipt, Reveal, TaskState
 from fl_node.blobs.model import Model, decode_model, load_model
 from fl_node.blobs.store import Store
 from fl_node.errors import Misuse, TrainingDiverged
-from fl_node.history.record import (
-    Attempts,
-    attempts_of_current_round,
-    last_included,
-    members_in,
-    past_of,
-)
+from fl_node.history.record import Attempts, attempts_of_current_round, members_in
 from fl_node.learner import Learner, StepProgress, no_progress
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.next_action import Action, next_action
+from fl_node.member.receiving import receive
 from fl_node.member.state import NodeState, Plan
 from fl_node.member.waiting import patiently
 from fl_node.round.aggregate import Aggregated, aggregate_round
 from fl_node.round.contribute import Received, UpdateId, contribute
-from fl_node.round.published import Published, draw_opponents, read_published
 
 OVERTAKEN = (
     AlreadyActed,
@@ -198,27 +190,15 @@ class Participant:
         )
 
     def _received(self, state: TaskState) -> Received:
-        """The parent, and the past rounds if the strategy needs them; only then is the whole log read."""
-        parent, strategy = self._parent(state).arrays, self._manifest.strategy
-        if not strategy.needs_past:
+        """The parent, and what the strategy needs of the past; only if it needs something is the whole log read."""
+        parent = self._parent(state).arrays
+        if not self._manifest.strategy.needs_past:
             return Received(parent)
         entries = self._ledger.history(self._task)
-        past = past_of(self._manifest.addresses, entries)
-        if len(past) != state.round - 1:
-            raise HistoryInvalid(f"the log shows {len(past)} of {state.round - 1} final rounds")
-        published = self._published(state.round, parent, entries) if strategy.share.publish else {}
-        if not strategy.needs_previous or not past or not past[-1].reveals:
-            return Received(parent, None, past, published)
-        previous = self._load(past[-1].parent_digest).arrays
-        return Received(parent, model_of(previous), past, published)
-
-    def _published(self, round: int, parent: Arrays, entries: Sequence[Entry]) -> Published:
-        """What the opponents of this round published in the last round with updates."""
-        digest, reveals = last_included(self._manifest.addresses, entries)
-        clients = [revealed.client for revealed in reveals]
-        chosen = draw_opponents(self._manifest, round, self._ledger.account, clients)
-        wanted = [revealed for revealed in reveals if revealed.client in chosen]
-        return read_published(self._store, self._manifest, parent, digest, wanted)
+        client = self._ledger.account
+        return receive(
+            self._manifest, client, state.round, parent, entries, self._store, self._load
+        )
 
     def _parent(self, state: TaskState) -> Model:
         return self._load(state.parent_digest)
