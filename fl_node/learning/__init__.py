@@ -4,16 +4,16 @@ task.py        from a manifest to genesis, partitioned data and learner
 options.py     the knobs, as plain values
 learner.py     one piece of training, from received model to trained model
 drift.py       what an assignment can add: proximal term, correction, second stream
-averages.py    the moving average that a loop keeps
-steps.py       the parts of a training loop
-gan/           a DCGAN: knobs, models, losses, training loop, evaluation
+averages.py    the moving average that a step moves along
+steps.py       what a training step is, and what it works on
+run.py         runs the steps of every kind;  feed.py  their batches;  recording.py  steps recorded as CUDA graphs
+workplace.py   a model and its optimisers, built once for many trainings
+gan/           a DCGAN: knobs, models, losses, training step, evaluation
 classifier/    a classifier: the same
 kind.py        what such a folder provides;  kinds.py  the table of them
 genesis.py     the weights that training starts from;  initial.py  their exact arithmetic
 tensors.py     modules as named arrays, and what is shared;  optimisers.py  optimisers, and their state as arrays
 transfer.py    arrays to a device and back
-recording.py   steps that are recorded once and replayed, as CUDA graphs
-workplace.py   a model and its optimisers, built once for many trainings
 norms.py       the normalisation layer that every network offers
 extractor.py   a classifier that gives features;  inception.py  Inception-v3, optional
 judging.py     how good a finished model is;  features.py  the interface of extractors

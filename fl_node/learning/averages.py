@@ -1,4 +1,4 @@
-"""The moving average of a network, which a training loop keeps beside the network that it trains."""
+"""The moving average of a network, kept beside the network that is trained."""
 
 from __future__ import annotations
 
