@@ -107,6 +107,13 @@ def test_no_imports_go_round_in_a_circle(room: str) -> None:
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
+@pytest.mark.parametrize("path", modules("fl_node/blobs"), ids=str)
+def test_blobs_know_no_room(path: Path) -> None:
+    inside = ("fl_node.blobs", *(f"fl_node.{name}" for name in GROUND))
+    own = [name for name in imported(path) if name.startswith("fl_node.")]
+    assert not [name for name in own if not name.startswith(inside)]
+
+
 def _needs(path: Path, names: Collection[str]) -> set[str]:
     """The modules that a file imports: where it takes a module out of a package, the module alone."""
     needs = set()

@@ -13,12 +13,8 @@ import numpy as np
 from fl_node.arrays import Array, Arrays, prefixed, unprefixed
 from fl_node.blobs.tensors import Schema, Spec
 from fl_node.errors import Misuse
-from fl_node.strategy.roles import Roles
 
 SERVER = "server."
-
-ALL_WEIGHTS = Roles()
-"""The roles in a model whose tensors are all weights."""
 
 PUBLISHED = "published"
 """The prefix of what a member publishes in its update, and the slot for its shapes in the global state."""
@@ -43,14 +39,17 @@ def named_in_slot(slot: str, arrays: Arrays) -> dict[str, Array]:
 
 
 def first_state(
-    model: Arrays, slots: Sequence[str], roles: Roles = ALL_WEIGHTS, published: Schema = NOTHING
+    model: Arrays,
+    slots: Sequence[str],
+    weights: Collection[str] | None = None,
+    published: Schema = NOTHING,
 ) -> dict[str, Array]:
     """The global state that a task starts from: the model, and zeros in every slot.
 
     Args:
         model: The shared tensors.
         slots: What the server keeps for each weight.
-        roles: Which of the tensors are no weights.
+        weights: The names of those tensors that are weights (`fl_node.strategy.roles`); None if all are.
         published: The tensors that each member publishes. The state has their shapes, so that an update's form follows
             from it.
 
@@ -64,8 +63,11 @@ def first_state(
                 f"tensor {name!r}: this prefix is reserved for the server's state; rename it"
             )
     for slot in slots:
-        weights = roles.only("weight", model)
-        zeros = {name: np.zeros(array.shape, np.float32) for name, array in weights.items()}
+        zeros = {
+            name: np.zeros(array.shape, np.float32)
+            for name, array in model.items()
+            if weights is None or name in weights
+        }
         state |= named_in_slot(slot, zeros)
     shapes = {name: np.array(spec.shape, np.int64) for name, spec in published.items()}
     return state | named_in_slot(PUBLISHED, shapes)

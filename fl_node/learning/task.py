@@ -40,7 +40,8 @@ def derive_genesis(manifest: Manifest) -> Arrays:
     objection = manifest.roles.objection(shared) or published_objection(manifest, model, published)
     if objection:
         raise ManifestInvalid(f"strategy.share: {objection}")
-    return first_state(shared, manifest.strategy.slots, manifest.roles, published)
+    weights = manifest.roles.only("weight", shared)
+    return first_state(shared, manifest.strategy.slots, weights, published)
 
 
 def published_objection(

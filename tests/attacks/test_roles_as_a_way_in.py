@@ -37,7 +37,9 @@ class Task:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.store, self.manifest, self.round = open_store(folder), manifest, 0
-        self.state: Arrays = first_state(MODEL, manifest.strategy.slots, manifest.roles)
+        self.state: Arrays = first_state(
+            MODEL, manifest.strategy.slots, manifest.roles.only("weight", MODEL)
+        )
 
     def run(self, *sent: Arrays, steps: tuple[int, ...] = (5, 5, 5)) -> Aggregated:
         """One round, in which the members send these differences in turn."""

@@ -79,7 +79,7 @@ def five_updates() -> list[Update]:
 def combined(kind: type[Choice]) -> bytes:
     """The second round of a rule, so that what it keeps has an effect; with a statistic beside the weights."""
     rule = COMBINE[kind]
-    state = first_state({**PARENT, **VARIANCE}, rule.slots, ROLES)
+    state = first_state({**PARENT, **VARIANCE}, rule.slots, PARENT)
     shares = [{"generator.running_var": one.arrays["generator.bias"] / 4} for one in five_updates()]
     updates = [
         replace(one, arrays={**one.arrays, **share})

@@ -15,7 +15,6 @@ from fl_node.blobs.global_state import (
 )
 from fl_node.blobs.tensors import Spec
 from fl_node.errors import Misuse
-from fl_node.strategy.roles import Average, Roles
 
 MODEL = {"w": np.ones((2, 2), np.float32), "n": np.array([3], np.int64)}
 STATE = first_state(MODEL, ("momentum", "control"))
@@ -57,8 +56,7 @@ def test_a_rule_sees_the_model_and_its_own_slots_only():
 
 
 def test_slots_are_kept_for_weights_alone():
-    roles = Roles(statistics=("n",), averages=(Average(name="ema", of="net", half_life=5),))
-    state = first_state({**MODEL, "ema.w": np.ones(2, np.float32)}, ("momentum",), roles)
+    state = first_state({**MODEL, "ema.w": np.ones(2, np.float32)}, ("momentum",), {"w"})
     assert [name for name in state if name.startswith("server.")] == ["server.momentum.w"]
 
 

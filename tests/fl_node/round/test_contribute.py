@@ -129,7 +129,7 @@ def normed(**strategy: object) -> Manifest:
 
 
 def first_update(manifest: Manifest) -> Contribution:
-    state = first_state(NORMED, manifest.strategy.slots, manifest.roles)
+    state = first_state(NORMED, manifest.strategy.slots, manifest.roles.only("weight", NORMED))
     return contribute(manifest, PLACE, DriftingLearner(4), Received(state), None)
 
 

@@ -32,7 +32,7 @@ MANIFEST = small_manifest(
 A, B, C = MANIFEST.addresses
 MODEL = {"generator.weight": np.zeros((2, 3), np.float32)}
 OWN = {"discriminator.weight": np.zeros((4, 1), np.float32)}
-STATE = first_state(MODEL, (), MANIFEST.roles, schema_of(OWN))
+STATE = first_state(MODEL, (), published=schema_of(OWN))
 
 
 @dataclass
@@ -120,9 +120,7 @@ def test_the_norm_limit_is_not_for_what_is_published(store):
 
 
 def test_a_genesis_that_claims_endless_shapes_makes_nobody_read_without_end(store):
-    endless = first_state(
-        MODEL, (), MANIFEST.roles, {"discriminator.weight": Spec((1 << 50,), FLOAT32)}
-    )
+    endless = first_state(MODEL, (), published={"discriminator.weight": Spec((1 << 50,), FLOAT32)})
     parent = load_model(store, store.put(encode_model(endless)), 1 << 20)
     long = encode_model({"x": np.zeros(1 << 12, np.float32)})
     limited = small_manifest(

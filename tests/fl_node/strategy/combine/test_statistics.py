@@ -48,7 +48,7 @@ def updates_of(seed: int, factor: float = 1.0) -> list[Update]:
 
 def two_rounds(knobs: Choice, updates: list[Update]) -> dict[str, Any]:
     rule = COMBINE[type(knobs)]
-    state = first_state(MODEL, rule.slots, ROLES)
+    state = first_state(MODEL, rule.slots, ROLES.only("weight", MODEL))
     for _ in range(2):
         state = rule.combine(knobs, state, updates, STATISTICS)
     return state
