@@ -9,20 +9,19 @@ from knobs import gan_options
 
 from fl_node.learning import genesis
 from fl_node.learning.averages import ema_decay
+from fl_node.learning.drift import Terms
 from fl_node.learning.gan import GAN
 from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.gan.training_loop import bounded_slope, prepare_training
 from fl_node.learning.run import Runner
-from fl_node.learning.steps import Examples, to_pictures
+from fl_node.learning.steps import Batch, Examples, to_pictures
 from fl_node.learning.tensors import fill_module
 
 CPU = torch.device("cpu")
+SMALL = {"latent": 8, "generator_width": 4, "discriminator_width": 4, "batch": 8}
 OPTIONS = gan_options(
-    latent=8,
-    generator_width=4,
-    discriminator_width=4,
-    batch=8,
+    **SMALL,
     loss="bce",
     penalty=0.0,
     generator_rate=0.02,
@@ -52,6 +51,21 @@ def test_the_bce_loop_learns_what_a_white_square_is():
     before = distance()
     Runner(GAN, training, CPU).run(OPTIONS, Examples(pixels_NCHW), steps=75, seed=1)
     assert distance() < before / 2
+
+
+def test_the_discriminator_gets_every_picture_in_full_precision_among_steps_in_half():
+    """The two penalties differentiate by these pictures, and have to have one precision."""
+    options, seen = gan_options(**SMALL), []
+    training = start(options)
+    first = training.model["discriminator"].blocks
+    first.register_forward_pre_hook(lambda module, given: seen.append(given[0].dtype))
+    drawn = GAN.draw(options, torch.Generator().manual_seed(0))
+    take = GAN.step(training, options, Terms())
+    with torch.autocast("cpu", torch.bfloat16):
+        generated = training.model["generator"](drawn["z_NZ"])
+        take(Batch(torch.zeros(8, 1, 32, 32), None, drawn))
+    assert generated.dtype == torch.bfloat16
+    assert set(seen) == {torch.float32}
 
 
 def test_the_average_halves_its_distance_in_a_half_life():
