@@ -12,30 +12,27 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.kernels import kernels_per_step
+from bench.plain_loops import Run, listing, tutorial
 
 from fl_node.learner import Assignment
 from fl_node.learning import Images, MemberLearner, Options
-from fl_node.learning.classifier.models import build as build_classifier
 from fl_node.learning.classifier.options import ClassifierOptions, Network
 from fl_node.learning.device import choose_device, prepare
-from fl_node.learning.gan.models import Discriminator, Generator
 from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.genesis import genesis
 from fl_node.learning.kinds import kind_of
 from fl_node.learning.run import Runner
-from fl_node.learning.steps import to_device, to_pictures
+from fl_node.learning.steps import to_device
 from fl_node.learning.tensors import module_arrays
 from fl_node.learning.workplace import Workplace
 
@@ -46,9 +43,6 @@ WARM_UP_STEPS = 5  # Three before a graph is recorded, and two that replay it.
 COMPARED_STEPS, TOLERANCE = 20, 1e-3
 REACH = 5
 """How many times as fast as the plain loop a graph on a GPU is to be."""
-
-Run = Callable[[int], object]
-"""Takes a number of steps, and returns when the device has finished them."""
 
 
 def main() -> None:
@@ -214,72 +208,6 @@ def algorithms(options: Options, images: Images, device: torch.device) -> dict[s
         return lambda steps: learner.train(Assignment(model, None, 0, steps, **fields))
 
     return {name: run(fields) for name, fields in terms.items()}
-
-
-def usual_batches(images: Images, batch: int, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
-    """A data loader that copies every batch to the device."""
-    pictures = torch.utils.data.TensorDataset(
-        to_pictures(torch.from_numpy(images.pixels_NCHW)), torch.from_numpy(images.labels_N)
-    )
-    loader = torch.utils.data.DataLoader(pictures, batch, shuffle=True, drop_last=True)
-    while True:
-        for tensors in loader:
-            yield tuple(tensor.to(device) for tensor in tensors)
-
-
-def listing(options: GanOptions, images: Images, device: torch.device) -> Run:
-    """The listing's loop, which reads the losses back in every step."""
-    generator, discriminator = Generator(options).to(device), Discriminator(options).to(device)
-    for module in [*generator.modules(), *discriminator.modules()]:
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-    betas = (options.beta1, options.beta2)
-    generator_adam = torch.optim.Adam(generator.parameters(), options.generator_rate, betas)
-    discriminator_adam = torch.optim.Adam(
-        discriminator.parameters(), options.discriminator_rate, betas
-    )
-    batches = usual_batches(images, options.batch, device)
-    criterion = nn.BCEWithLogitsLoss()
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            x_real, _ = next(batches)
-            ones = torch.ones(len(x_real), device=device)
-            zeros = torch.zeros(len(x_real), device=device)
-
-            discriminator.zero_grad()
-            loss_real = criterion(discriminator(x_real), ones)
-            loss_real.backward()
-            x_fake = generator(torch.randn(len(x_real), options.latent, device=device))
-            loss_fake = criterion(discriminator(x_fake.detach()), zeros)
-            loss_fake.backward()
-            discriminator_adam.step()
-
-            generator.zero_grad()
-            loss_generator = criterion(discriminator(x_fake), ones)
-            loss_generator.backward()
-            generator_adam.step()
-            loss_real.item() + loss_fake.item() + loss_generator.item()
-
-    return run
-
-
-def tutorial(options: ClassifierOptions, images: Images, device: torch.device) -> Run:
-    """The same network in a typical loop, which reads the loss back in every step."""
-    model = build_classifier(options).to(device)
-    optimiser = torch.optim.SGD(model.parameters(), options.rate)
-    batches = usual_batches(images, options.batch, device)
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            x_NCHW, labels_N = next(batches)
-            optimiser.zero_grad()
-            loss = F.cross_entropy(model["head"](model["base"](x_NCHW)), labels_N)
-            loss.backward()
-            optimiser.step()
-            loss.item()
-
-    return run
 
 
 def compare(runs: list[Run], steps: int) -> list[float]:
