@@ -7,8 +7,8 @@ launch several kernels each, and autocast on a GPU adds casts, so that the true 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -95,12 +95,23 @@ def meta_examples(options: Options, count: int = 256) -> Examples:
     return Examples(pixels_NCHW, torch.empty(count, dtype=torch.int64, device=META))
 
 
+@contextmanager
+def free_choice() -> Iterator[None]:
+    """Inside, PyTorch composes operations as in a training on a GPU, where nothing has to be deterministic."""
+    before = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(before)
+
+
 def operations_of_steps(
     options: Options, steps: int, training: Training | None = None, terms: Terms = NO_TERMS
 ) -> list[list[str]]:
     """The operations of each step on the meta device, from one step's start to the next one's."""
     starts: list[int] = []
-    with Recorder() as recorder:
+    with free_choice(), Recorder() as recorder:
         kind = observed(kind_of(options), lambda: starts.append(len(recorder.operations)), steps)
         runner = Runner(kind, training or meta_training(options), META)
         with suppress(EnoughSteps):
