@@ -9,6 +9,7 @@ import pytest
 from running import TINY_GAN, Running, learner_of, tiny_manifest
 
 from chain.types import RoundFinalised, RoundOpened
+from fl_node.audit import audit
 from fl_node.blobs.model import decode_model
 from fl_node.learning.task import derive_genesis
 from fl_node.manifest.manifest import Manifest
@@ -36,6 +37,20 @@ def test_the_chain_changes_no_bit(
     events = [entry.event for entry in running.ledger().history(running.task)]
     on_chain = [event.aggregate_digest for event in events if isinstance(event, RoundFinalised)]
     assert [one.aggregated.digest for one in simulated(manifest)] == on_chain
+
+
+@pytest.mark.slow
+def test_a_conditional_residual_gan_trains_on_a_chain_and_is_audited(
+    start: Callable[[Manifest], Running],
+) -> None:
+    """Three members with different classes: the chain changes no bit, and the audit finds nothing."""
+    conditional = {**TINY_GAN, "network": "residual", "norm": "none", "classes": 10}
+    manifest = tiny_manifest(learner=conditional, strategy={"work": {"steps": 2}})
+    running = start(manifest)
+    final = running.run()
+    assert simulated(manifest)[-1].aggregated.digest == final
+    report = audit(running.ledger, running.store, running.task, derive_genesis=derive_genesis)
+    assert report.verdict == "clean"
 
 
 @pytest.mark.slow

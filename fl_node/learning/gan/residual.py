@@ -77,4 +77,4 @@ def _from_picture(width_in: int, width: int) -> dict[str, nn.Module]:
 
 
 def _down(width_in: int, width: int) -> dict[str, nn.Module]:
-    return {"down": nn.AvgPool2d(2), "conv": nn.Conv2d(width_in, width, 1)}
+    return {"conv": nn.Conv2d(width_in, width, 2, 2)}
