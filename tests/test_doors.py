@@ -130,16 +130,20 @@ def _dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+TABLES = ("fl_node/manifest/learners.py", "fl_node/learning/kinds.py")
+
+
 @pytest.mark.parametrize("path", modules("fl_node"), ids=str)
 def test_a_kind_of_model_is_named_in_its_folder_and_in_the_tables_alone(path: Path) -> None:
-    tables = ("fl_node/manifest/learners.py", "fl_node/learning/kinds.py")
     inside = path.relative_to(ROOT).as_posix()
-    if inside in tables or inside.startswith("fl_node/learning/gan/"):
-        return
     texts = {node.value for node in ast.walk(ast.parse(path.read_text()))
              if isinstance(node, ast.Constant)}  # fmt: skip
-    assert "gan" not in texts
-    assert not [name for name in imported(path) if name.startswith("fl_node.learning.gan")]
+    for kind in ("gan",):
+        if inside in TABLES or inside.startswith(f"fl_node/learning/{kind}/"):
+            continue
+        assert kind not in texts
+        assert f"{kind.title()}Learner" not in path.read_text()
+        assert not [name for name in imported(path) if name.startswith(f"fl_node.learning.{kind}")]
 
 
 READ_THEIR_OWN = {

@@ -154,4 +154,7 @@ class ClassifierLearner(LearnerChoice):
 
 
 LEARNERS: tuple[type[LearnerChoice], ...] = (GanLearner, ClassifierLearner)
-"""The choices for `learner` in a manifest. The first is the default."""
+"""The choices for `learner` in a manifest."""
+
+DEFAULT_LEARNER: LearnerChoice = GanLearner()
+"""The learner of a manifest that names none: the first of the choices."""

@@ -22,7 +22,7 @@ from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.errors import BlobMalformed, ManifestInvalid
 from fl_node.fields import Fraction, Number, OneOf, Section
 from fl_node.manifest.bounds import MAX_TOML_BYTES, parse_toml, verify_bounds
-from fl_node.manifest.learners import LEARNERS, ClassifierLearner, GanLearner, LearnerChoice
+from fl_node.manifest.learners import DEFAULT_LEARNER, LEARNERS, LearnerChoice
 from fl_node.strategy.presets import expand_preset
 from fl_node.strategy.roles import Roles
 from fl_node.strategy.strategy import Strategy
@@ -75,7 +75,7 @@ class Manifest(Section):
     seed: Annotated[int, Field(ge=0, lt=1 << 63)]
     members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=MAX_MEMBERS)]
     data: DataSchema = DataSchema()
-    learner: Annotated[GanLearner | ClassifierLearner, OneOf(LEARNERS)] = GanLearner()
+    learner: Annotated[LearnerChoice, OneOf(LEARNERS)] = DEFAULT_LEARNER
     roles: Roles = Field(default_factory=lambda given: given["learner"].roles)
     """Which tensors are statistics or averages. It follows from the learner and is written out for every reader."""
     strategy: Strategy = Strategy()
