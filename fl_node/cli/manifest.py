@@ -172,9 +172,7 @@ def _learner(name: str) -> type[LearnerChoice]:
 
 def _knobs(learner: type[LearnerChoice], look: Look) -> dict[str, object]:
     """The knobs that differ from their defaults: those for a short try, and a classifier's number of classes."""
-    classes = learner.model_fields.get("classes")
-    # A GAN may learn without classes, and by default does.
-    if classes is None or not classes.default:
+    if not learner.needs_classes:
         return dict(learner.short_try)
     if (look.classes or 0) < 2:
         raise Misuse(

@@ -29,7 +29,7 @@ def samples(
     model: options.ModelFiles = None,
     as_json: options.Json = False,
 ) -> None:
-    """Draw 64 pictures from each of a GAN's models into a PNG file. All models get the same noise, to show progress."""
+    """Draw 64 pictures from each of a task's models into a PNG file. All models get the same noise."""
     from fl_node.learning.task import drawing_of
 
     subjects = find_subjects(workspace, rpc_url, deployment, store, task, rounds, manifest, model)

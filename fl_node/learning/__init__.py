@@ -16,6 +16,7 @@ tensors.py     modules as named arrays, and what is shared;  optimisers.py  opti
 transfer.py    arrays to a device and back
 norms.py       the normalisation layer that every network offers
 extractor.py   a classifier that gives features;  inception.py  Inception-v3, optional
+sampling.py    draws samples;  sample_judge.py  how good they are
 judging.py     how good a finished model is;  features.py  the interface of extractors
 data.py        loads pictures;  partition.py  partitions them between members
 device.py      chooses and prepares the device

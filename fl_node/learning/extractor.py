@@ -16,7 +16,6 @@ from torch import Tensor
 
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.tensors import encode_tensors
-from fl_node.errors import Misuse
 from fl_node.learner import StepProgress, no_progress
 from fl_node.learning.classifier import CLASSIFIER
 from fl_node.learning.classifier.evaluation import features
@@ -41,18 +40,11 @@ EPOCHS, LEAST_STEPS = 10, 500
 
 
 def extractor_options(manifest: Manifest) -> ClassifierOptions:
-    """The classifier with whose features the manifest's learner compares pictures.
-
-    Raises:
-        Misuse: The learner compares no pictures.
-    """
-    extractor = manifest.learner.compared_by
-    if extractor is None:
-        raise Misuse(f"a {manifest.learner.kind} compares no pictures, so it has no extractor")
+    """The classifier with whose features a task's pictures are compared."""
     return options_from(
         ClassifierOptions,
         manifest.data,
-        extractor,
+        manifest.learner.extractor_shape,
         share=("*",),
         batch=BATCH,
         optimiser="adam",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from fl_node.arrays import Array, Arrays
 from fl_node.learning.data import Images
 from fl_node.learning.drift import Terms
 from fl_node.learning.judging import Judge, Trial
+from fl_node.learning.sampling import Sampler
 from fl_node.learning.steps import Examples, Features, Step, Training
 
 
@@ -37,7 +37,7 @@ class Kind:
         judge: (options, trial) -> the judge of finished models.
         usage: (options, the model's parts, such as "generator") -> lines of Python that use a finished `model`.
         opponent: The part of the model whose copies from other members a step takes as `Terms.opponents`; None without.
-        sample_grid: (options, model, path, seed) draws samples into a PNG file; None for a kind that cannot draw.
+        sampler: (options, model, device) -> the model's sampler; None for a kind that draws no pictures.
     """
 
     options: Callable[[Any, Arrays | None], Any]
@@ -55,4 +55,4 @@ class Kind:
     judge: Callable[[Any, Trial], Judge]
     usage: Callable[[Any, Collection[str]], list[str]]
     opponent: str | None = None
-    sample_grid: Callable[[Any, Arrays, Path, int], None] | None = None
+    sampler: Callable[[Any, Arrays, torch.device], Sampler] | None = None

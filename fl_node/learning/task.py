@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from fl_node.arrays import Arrays
 from fl_node.blobs.global_state import first_state
@@ -20,6 +20,7 @@ from fl_node.learning.data import Images, load_images
 from fl_node.learning.genesis import genesis
 from fl_node.learning.kinds import kind_of, learning_options
 from fl_node.learning.partition import parse_partition, partition
+from fl_node.learning.sampling import sample_grid
 from fl_node.learning.tensors import shared_names, shared_part
 from fl_node.manifest.manifest import Manifest
 from fl_node.seeds import derive_seed
@@ -142,10 +143,14 @@ def drawing_of(manifest: Manifest) -> Callable[[Arrays, Path, int], None]:
         Misuse: This kind of model cannot draw. The function raises it too, for the tensors of another model.
     """
     options = learning_options(manifest)
-    sample_grid = kind_of(options).sample_grid
-    if sample_grid is None:
+    sampler = kind_of(options).sampler
+    if sampler is None:
         raise Misuse(f"a {manifest.learner.kind} draws no pictures")
-    return partial(sample_grid, options)
+
+    def draw(model: Arrays, path: Path, seed: int) -> None:
+        sample_grid(sampler(options, model, torch.device("cpu")), path, seed)
+
+    return draw
 
 
 def make_learner(

@@ -29,6 +29,8 @@ class LearnerChoice(Choice):
     """The recorded loss that falls as the learner improves."""
     opponent: ClassVar[str | None] = None
     """The part of the model of which the learner can train against other members' published copies."""
+    needs_classes: ClassVar[bool] = False
+    """Whether every picture needs a class, whatever the knobs."""
     short_try: ClassVar[Mapping[str, object]] = {}
     """Knobs for a short trial, which give results after some hundred steps; the defaults need thousands."""
 
@@ -44,6 +46,11 @@ class LearnerChoice(Choice):
     def compared_by(self) -> Extractor | None:
         """The extractor with which the held-out loss compares pictures; None if it compares none."""
         return None
+
+    @property
+    def extractor_shape(self) -> Extractor:
+        """The network and width of an extractor for this task's pictures, whether or not the learner compares any."""
+        return self.compared_by or Extractor()
 
     @property
     def roles(self) -> Roles:
@@ -132,6 +139,7 @@ class ClassifierLearner(LearnerChoice):
     kind: Literal["classifier"] = "classifier"
     body: ClassVar[tuple[str, ...]] = ("base.*",)
     falling_loss: ClassVar[Loss] = "training"
+    needs_classes: ClassVar[bool] = True
     network: Literal["cnn", "resnet18"] = "cnn"
     """A small network with four convolutions, or ResNet-18 with group norm (He et al. 2015, arXiv:1512.03385)."""
     width: Annotated[int, Field(ge=4, le=512)] = 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from reporting import Options, results_of
 from results import Result
 from settings import Setting
 
-from fl_node.learning import FeatureExtractor, Images, Trial, choose_device
+from fl_node.learning import FeatureExtractor, Trial, choose_device
 from fl_node.learning.classifier.options import ClassifierOptions
-from fl_node.learning.extractor import open_extractor, train_extractor
-from fl_node.learning.gan.judge import GanJudge, SampleQuality
-from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.gan.samples import sample_grid
-from fl_node.learning.kinds import learning_options
+from fl_node.learning.extractor import extractor_options, open_extractor, train_extractor
+from fl_node.learning.kinds import kind_of, learning_options
+from fl_node.learning.options import Options as Knobs
+from fl_node.learning.sample_judge import SampleJudge, SampleQuality
+from fl_node.learning.sampling import sample_grid
+from fl_node.manifest.manifest import Manifest
 from fl_node.measures import fid_draws
 
 SAMPLES_VARIABLE = "GANCHOR_EXPERIMENT_SAMPLES"
@@ -37,6 +39,9 @@ KNOBS_SEED = 2
 
 SEEDS = "1,3,4"
 """The seeds of a table, unless others are given."""
+
+EXTRACTOR_WIDTH = 8
+"""Channels of the first layer of the extractor that compares samples with test pictures."""
 
 ROWS, COLUMNS = 8, 4
 """Rows and columns of samples in a picture."""
@@ -55,7 +60,7 @@ RELATIVISTIC: Mapping[str, Any] = {
     "generator_rate": "0.001",
     "discriminator_rate": "0.001",
     "ema_half_life": 60,
-    "extractor": {"width": 8},  # for the losses that members report
+    "extractor": {"width": EXTRACTOR_WIDTH},  # for the losses that members report
 }
 """The settings with the best KID after a few hundred steps, among about twenty that docs/experiments.md names."""
 
@@ -105,13 +110,14 @@ def judged(at: Checkpoint) -> dict[str, Any]:
         `kid` and `fid` with their errors, `covered`, and the list `fid_draws`, whose draws are the same for all runs:
         see `fl_node.measures`.
     """
-    options = learning_options(at.manifest)
     folder = os.environ.get(SAMPLES_VARIABLE)
     if folder and at.round == at.setting.rounds:
         picture = picture_file(Path(folder), at.setting.name, at.manifest.seed)
         picture.parent.mkdir(parents=True, exist_ok=True)
-        sample_grid(options, at.model, picture, SEED, ROWS, COLUMNS)
-    judge = _judge(at.setting.data, at.setting.pictures, at.setting.tests, options, at.device)
+        options = learning_options(at.manifest)
+        sampler = kind_of(options).sampler(options, at.model, choose_device("cpu"))
+        sample_grid(sampler, picture, SEED, ROWS, COLUMNS)
+    judge = _judge(at.setting, at.manifest, at.device)
     features_ND = judge.features(at.model)
     draws = fid_draws(features_ND, judge.real_MD, SEED, DRAWS)
     return {**_figures(judge.quality(features_ND)), "fid_draws": draws.tolist()}
@@ -119,8 +125,7 @@ def judged(at: Checkpoint) -> dict[str, Any]:
 
 def floor_of(setting: Setting, device: str | None) -> dict[str, float]:
     """The figures of real training pictures in place of samples."""
-    options = learning_options(setting.manifest(SEED))
-    return _figures(_judge(setting.data, setting.pictures, setting.tests, options, device).floor())
+    return _figures(_judge(setting, setting.manifest(SEED), device).floor())
 
 
 def gan_results(
@@ -148,20 +153,34 @@ def _figures(quality: SampleQuality) -> dict[str, float]:
     }
 
 
-@lru_cache(maxsize=4)  # A process judges many runs, of few kinds of GAN.
-def _judge(
-    data: str, pictures: int | None, tests: int | None, options: GanOptions, device: str | None
-) -> GanJudge:
+def _judge(setting: Setting, manifest: Manifest, device: str | None) -> SampleJudge:
+    extractor = replace(extractor_options(manifest), width=EXTRACTOR_WIDTH)
+    given = (setting.data, setting.pictures, device)
+    return _judge_of(*given, setting.tests, learning_options(manifest), extractor)
+
+
+@lru_cache(maxsize=4)  # A process judges many runs, of few kinds of model.
+def _judge_of(
+    data: str,
+    pictures: int | None,
+    device: str | None,
+    tests: int | None,
+    options: Knobs,
+    extractor: ClassifierOptions,
+) -> SampleJudge:
     train, test = training_pictures(data, options, pictures), unseen_pictures(data, options, tests)
-    chosen = choose_device(device)
-    trial = Trial(
-        train, test, lambda: _extractor(train, options.extractor, device), SAMPLES, SEED, chosen
-    )
-    return GanJudge(options, trial)
+    opened = _extractor(data, pictures, device, extractor)
+    trial = Trial(train, test, lambda: opened, SAMPLES, SEED, choose_device(device))
+    judge = kind_of(options).judge(options, trial)
+    assert isinstance(judge, SampleJudge), f"a {options.kind} draws no samples"
+    return judge
 
 
-def _extractor(train: Images, options: ClassifierOptions, device: str | None) -> FeatureExtractor:
-    """A classifier of the training pictures, the same for every run."""
-    chosen = choose_device(device)
+@lru_cache(maxsize=4)
+def _extractor(
+    data: str, pictures: int | None, device: str | None, options: ClassifierOptions
+) -> FeatureExtractor:
+    """A classifier of the training pictures, the same for every run and every kind of model."""
+    train, chosen = training_pictures(data, options, pictures), choose_device(device)
     weights = train_extractor(options, train, SEED, chosen)
     return open_extractor(options, weights, chosen, classifies=True)

@@ -32,7 +32,7 @@ MIN_SAMPLES = 20
 
 
 class Against(StrEnum):
-    """The real pictures with which a GAN's samples are compared."""
+    """The real pictures with which samples are compared."""
 
     test = "test"
     train = "train"
@@ -58,21 +58,21 @@ def evaluate(
     against: Annotated[
         Against,
         typer.Option(
-            help="Compare a GAN's samples with the test split, or with the training split, as most papers do."
+            help="Compare samples with the test split, or with the training split, as most papers do."
         ),
     ] = Against.test,
     samples: Annotated[
         int,
         typer.Option(
             min=MIN_SAMPLES,
-            help="Samples drawn from a GAN; at most the number of training pictures.",
+            help="Samples drawn from a model; at most the number of training pictures.",
         ),
     ] = 2048,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples and the extractor.")] = 0,
     extractor: Annotated[
         ExtractorKind,
         typer.Option(
-            help="The network whose features compare a GAN's pictures: a classifier trained on --data, the manifest's "
+            help="The network whose features compare pictures: a classifier trained on --data, the manifest's "
             "extractor, or Inception, which needs ganchor[inception]."
         ),
     ] = ExtractorKind.trained,
@@ -85,9 +85,9 @@ def evaluate(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure models on test pictures: a GAN's KID, FID and covered classes, or a classifier's accuracy and loss."""
+    """Measure models on test pictures: KID, FID and classes of samples, or a classifier's accuracy and loss."""
     subjects = find_subjects(workspace, rpc_url, deployment, store, task, rounds, manifest, model)
-    if against is Against.train and subjects.manifest.learner.compared_by is None:
+    if against is Against.train and not _draws_samples(subjects.manifest):
         raise Misuse("only samples are compared with training pictures: leave --against out")
     pictures = load_pictures(subjects.manifest, data, test)
     conditions = Conditions(
@@ -103,6 +103,12 @@ def evaluate(
         console.print(table_of(evaluation))
         for name, value in evaluation.facts.items():
             console.print(f"{name}: {value}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _draws_samples(manifest: Manifest) -> bool:
+    from fl_node import learning
+
+    return learning.kind_of(learning.learning_options(manifest)).sampler is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +172,7 @@ def measure(
         Misuse, BadData: A model cannot be read or does not fit the manifest.
     """
     from fl_node import learning
+    from fl_node.learning.task import drawing_of
 
     chosen = learning.learning_options(subjects.manifest)
     device = learning.choose_device(conditions.device)
@@ -187,7 +194,7 @@ def measure(
         against=conditions.against.value,
     )
     judge = kind.judge(chosen, trial)
-    if subjects.manifest.learner.compared_by:
+    if kind.sampler:
         facts["extractor"] = conditions.extractor.value
     facts |= judge.facts
     if out is not None:
@@ -203,9 +210,10 @@ def measure(
     ):
         arrays = model.load()
         measured.append(Measured(model, judge.judge(arrays)))
-        if out is not None and kind.sample_grid:
-            path = out / f"samples-{model.name}.png"
-            kind.sample_grid(chosen, arrays, path, conditions.seed)
+        if out is not None and kind.sampler:
+            drawing_of(subjects.manifest)(
+                arrays, out / f"samples-{model.name}.png", conditions.seed
+            )
     return Evaluation(facts, tuple(measured), judge.floor(), subjects.recorded)
 
 

@@ -33,7 +33,7 @@ class Evaluation:
     Attributes:
         facts: What the numbers depend on, by name: data, counts, seed, extractor.
         measured: The models, in the order in which they were asked for.
-        floor: The quality of real training pictures instead of a GAN's samples; None for a classifier, or if samples
+        floor: The quality of real training pictures instead of samples; None for a classifier, or if samples
             are compared with the training pictures.
         recorded: The losses on chain of all final rounds.
     """

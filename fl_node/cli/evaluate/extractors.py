@@ -21,6 +21,7 @@ from fl_node.blobs.model import decode_model, encode_model
 from fl_node.blobs.store import open_store
 from fl_node.cli import options
 from fl_node.errors import BlobMalformed, DataUnusable, Misuse
+from fl_node.manifest.extractor import Extractor
 from fl_node.manifest.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
@@ -52,14 +53,14 @@ def manifest_extractor(manifest: Manifest, store: str, device: Any) -> FeatureEx
         device: As torch's; prepared.
 
     Raises:
-        Misuse, StoreUnusable: The weights are not in the store.
+        Misuse, StoreUnusable: The learner compares no pictures, or the weights are not in the store.
     """
     from fl_node import learning
     from fl_node.learning.task import extractor_weights
 
+    extractor = _extractor_of(manifest)
     chosen = learning.extractor_options(manifest)
-    extractor = manifest.learner.compared_by
-    opened = open_store(store, must_exist=True) if extractor and extractor.digest else None
+    opened = open_store(store, must_exist=True) if extractor.digest else None
     weights = extractor_weights(manifest, opened)
     if weights is None:
         weights = learning.random_weights(chosen, manifest.seed)
@@ -69,7 +70,7 @@ def manifest_extractor(manifest: Manifest, store: str, device: Any) -> FeatureEx
 def trained_extractor(
     manifest: Manifest, train: Images, seed: int, cache: Path | None, device: Any
 ) -> FeatureExtractor:
-    """A classifier with the shape of the manifest's extractor, trained on a training split; see `trained_weights`."""
+    """A classifier trained on a training split, which also classifies; see `trained_weights`."""
     from fl_node import learning
 
     chosen, weights = trained_weights(manifest, train, seed, cache, device)
@@ -82,7 +83,7 @@ def trained_weights(
     """Train an extractor, or load the one that was trained earlier.
 
     Args:
-        manifest: Gives the network and its width.
+        manifest: Gives the network and its width, by default those of an extractor.
         train: Pictures with classes.
         seed: Seed of the initial weights and the batches.
         cache: Folder of trained extractors; by default in the user's cache folder.
@@ -129,8 +130,7 @@ def extractor(
     from fl_node.learning.task import load_data
 
     manifest = read_manifest(manifest_file)
-    if manifest.learner.compared_by is None:
-        raise Misuse(f"a {manifest.learner.kind} compares no pictures, so it has no extractor")
+    _extractor_of(manifest)
     train = load_data(manifest, data)
     chosen_device = learning.choose_device(device)
     learning.prepare(chosen_device, threads)
@@ -146,6 +146,13 @@ def extractor(
     else:
         fields = ", ".join(f"{name} = {json.dumps(value)}" for name, value in named.items())
         typer.echo(f"[learner]\nextractor = {{ {fields} }}")
+
+
+def _extractor_of(manifest: Manifest) -> Extractor:
+    extractor = manifest.learner.compared_by
+    if extractor is None:
+        raise Misuse(f"a {manifest.learner.kind} compares no pictures, so it has no extractor")
+    return extractor
 
 
 def _key(chosen: ClassifierOptions, train: Images, seed: int) -> str:

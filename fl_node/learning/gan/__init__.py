@@ -5,28 +5,34 @@ models.py         generator and discriminator;  initial.py  their initial values
 dcgan.py          a DCGAN's layers;  residual.py  residual layers without norms
 losses.py         the losses and the gradient penalty
 training_loop.py  one training step
-evaluation.py     the held-out loss during training;  judge.py  measures finished models
+evaluation.py     the held-out loss during training
 samples.py        draws samples
 """
 
 from collections.abc import Collection
+from functools import partial
 
 from fl_node.learning.data import Images
 from fl_node.learning.gan.evaluation import held_out_loss
 from fl_node.learning.gan.initial import initial
-from fl_node.learning.gan.judge import GanJudge
 from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions, gan_options
-from fl_node.learning.gan.samples import sample_grid
+from fl_node.learning.gan.samples import sampler
 from fl_node.learning.gan.training_loop import LOSSES, draw, prepare_training, step, tune
+from fl_node.learning.judging import Trial
 from fl_node.learning.kind import Kind
 from fl_node.learning.labels import verify_labels
+from fl_node.learning.sample_judge import SampleJudge
 
 
 def _verify(options: GanOptions, images: Images) -> None:
     """Only a conditional GAN needs classes; any other learns from any pictures of its shape."""
     if options.classes:
         verify_labels(options.classes, images)
+
+
+def _judge(options: GanOptions, trial: Trial) -> SampleJudge:
+    return SampleJudge(partial(sampler, options, device=trial.device), options.classes, trial)
 
 
 def _usage(options: GanOptions, parts: Collection[str]) -> list[str]:
@@ -53,10 +59,10 @@ GAN = Kind(
     step=step,
     features=lambda model: model["discriminator"].features,
     held_out_loss=held_out_loss,
-    judge=GanJudge,
+    judge=_judge,
     usage=_usage,
     opponent="discriminator",
-    sample_grid=sample_grid,
+    sampler=sampler,
 )
 
 __all__ = ["GAN"]

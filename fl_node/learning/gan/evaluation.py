@@ -9,7 +9,8 @@ from fl_node.arrays import Array
 from fl_node.learning.classifier.evaluation import features
 from fl_node.learning.extractor import random_weights
 from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.gan.samples import sample, to_pixels
+from fl_node.learning.gan.samples import sample
+from fl_node.learning.sampling import to_pixels
 from fl_node.learning.steps import Examples, to_pictures
 from fl_node.measures import kid
 from fl_node.seeds import derive_seed

@@ -16,7 +16,8 @@ from fl_node.learning.extractor import random_weights
 from fl_node.learning.gan.evaluation import MAX_REAL, SAMPLES, held_out_loss
 from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.gan.samples import draw_samples
+from fl_node.learning.gan.samples import sampler
+from fl_node.learning.sampling import draw_samples
 from fl_node.learning.steps import Examples, move_to, to_pictures
 from fl_node.learning.tensors import fill_module
 from fl_node.measures import kid
@@ -41,7 +42,8 @@ def pictures(count: int, seed: int = 0) -> Examples:
 
 
 def samples_of(seed: int, count: int = 200) -> Examples:
-    return Examples(torch.from_numpy(draw_samples(OPTIONS, genesis(OPTIONS, 1), count, seed, CPU)))
+    drawer = sampler(OPTIONS, genesis(OPTIONS, 1), CPU)
+    return Examples(torch.from_numpy(draw_samples(drawer, count, seed)))
 
 
 def test_it_is_the_kid_of_features_of_samples_from_a_fixed_z():
@@ -92,7 +94,7 @@ def test_a_conditional_models_samples_have_the_held_out_pictures_classes():
     model, labels_N = model_of(options), torch.tensor([2, 0, 2, 2])
     held_out = Examples(pictures(4).pixels_NCHW, labels_N)
     seed, repeated = derive_seed(SEED, "held-out z"), np.resize(labels_N.numpy(), SAMPLES)
-    fake = draw_samples(options, genesis(options, 1), SAMPLES, seed, CPU, repeated)
+    fake = draw_samples(sampler(options, genesis(options, 1), CPU), SAMPLES, seed, repeated)
     weights = random_weights(options.extractor, SEED)
 
     def seen(pixels_NCHW):

@@ -9,7 +9,7 @@ from knobs import classifier_options, gan_options
 
 from fl_node.errors import DataUnusable
 from fl_node.learning import Images, Trial, genesis, open_extractor, random_weights
-from fl_node.learning.gan.judge import GanJudge
+from fl_node.learning.gan import GAN
 
 CPU = torch.device("cpu")
 OPTIONS = gan_options(latent=8, generator_width=4, discriminator_width=4, classes=3)
@@ -30,7 +30,7 @@ def trial(test: Images) -> Trial:
 
 def test_it_asks_for_the_test_pictures_classes():
     """So that classes which no test picture has can look like anything."""
-    model, judge = genesis(OPTIONS, 1), GanJudge(OPTIONS, trial(images(*[1] * 20)))
+    model, judge = genesis(OPTIONS, 1), GAN.judge(OPTIONS, trial(images(*[1] * 20)))
     vectors_KZ = model["generator_ema.embedding.weight"]
     changed = np.stack([-vectors_KZ[0], vectors_KZ[1], -vectors_KZ[2]])
     same = judge.judge({**model, "generator_ema.embedding.weight": changed})
@@ -46,4 +46,4 @@ def test_it_asks_for_the_test_pictures_classes():
 )
 def test_test_pictures_without_known_classes_are_refused(test, reason):
     with pytest.raises(DataUnusable, match=reason):
-        GanJudge(OPTIONS, trial(test))
+        GAN.judge(OPTIONS, trial(test))

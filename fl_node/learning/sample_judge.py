@@ -1,7 +1,8 @@
-"""The quality of a GAN: its samples, compared with real pictures."""
+"""The quality of a model that makes pictures: its samples, compared with real pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,9 @@ from numpy.typing import NDArray
 
 from fl_node.arrays import Array, Arrays
 from fl_node.learning.data import Images
-from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.gan.samples import draw_samples
 from fl_node.learning.judging import Trial
 from fl_node.learning.labels import verify_labels
+from fl_node.learning.sampling import Sampler, draw_samples
 from fl_node.measures import Coverage, coverage, fid, fid_with_error, kid_with_error
 from fl_node.seeds import derive_seed
 
@@ -39,27 +39,32 @@ class SampleQuality:
     coverage: Coverage | None
 
 
-class GanJudge:
-    """Compares a GAN's samples with real pictures, whose features are computed once.
+class SampleJudge:
+    """Compares samples with real pictures, whose features are computed once.
 
     Attributes:
         real_MD: Features of the real pictures, in random order.
     """
 
-    def __init__(self, options: GanOptions, trial: Trial) -> None:
+    def __init__(self, sampler: Callable[[Arrays], Sampler], classes: int, trial: Trial) -> None:
         """Compute the real pictures' features: those of the test split, or of the training split as the trial says.
 
-        The trial's seed determines z, the order of the real pictures, and the draws of the bootstrap.
+        Args:
+            sampler: Gives a model's sampler, on the trial's device.
+            classes: Number of classes that the models are conditioned on; 0 for none.
+            trial: Data and settings. Its seed determines the noise, the order of the real pictures, and the draws of
+                the bootstrap.
 
         Raises:
-            DataUnusable: The GAN is conditional, and the real pictures' classes are missing or unknown.
+            DataUnusable: The models are conditional, and the real pictures' classes are missing or unknown.
         """
-        self._options, self._extractor, self._trial = options, trial.extractor(), trial
+        self._sampler, self._classes = sampler, classes
+        self._extractor, self._trial = trial.extractor(), trial
         # At most the number of training pictures, so that the floor is comparable.
         self._samples = min(trial.samples, len(trial.train.pixels_NCHW))
         real = trial.test if trial.against == "test" else trial.train
-        if options.classes:
-            verify_labels(options.classes, real)
+        if classes:
+            verify_labels(classes, real)
         self._real = _shuffled(real, derive_seed(trial.seed, "test"))
         self.real_MD = self._extractor.features(self._real.pixels_NCHW)
 
@@ -81,7 +86,7 @@ class GanJudge:
         return float((classify(self._extractor.features(test.pixels_NCHW)) == test.labels_N).mean())
 
     def floor(self) -> SampleQuality | None:
-        """The quality of real training pictures in place of samples, which hardly any generator can exceed.
+        """The quality of real training pictures in place of samples, which hardly any model can exceed.
 
         None if samples are compared with the training pictures themselves.
         """
@@ -94,7 +99,7 @@ class GanJudge:
         """Draw samples from a model and measure them.
 
         Raises:
-            Misuse: The model has no generator, or not the one that the options describe.
+            Misuse: The model lacks the network that draws, or has another one.
         """
         return self.quality(self.features(model))
 
@@ -104,15 +109,13 @@ class GanJudge:
         A conditional model is asked for the real pictures' classes, as often as they occur there, because it does not
         learn how often a class occurs.
         """
-        trial = self._trial
-        pixels_NCHW = draw_samples(
-            self._options, model, self._samples, trial.seed, trial.device, self._labels()
-        )
+        sampler = self._sampler(model)
+        pixels_NCHW = draw_samples(sampler, self._samples, self._trial.seed, self._labels())
         return self._extractor.features(pixels_NCHW)
 
     def _labels(self) -> NDArray[np.int64] | None:
         """Classes for the samples: those of the shuffled real pictures, from the first one again after the last one."""
-        if not self._options.classes:
+        if not self._classes:
             return None
         return np.resize(self._real.labels_N, self._samples)
 
