@@ -24,3 +24,8 @@ def gan_options(**changes: Any) -> Any:
 def classifier_options(**changes: Any) -> Any:
     """A classifier's."""
     return options_of("classifier", **changes)
+
+
+def flow_options(**changes: Any) -> Any:
+    """A flow's."""
+    return options_of("flow", **changes)

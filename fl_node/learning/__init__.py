@@ -9,7 +9,7 @@ steps.py       what a training step is, and what it works on
 run.py         runs the steps of every kind;  feed.py  their batches;  recording.py  steps recorded as CUDA graphs
 workplace.py   a model and its optimisers, built once for many trainings
 gan/           a DCGAN: knobs, models, losses, training step, evaluation
-classifier/    a classifier: the same
+flow/          flow matching;  classifier/  a classifier: the same
 kind.py        what such a folder provides;  kinds.py  the table of them
 genesis.py     the weights that training starts from;  initial.py  their exact arithmetic
 tensors.py     modules as named arrays, and what is shared;  optimisers.py  optimisers, and their state as arrays

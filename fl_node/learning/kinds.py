@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fl_node.arrays import Arrays
 from fl_node.learning.classifier import CLASSIFIER
+from fl_node.learning.flow import FLOW
 from fl_node.learning.gan import GAN
 from fl_node.learning.kind import Kind
 from fl_node.learning.options import Options
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
     from fl_node.manifest.manifest import Manifest
 
-KINDS: Mapping[str, Kind] = {"gan": GAN, "classifier": CLASSIFIER}
+KINDS: Mapping[str, Kind] = {"gan": GAN, "classifier": CLASSIFIER, "flow": FLOW}
 """The kinds, by the learner's name in a manifest."""
 
 

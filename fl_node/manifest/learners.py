@@ -161,7 +161,45 @@ class ClassifierLearner(LearnerChoice):
         return self.momentum if self.optimiser == "sgd" else Decimal(0)
 
 
-LEARNERS: tuple[type[LearnerChoice], ...] = (GanLearner, ClassifierLearner)
+class FlowLearner(LearnerChoice):
+    """Flow matching: one network, which learns how noise moves to pictures (Lipman et al. 2022, arXiv:2210.02747)."""
+
+    kind: Literal["flow"] = "flow"
+    body: ClassVar[tuple[str, ...]] = ("flow*.body.*",)
+    falling_loss: ClassVar[Loss] = "training"
+    short_try: ClassVar[Mapping[str, object]] = {
+        "width": 16,
+        "rate": Decimal("0.002"),
+        "ema_half_life": 30,
+    }
+    classes: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """0, or the number of classes on which the network is conditioned; every picture then needs one."""
+    width: Annotated[int, Field(ge=4, le=512)] = 32
+    """Channels at half the picture's size; each time the size halves again, they double."""
+    batch: Batch = 32
+    """Pictures per step."""
+    rate: Rate = Decimal("0.001")
+    beta1: Kept = Decimal("0.9")
+    beta2: Annotated[Decimal | Schedule, OverRounds(Kept)] = Decimal("0.99")
+    """Adam's learning rate, and its decay rates of the first and second moment."""
+    ema_half_life: Annotated[int, Field(ge=0, le=1_000_000)] = 200
+    """Half-life of the exponential moving average of the network; 0 keeps no average."""
+    ema_unit: Literal["steps", "rounds"] = "steps"
+    """What `ema_half_life` counts: optimiser steps, or rounds of the federation."""
+    sampling_steps: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Steps from noise to a picture, by the midpoint method: the network runs twice in each."""
+
+    @property
+    def roles(self) -> Roles:
+        """The average of the network."""
+        return Roles(averages=(self._average,) if self.ema_half_life else ())
+
+    @property
+    def _average(self) -> Average:
+        return Average(name="flow_ema", of="flow", half_life=self.ema_half_life, unit=self.ema_unit)
+
+
+LEARNERS: tuple[type[LearnerChoice], ...] = (GanLearner, ClassifierLearner, FlowLearner)
 """The choices for `learner` in a manifest."""
 
 DEFAULT_LEARNER: LearnerChoice = GanLearner()

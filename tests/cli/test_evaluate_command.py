@@ -42,6 +42,9 @@ GAN_TOML = TOML + (
 CLASSIFIER_TOML = TOML + '[learner]\nkind = "classifier"\nwidth = 4\nclasses = 2\n'
 
 
+FLOW_TOML = TOML + '[learner]\nkind = "flow"\nwidth = 4\nclasses = 2\nsampling_steps = 1\n'
+
+
 def gan_manifest(**learner: Any) -> Manifest:
     members = [address_of(signer) for signer in MEMBERS]
     values = {"name": "test", "seed": 5, "members": members, "rounds": {"count": 2}}
@@ -259,6 +262,24 @@ class TestFiles:
     def test_a_model_without_its_generator_is_refused(self, evaluate: Any, tmp_path: Path) -> None:
         shared = GAN_TOML + '[strategy]\nshare = ["discriminator*"]\n'
         refused(evaluate(*model_file(tmp_path, shared)), "has no generator")
+
+
+class TestAFlow:
+    def test_it_is_measured_with_an_extractor_of_the_default_shape(
+        self, evaluate: Any, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        outcome = evaluate(*model_file(tmp_path, FLOW_TOML), "--out", out, "--json")
+        assert outcome.code == 0, outcome.err
+        found = json.loads(outcome.out)
+        assert found["extractor"] == "trained" and found["extractor_accuracy"] > 0.5
+        (measured,) = found["models"]
+        assert measured["kid"] > found["floor"]["kid"]
+        assert (out / "samples-model.safetensors.png").exists()
+
+    def test_its_manifest_has_no_extractor(self, evaluate: Any, tmp_path: Path) -> None:
+        outcome = evaluate(*model_file(tmp_path, FLOW_TOML), "--extractor", "manifest")
+        refused(outcome, "a flow compares no pictures, so it has no extractor")
 
 
 class TestTheExtractor:

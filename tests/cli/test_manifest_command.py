@@ -56,6 +56,17 @@ def test_own_pictures_give_channels_size_and_classes(ganchor: Ganchor, tmp_path:
     assert (manifest.learner.kind, manifest.learner.model_dump()["classes"]) == ("classifier", 2)
 
 
+@pytest.mark.parametrize("learner", ["gan", "flow"])
+def test_what_draws_pictures_needs_no_classes(
+    ganchor: Ganchor, tmp_path: Path, learner: str
+) -> None:
+    picture(tmp_path / "scans" / "one.png")
+    words = ["manifest", "new", *BOTH, "--data", "folder:scans", "--learner", learner]
+    assert ganchor(*words).code == 0
+    manifest = read_manifest(tmp_path / "manifest.toml")
+    assert (manifest.learner.kind, manifest.learner.model_dump()["classes"]) == (learner, 0)
+
+
 def test_small_grey_pictures_that_lie_flat(ganchor: Ganchor, tmp_path: Path) -> None:
     picture(tmp_path / "scans" / "one.png")
     said = json.loads(ganchor("manifest", "new", *BOTH, "--data", "folder:scans", "--json").out)

@@ -12,7 +12,7 @@ import torch
 from commanding import MEMBERS, STRANGER, Ganchor, finished_task
 from PIL import Image
 from safetensors.numpy import load_file
-from test_evaluate_command import CLASSIFIER_TOML, GAN, gan_manifest, model_file, refused
+from test_evaluate_command import CLASSIFIER_TOML, FLOW_TOML, GAN, gan_manifest, model_file, refused
 
 from chain.accounts import address_of
 from chain.devnet import devnet_in_thread
@@ -71,6 +71,14 @@ class TestSamples:
         outcome = ganchor("samples", *model_file(tmp_path))
         assert outcome.out.split() == ["samples/model.safetensors.png"]
 
+    def test_a_conditional_flow_draws_a_column_for_each_class(
+        self, ganchor: Ganchor, tmp_path: Path
+    ) -> None:
+        outcome = ganchor("samples", *model_file(tmp_path, FLOW_TOML))
+        assert (outcome.code, outcome.err) == (0, "")
+        with Image.open(tmp_path / "samples/model.safetensors.png") as picture:
+            assert picture.size == (2 * 34 - 2, 8 * 34 - 2)
+
     def test_a_classifier_draws_nothing(self, ganchor: Ganchor, tmp_path: Path) -> None:
         outcome = ganchor("samples", *model_file(tmp_path, CLASSIFIER_TOML))
         refused(outcome, "a classifier draws no pictures")
@@ -103,6 +111,13 @@ class TestExport:
         shown = ganchor("export", "--workspace", place.folder, "--out", name).out
         assert "\n".join(said["python"]) in shown
         assert f"wrote {name}: round 2, digest {digest}" in shown
+
+    def test_a_flow_too(self, ganchor: Ganchor, tmp_path: Path) -> None:
+        outcome = ganchor("export", *model_file(tmp_path, FLOW_TOML), "--out", "out.pt", "--json")
+        assert outcome.code == 0, outcome.err
+        variables: dict[str, Any] = {}
+        exec("\n".join(json.loads(outcome.out)["python"]), variables)
+        assert variables["pictures"].shape == (64, 1, 32, 32)
 
     def test_a_classifier_too(self, ganchor: Ganchor, tmp_path: Path) -> None:
         outcome = ganchor(

@@ -138,7 +138,11 @@ class TestManifest:
 
     def test_the_example_names_every_field(self):
         example = tomllib.loads(blocks(MANIFEST, "toml")[0])
-        others = {name for name, _ in manifest_fields(LEARNERS[1], None, "learner.")}
+        others = {
+            name
+            for learner in LEARNERS[1:]
+            for name, _ in manifest_fields(learner, None, "learner.")
+        }
         own = {name for name, _ in manifest_fields(LEARNERS[0], None, "learner.")}
         asked = [name for name, _ in manifest_fields() if name not in others - own]
         unnamed = [name for name in asked if not _names(example, name)]

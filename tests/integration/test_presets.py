@@ -19,11 +19,16 @@ from fl_node.manifest.manifest import Manifest
 from fl_node.member.simulation import simulate
 from fl_node.strategy.presets import PRESETS
 
-CLASSIFIER = {"kind": "classifier", "width": 4, "batch": 16}
+LEARNERS: dict[str, dict[str, Any]] = {
+    "classifier": {"kind": "classifier", "width": 4, "batch": 16},
+    "gan": TINY_GAN,
+    "flow": {"kind": "flow", "width": 4, "batch": 8},
+}
 LEAST_UPDATES = {"cmfl": 1, "median": 3, "trimmed_mean": 5, "krum": 5, "multi_krum": 5}
 RUNS = [f"{preset} classifier" for preset in sorted(PRESETS)] + [
     f"{preset} gan" for preset in ("fedper", "fedadam", "scaffold", "loadaboost", "sketched")
 ]
+RUNS += [f"{preset} flow" for preset in ("fedper", "scaffold", "ditto", "two_stream", "loadaboost")]
 
 
 def manifest_of(preset: str, learner: str) -> Manifest:
@@ -31,7 +36,7 @@ def manifest_of(preset: str, learner: str) -> Manifest:
     strategy: dict[str, Any] = {"preset": preset, "work": {"steps": 2}}
     least = LEAST_UPDATES.get(preset, 2)
     rounds = {"count": 3, "min_updates": least, "cohort_floor": max(2, least)}
-    options = CLASSIFIER if learner == "classifier" else TINY_GAN
+    options = LEARNERS[learner]
     return tiny_manifest(max(3, least), learner=options, strategy=strategy, rounds=rounds)
 
 
@@ -54,7 +59,7 @@ def test_a_preset_runs_repeats_itself_and_is_audited(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("run", ["trimmed_mean classifier", "scaffold gan"])
+@pytest.mark.parametrize("run", ["trimmed_mean classifier", "scaffold gan", "fedprox flow"])
 def test_a_preset_does_so_on_a_chain(start: Callable[[Manifest], Running], run: str) -> None:
     runs_repeats_itself_and_is_audited(start, run)
 
@@ -87,7 +92,9 @@ def test_a_member_whose_update_is_not_relevant_declines(
 ) -> None:
     strategy = {"send": {"kind": "relevance", "threshold": 1}, "work": {"steps": 1}}
     rounds = {"count": 3, "min_updates": 1}
-    running = start_in_memory(tiny_manifest(learner=CLASSIFIER, strategy=strategy, rounds=rounds))
+    running = start_in_memory(
+        tiny_manifest(learner=LEARNERS["classifier"], strategy=strategy, rounds=rounds)
+    )
     running.run()
     events = [entry.event for entry in running.ledger().history(running.task)]
     declined = [event.round for event in events if isinstance(event, RoundSkipped)]

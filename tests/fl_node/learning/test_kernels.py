@@ -17,7 +17,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(TESTS), str(TESTS.parent), str(TESTS.parent / "scripts")]
 
 from bench.kernels import kernels_per_step  # noqa: E402
-from knobs import classifier_options, gan_options  # noqa: E402
+from knobs import classifier_options, flow_options, gan_options  # noqa: E402
 
 from fl_node.learning.device import prepare  # noqa: E402
 
@@ -33,6 +33,8 @@ STEPS = {
     ),
     "gan 64x64, the listing's": gan_options(size=64, norm="batch", **LISTING),
     "gan 32x32, group norm": gan_options(size=32, norm="group"),
+    "flow 32x32": flow_options(),
+    "flow 64x64": flow_options(size=64),
     "classifier, cnn, sgd": classifier_options(momentum=0.9),
     "classifier, cnn, adam": classifier_options(optimiser="adam"),
     "classifier, resnet18, sgd": classifier_options(network="resnet18"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from bench.kernels import META, meta_examples, meta_training, observed, operations_of_steps
-from knobs import classifier_options, gan_options
+from knobs import classifier_options, flow_options, gan_options
 
 from fl_node.learning import feed as feed_module
 from fl_node.learning import genesis, kind_of
@@ -32,6 +32,7 @@ OPTIONS = {
     "gan, residual, conditional": gan_options(
         **SMALL_GAN, network="residual", norm="none", classes=10
     ),
+    "flow": flow_options(width=4, batch=8, classes=10),
     "adam": classifier_options(width=4, batch=8, optimiser="adam"),
     "momentum": classifier_options(width=4, batch=8, momentum=0.9),
     "resnet18": classifier_options(width=4, batch=8, network="resnet18"),
