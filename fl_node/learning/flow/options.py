@@ -37,5 +37,5 @@ class FlowOptions:
 
 def flow_options(manifest: Manifest, extractor_weights: Arrays | None) -> FlowOptions:
     """The options of a manifest whose learner is a flow. Its held-out loss needs no extractor."""
-    share = manifest.strategy.share
+    share = manifest.strategy.share.average
     return options_from(FlowOptions, manifest.data, manifest.learner, share=share)

@@ -94,7 +94,7 @@ def test_no_flow_of_normal_pictures_is_better_than_the_exact_one():
 def test_the_loss_falls_on_the_digits():
     torch.set_num_threads(1)
     examples = to_device(load_images("digits", OPTIONS), CPU)
-    runner = Runner(FLOW, start())
+    runner = Runner(FLOW, start(), CPU)
     first, *_, last = (runner.run(OPTIONS, examples, steps=15, seed=seed) for seed in range(4))
     assert first < 1.63, "below that of a flow at rest"
     assert last < 0.75 * first
@@ -105,7 +105,7 @@ def test_the_average_follows_the_flow_and_is_never_trained():
     examples = Examples(torch.zeros(16, 1, 32, 32, dtype=torch.uint8))
     expected = training.model["flow"].state_dict()[name].clone()
     for seed in range(3):
-        Runner(FLOW, training).run(OPTIONS, examples, 1, seed)
+        Runner(FLOW, training, CPU).run(OPTIONS, examples, 1, seed)
         current = training.model["flow"].state_dict()[name]
         expected = expected.lerp(current, 1 - ema_decay(OPTIONS.ema_half_life))
     torch.testing.assert_close(training.model["flow_ema"].state_dict()[name], expected)
@@ -116,7 +116,9 @@ def test_only_a_conditional_flow_sees_the_classes():
     for classes, alike in ((0, True), (2, False)):
         options = flow_options(width=4, batch=16, classes=classes, rate=0.01)
         losses = [
-            Runner(FLOW, start(options)).run(options, Examples(pixels_NCHW, labels_N), 6, seed=1)
+            Runner(FLOW, start(options), CPU).run(
+                options, Examples(pixels_NCHW, labels_N), 6, seed=1
+            )
             for labels_N in (torch.arange(16) % 2, torch.arange(16) // 8)
         ]
         assert (losses[0] == losses[1]) == alike
