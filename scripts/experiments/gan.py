@@ -6,9 +6,9 @@
 The first row is the control: central training in as many steps as a member takes, on as many examples as all members
 see together. What the other rows lose against it is the price of federation. Two more central rows take the members'
 batch: for as many steps as a member takes, and for as many as all members take together. Where the data are non-IID
-there are also a GAN that is conditioned on classes, and one whose discriminators are published and not averaged. With
---only, the table has only the rows that were asked for. The samples of the first seed's runs are written to gan.png
-beside the results.
+there are also a GAN that is conditioned on classes, one whose discriminators are published and not averaged, and flow
+matching. With --only, the table has only the rows that were asked for. The samples of the first seed's runs are written
+to gan.png beside the results.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from comparing import quality_cells, ratio_cell
-from gans import SEEDS, floor_of, gan, gan_results, judged, learner, picture_file, rounds
+from gans import SEEDS, floor_of, flow, gan, gan_results, judged, learner, picture_file, rounds
 from harness import Experiment
 from PIL import Image, ImageDraw
 from reporting import Options, markdown, read_options
@@ -38,7 +38,7 @@ CONTROL, CENTRAL = "control", "central"
 
 SHOWN = (
     CONTROL,
-    *(f"{way}, Dirichlet(0.5)" for way in ("one member alone", "both shared", "generator shared")),
+    *(f"{way}, Dirichlet(0.5)" for way in ("one member alone", "both shared", "flow matching")),
 )
 """The settings whose samples are put side by side."""
 
@@ -70,6 +70,7 @@ def settings(options: Options) -> list[Setting]:
     return [
         control(options, CONTROL, learner(options)),
         control(options, f"{CONTROL}, conditional", conditional(options)),
+        control(options, f"{CONTROL}, flow matching", flow(options)),
         central,
         *split,
     ]
@@ -90,6 +91,7 @@ def ways(options: Options) -> Mapping[str, tuple[Mapping[str, Any], Mapping[str,
         "both shared": (both, SPLITS),
         "discriminators published": ({"strategy": {"share": published}}, SKEWED),
         "both shared, conditional": ({**both, "learner": conditional(options)}, SKEWED),
+        "flow matching": ({**both, "learner": flow(options)}, SKEWED),
     }
 
 

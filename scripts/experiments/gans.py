@@ -64,6 +64,14 @@ RELATIVISTIC: Mapping[str, Any] = {
 }
 """The settings with the best KID after a few hundred steps, among about twenty that docs/experiments.md names."""
 
+FLOW: Mapping[str, Any] = {
+    "kind": "flow",
+    "width": 16,
+    "batch": 32,
+    "rate": "0.002",
+    "ema_half_life": 60,
+}
+
 
 def gan(
     options: Options, name: str, strategy: Mapping[str, Any] | None = None, **fields: Any
@@ -101,6 +109,13 @@ def learner(options: Options) -> dict[str, Any]:
         return dict(RELATIVISTIC)
     wide = {"latent": 100, "generator_width": 64, "discriminator_width": 64, "batch": 64}
     return {**RELATIVISTIC, **wide, "ema_half_life": 1000}
+
+
+def flow(options: Options) -> dict[str, Any]:
+    """The manifest's section for flow matching, with about as many weights as the GAN's two networks."""
+    if options.size == "small":
+        return dict(FLOW)
+    return {**FLOW, "width": 64, "batch": 64, "ema_half_life": 1000}
 
 
 def judged(at: Checkpoint) -> dict[str, Any]:
