@@ -66,11 +66,12 @@ RELATIVISTIC: Mapping[str, Any] = {
 
 FLOW: Mapping[str, Any] = {
     "kind": "flow",
-    "width": 16,
+    "width": 24,
     "batch": 32,
-    "rate": "0.002",
-    "ema_half_life": 60,
+    "rate": "0.004",
+    "ema_half_life": 40,
 }
+"""The settings with the best FID among six, with seeds 5 and 7: rates of 0.002 to 0.004, widths of 16 and 24."""
 
 
 def gan(
