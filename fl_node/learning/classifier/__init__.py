@@ -2,7 +2,7 @@
 
 options.py        the knobs
 models.py         a small CNN and ResNet-18;  initial.py  their initial values
-training_loop.py  one training step
+training_step.py  one training step
 evaluation.py     accuracy, losses and features;  judge.py  measures finished models
 """
 
@@ -13,7 +13,7 @@ from fl_node.learning.classifier.initial import initial
 from fl_node.learning.classifier.judge import ClassifierJudge
 from fl_node.learning.classifier.models import build
 from fl_node.learning.classifier.options import ClassifierOptions, classifier_options
-from fl_node.learning.classifier.training_loop import LOSSES, draw, prepare_training, step, tune
+from fl_node.learning.classifier.training_step import LOSSES, draw, prepare_training, step, tune
 from fl_node.learning.data import Images
 from fl_node.learning.kind import Kind
 from fl_node.learning.labels import verify_labels

@@ -2,7 +2,7 @@
 
 options.py        the knobs
 models.py         the network;  initial.py  its initial values
-training_loop.py  one training step
+training_step.py  one training step
 evaluation.py     the held-out loss during training
 samples.py        draws samples
 """
@@ -16,7 +16,7 @@ from fl_node.learning.flow.initial import initial
 from fl_node.learning.flow.models import build
 from fl_node.learning.flow.options import FlowOptions, flow_options
 from fl_node.learning.flow.samples import sampler
-from fl_node.learning.flow.training_loop import (
+from fl_node.learning.flow.training_step import (
     LOSSES,
     draw,
     features,

@@ -4,7 +4,7 @@ options.py        the knobs
 models.py         generator and discriminator;  initial.py  their initial values
 dcgan.py          a DCGAN's layers;  residual.py  residual layers without norms
 losses.py         the losses and the gradient penalty
-training_loop.py  one training step
+training_step.py  one training step
 evaluation.py     the held-out loss during training
 samples.py        draws samples
 """
@@ -18,7 +18,7 @@ from fl_node.learning.gan.initial import initial
 from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions, gan_options
 from fl_node.learning.gan.samples import sampler
-from fl_node.learning.gan.training_loop import LOSSES, draw, prepare_training, step, tune
+from fl_node.learning.gan.training_step import LOSSES, draw, prepare_training, step, tune
 from fl_node.learning.judging import Trial
 from fl_node.learning.kind import Kind
 from fl_node.learning.labels import verify_labels

@@ -13,7 +13,7 @@ from fl_node.learning.drift import Terms
 from fl_node.learning.gan import GAN
 from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.gan.training_loop import bounded_slope, prepare_training
+from fl_node.learning.gan.training_step import bounded_slope, prepare_training
 from fl_node.learning.run import Runner
 from fl_node.learning.steps import Batch, Examples, to_pictures
 from fl_node.learning.tensors import fill_module

@@ -9,7 +9,7 @@ from fl_node.learning.averages import ema_decay
 from fl_node.learning.flow import FLOW
 from fl_node.learning.flow.models import build
 from fl_node.learning.flow.options import FlowOptions
-from fl_node.learning.flow.training_loop import draw, prepare_training, velocity_loss
+from fl_node.learning.flow.training_step import draw, prepare_training, velocity_loss
 from fl_node.learning.run import Runner
 from fl_node.learning.steps import Examples, to_device
 from fl_node.learning.tensors import fill_module
