@@ -93,7 +93,7 @@ class GanLearner(LearnerChoice):
     generator_rate: Rate = Decimal("0.0002")
     discriminator_rate: Rate = Decimal("0.0002")
     """Learning rates of the two Adam optimisers."""
-    beta1: Kept = Decimal("0.5")
+    beta1: Kept = Decimal(0)
     beta2: Annotated[Decimal | Schedule, OverRounds(Kept)] = Decimal("0.999")
     """Adam's decay rates of the first and second moment."""
     ema_half_life: Annotated[int, Field(ge=0, le=1_000_000)] = 200

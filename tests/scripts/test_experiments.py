@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import remedies
 import skew
+import variates
 from classifying import classified
 from harness import Checkpoint, Experiment, file_of, parts_of, plain, run_all, run_one
 from reporting import Options, executor_of, finals, markdown, mean_and_spread, results_of
@@ -196,7 +197,7 @@ def test_other_members_stay_honest() -> None:
     assert bad_members.attacked(TINY, bad_members.BAD[0], honest) is honest
 
 
-@pytest.mark.parametrize("script", [skew, remedies, bad_members, codecs_quality])
+@pytest.mark.parametrize("script", [skew, remedies, bad_members, codecs_quality, variates])
 @pytest.mark.parametrize(("size", "data"), [("small", "digits"), ("large", "cifar10")])
 def test_every_setting_is_a_manifest(script: object, size: str, data: str) -> None:
     options = Options((1,), 1, Path("unused"), size, data, "cpu", False)

@@ -66,7 +66,7 @@ def test_toml_is_read_and_its_fractions_are_exact(tmp_path):
 
 def test_what_is_stored_has_every_default_written_out():
     stored = json.loads(build_manifest(VALUES).to_bytes())
-    assert stored["learner"]["beta1"] == "0.5"
+    assert stored["learner"]["beta1"] == "0"
     assert stored["learner"]["generator_rate"] == "0.0002"
     assert stored["strategy"]["combine"] == {"kind": "weighted_mean", "weights": "examples"}
     assert stored["strategy"]["encode"] == {"feedback": "0", "stages": []}
