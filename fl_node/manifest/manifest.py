@@ -59,7 +59,7 @@ class Rounds(Section):
 class Limits(Section):
     """Limits for an update; an update that exceeds one is left out."""
 
-    update_norm: Annotated[Number, Field(gt=0)] = Decimal(100)
+    update_norm: Annotated[Number, Field(gt=0)] = Decimal(200)
     """Euclidean norm of the whole update."""
     examples: Annotated[int, Field(ge=1, le=(1 << 53) - 1)] = 1_000_000
     steps: Annotated[int, Field(ge=1, le=(1 << 31) - 1)] = 1_000_000
