@@ -117,9 +117,8 @@ def _learner(
 
 
 def _idling(device: str | None) -> Callable[[float], None]:
-    from fl_node.learning.device import (
-        idling,
-    )  # Imports torch, which the learner has imported by now.
+    # Imports torch, which the learner has imported by now.
+    from fl_node.learning.device import idling
 
     return idling(device)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -13,6 +13,11 @@ from fl_node.learning.tensors import module_tensors
 def ema_decay(half_life: int) -> float:
     """The average's decay per step, with which a weight counts half after `half_life` steps."""
     return 0.5 ** (1 / half_life)
+
+
+def drawing_part(parts: Collection[str], part: str) -> str | None:
+    """The part of a model that makes its pictures: the average of a network, else the network; None without both."""
+    return next((name for name in (f"{part}_ema", part) if name in parts), None)
 
 
 def averaging(model: nn.ModuleDict, part: str, half_life: int) -> Callable[[], None]:

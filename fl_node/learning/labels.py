@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from fl_node.errors import DataUnusable
 from fl_node.learning.data import Images
+
+
+class Conditional(Protocol):
+    """Options of a model that can be conditioned on classes: their number, or 0."""
+
+    classes: int
+
+
+def verify_conditions(options: Conditional, images: Images) -> None:
+    """Check the pictures' classes if a model is conditioned on them; any other learns from any pictures of its shape.
+
+    Raises:
+        DataUnusable: As for `verify_labels`.
+    """
+    if options.classes:
+        verify_labels(options.classes, images)
 
 
 def verify_labels(classes: int, images: Images) -> None:

@@ -117,9 +117,8 @@ class MemberLearner:
         return self._kind.held_out_loss(self._options, complete, pictures, self._seed)
 
     @property
-    def _kind(
-        self,
-    ) -> Kind:  # Looked up each time, because its functions cannot go to other processes.
+    def _kind(self) -> Kind:
+        # Looked up each time, because its functions cannot go to other processes.
         return kind_of(self._options)
 
     @property

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fl_node.arrays import Array, Arrays
 from fl_node.learning.data import Images
 from fl_node.learning.judging import Trial
-from fl_node.learning.labels import verify_labels
+from fl_node.learning.labels import Conditional, verify_conditions
 from fl_node.learning.sampling import Sampler, draw_samples
 from fl_node.measures import Coverage, coverage, fid, fid_with_error, kid_with_error
 from fl_node.seeds import derive_seed
@@ -46,25 +48,30 @@ class SampleJudge:
         real_MD: Features of the real pictures, in random order.
     """
 
-    def __init__(self, sampler: Callable[[Arrays], Sampler], classes: int, trial: Trial) -> None:
+    def __init__(
+        self,
+        sampler: Callable[[Any, Arrays, torch.device], Sampler],
+        options: Conditional,
+        trial: Trial,
+    ) -> None:
         """Compute the real pictures' features: those of the test split, or of the training split as the trial says.
 
         Args:
-            sampler: Gives a model's sampler, on the trial's device.
-            classes: Number of classes that the models are conditioned on; 0 for none.
+            sampler: (options, model, device) -> the model's sampler.
+            options: The models' options.
             trial: Data and settings. Its seed determines the noise, the order of the real pictures, and the draws of
                 the bootstrap.
 
         Raises:
             DataUnusable: The models are conditional, and the real pictures' classes are missing or unknown.
         """
-        self._sampler, self._classes = sampler, classes
+        self._sampler = partial(sampler, options, device=trial.device)
+        self._conditional = options.classes > 0
         self._extractor, self._trial = trial.extractor(), trial
         # At most the number of training pictures, so that the floor is comparable.
         self._samples = min(trial.samples, len(trial.train.pixels_NCHW))
         real = trial.test if trial.against == "test" else trial.train
-        if classes:
-            verify_labels(classes, real)
+        verify_conditions(options, real)
         self._real = _shuffled(real, derive_seed(trial.seed, "test"))
         self.real_MD = self._extractor.features(self._real.pixels_NCHW)
 
@@ -115,7 +122,7 @@ class SampleJudge:
 
     def _labels(self) -> NDArray[np.int64] | None:
         """Classes for the samples: those of the shuffled real pictures, from the first one again after the last one."""
-        if not self._classes:
+        if not self._conditional:
             return None
         return np.resize(self._real.labels_N, self._samples)
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
+from fl_node.arrays import Arrays, unprefixed
+from fl_node.errors import Misuse
+from fl_node.learning.averages import drawing_part
 from fl_node.learning.features import Pixels
+from fl_node.learning.tensors import fill_module
 
 GAP = 2
 """Pixels between the pictures of a grid."""
@@ -25,6 +30,9 @@ MAX_COLUMNS = 32
 
 CHUNK = 512
 """Number of samples that are drawn at a time."""
+
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,25 @@ class Sampler:
     classes: int
     device: torch.device
     draw: Callable[[Tensor, Tensor | None], Tensor]
+
+
+def drawing_network(model: Arrays, part: str, build: Callable[[], Network]) -> Network:
+    """The network that makes a model's pictures, filled with its weights: the average of a part if there is one.
+
+    Args:
+        model: Other tensors are ignored.
+        part: Such as `generator`.
+        build: Builds the part, with arbitrary weights.
+
+    Raises:
+        Misuse: The model has no such part, or another network than the one that is built.
+    """
+    name = drawing_part({tensor.partition(".")[0] for tensor in model}, part)
+    if name is None:
+        raise Misuse(f"the model has no {part}, so it cannot draw samples")
+    network = build()
+    fill_module(network, unprefixed(f"{name}.", model))
+    return network
 
 
 def sample_grid(

@@ -21,7 +21,7 @@ from fl_node.learning.genesis import genesis
 from fl_node.learning.kinds import kind_of, learning_options
 from fl_node.learning.partition import parse_partition, partition
 from fl_node.learning.sampling import sample_grid
-from fl_node.learning.tensors import shared_names, shared_part
+from fl_node.learning.tensors import shared_part
 from fl_node.manifest.manifest import Manifest
 from fl_node.seeds import derive_seed
 from fl_node.strategy.train import EdgeLearner
@@ -38,7 +38,9 @@ def derive_genesis(manifest: Manifest) -> Arrays:
     share = manifest.strategy.share
     shared = shared_part(model, share.average)
     published = schema_of(shared_part(model, share.publish))
-    objection = manifest.roles.objection(shared) or published_objection(manifest, model, published)
+    objection = manifest.roles.objection(shared) or published_objection(
+        manifest.learner.opponent, model, shared, published
+    )
     if objection:
         raise ManifestInvalid(f"strategy.share: {objection}")
     weights = manifest.roles.only("weight", shared)
@@ -46,16 +48,25 @@ def derive_genesis(manifest: Manifest) -> Arrays:
 
 
 def published_objection(
-    manifest: Manifest, model: Collection[str], published: Collection[str]
+    opponent: str | None,
+    model: Collection[str],
+    shared: Collection[str],
+    published: Collection[str],
 ) -> str | None:
-    """Why members cannot publish these tensors of the model; None if they can, or if there are none."""
-    part = f"{manifest.learner.opponent}."
+    """Why members cannot publish these tensors of the model; None if they can, or if there are none.
+
+    Args:
+        opponent: The part of the model of which members train against each other's copies.
+        model: Names of all its tensors.
+        shared: Names of those that are averaged.
+        published: Names of those that are to be published.
+    """
+    part = f"{opponent}."
     whole = {name for name in model if name.startswith(part)}
     if published and set(published) != whole:
         differing = min(set(published) ^ whole)
         return f'publish = ["{part}*"] is the only choice, because members train against it: {differing!r} differs'
-    averaged = shared_names(model, manifest.strategy.share.average)
-    both = sorted(set(published) & set(averaged))
+    both = sorted(set(published) & set(shared))
     return (
         f"{both[0]!r} is averaged, so everybody has it: publish only what is not" if both else None
     )

@@ -11,12 +11,13 @@ from pydantic import Field, model_validator
 from fl_node.fields import Choice, Loss, Number, OptimiserState
 from fl_node.manifest.extractor import Extractor
 from fl_node.manifest.schedules import OverRounds, Schedule
-from fl_node.strategy.roles import Average, Roles
+from fl_node.strategy.roles import Average, Roles, Unit
 
 Batch = Annotated[int, Field(ge=2, le=4096)]
 Rate = Annotated[Decimal | Schedule, OverRounds(Annotated[Number, Field(gt=0, le=1)])]
 Kept = Annotated[Number, Field(ge=0, lt=1, decimal_places=9)]
 """The decay of a moving average: the share that it keeps in one step. As a float it is still below 1."""
+HalfLife = Annotated[int, Field(ge=0, le=1_000_000)]
 Penalty = Annotated[Decimal | Schedule, OverRounds(Annotated[Number, Field(ge=0, le=1000)])]
 
 
@@ -96,9 +97,9 @@ class GanLearner(LearnerChoice):
     beta1: Kept = Decimal(0)
     beta2: Annotated[Decimal | Schedule, OverRounds(Kept)] = Decimal("0.999")
     """Adam's decay rates of the first and second moment."""
-    ema_half_life: Annotated[int, Field(ge=0, le=1_000_000)] = 200
+    ema_half_life: HalfLife = 200
     """Half-life of the exponential moving average of the generator; 0 keeps no average."""
-    ema_unit: Literal["steps", "rounds"] = "steps"
+    ema_unit: Unit = "steps"
     """What `ema_half_life` counts: optimiser steps, or rounds of the federation."""
     extractor: Extractor = Extractor()
     """Gives the features for the held-out loss, which is a KID."""
@@ -123,13 +124,7 @@ class GanLearner(LearnerChoice):
         return Roles(
             statistics=("*.running_mean", "*.running_var") if batch_norm else (),
             at_least_zero=("*.running_var",) if batch_norm else (),
-            averages=(self._average,) if self.ema_half_life else (),
-        )
-
-    @property
-    def _average(self) -> Average:
-        return Average(
-            name="generator_ema", of="generator", half_life=self.ema_half_life, unit=self.ema_unit
+            averages=_averages("generator", self.ema_half_life, self.ema_unit),
         )
 
 
@@ -182,9 +177,9 @@ class FlowLearner(LearnerChoice):
     beta1: Kept = Decimal("0.9")
     beta2: Annotated[Decimal | Schedule, OverRounds(Kept)] = Decimal("0.99")
     """Adam's learning rate, and its decay rates of the first and second moment."""
-    ema_half_life: Annotated[int, Field(ge=0, le=1_000_000)] = 200
+    ema_half_life: HalfLife = 200
     """Half-life of the exponential moving average of the network; 0 keeps no average."""
-    ema_unit: Literal["steps", "rounds"] = "steps"
+    ema_unit: Unit = "steps"
     """What `ema_half_life` counts: optimiser steps, or rounds of the federation."""
     sampling_steps: Annotated[int, Field(ge=1, le=1000)] = 8
     """Steps from noise to a picture, by the midpoint method: the network runs twice in each."""
@@ -192,11 +187,14 @@ class FlowLearner(LearnerChoice):
     @property
     def roles(self) -> Roles:
         """The average of the network."""
-        return Roles(averages=(self._average,) if self.ema_half_life else ())
+        return Roles(averages=_averages("flow", self.ema_half_life, self.ema_unit))
 
-    @property
-    def _average(self) -> Average:
-        return Average(name="flow_ema", of="flow", half_life=self.ema_half_life, unit=self.ema_unit)
+
+def _averages(part: str, half_life: int, unit: Unit) -> tuple[Average, ...]:
+    """The role of a part's average; none for a half-life of 0."""
+    if not half_life:
+        return ()
+    return (Average(name=f"{part}_ema", of=part, half_life=half_life, unit=unit),)
 
 
 LEARNERS: tuple[type[LearnerChoice], ...] = (GanLearner, ClassifierLearner, FlowLearner)

@@ -119,13 +119,11 @@ class Manifest(Section):
     @model_validator(mode="after")
     def _choices_fit(self) -> Self:
         learner = self.learner
-        unshared = self.strategy.share.objection(learner.opponent, self.strategy.work)
-        if unshared:
-            raise ValueError(f"strategy.share: {unshared}")
         objection = self.strategy.objection(
             learner.falling_loss,
             learner.sgd_momentum,
             learner.optimiser_state,
+            learner.opponent,
             len(self.members),
             self.rounds.min_updates,
         )

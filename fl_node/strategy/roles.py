@@ -16,6 +16,9 @@ from pydantic import Field
 from fl_node.fields import Section
 
 Role = Literal["weight", "statistic", "average"]
+Unit = Literal["steps", "rounds"]
+"""What the half-life of an average counts: optimiser steps, or rounds of the federation."""
+
 Value = TypeVar("Value")
 
 
@@ -28,7 +31,7 @@ class Average(Section):
     """The part that is averaged, such as `generator`: it has a tensor of the same name for each of the average's."""
     half_life: Annotated[int, Field(ge=1, le=1_000_000)]
     """After so many steps or rounds, what the average was counts half."""
-    unit: Literal["steps", "rounds"] = "steps"
+    unit: Unit = "steps"
 
 
 class Roles(Section):

@@ -124,6 +124,7 @@ class Strategy(Section):
         falling_loss: Loss,
         momentum: Decimal,
         optimiser_state: OptimiserState,
+        opponent: str | None,
         members: int,
         min_updates: int,
     ) -> str | None:
@@ -133,6 +134,7 @@ class Strategy(Section):
             falling_loss: The loss that falls as the manifest's learner improves.
             momentum: The momentum of its SGD; 0 for another optimiser.
             optimiser_state: Whether its optimisers keep their state from round to round.
+            opponent: The part of its model of which members can train against each other's copies.
             members: Number of members.
             min_updates: Number of updates that a round needs.
         """
@@ -151,6 +153,7 @@ class Strategy(Section):
             combine=self.combine,
         )
         objections = {
+            "share": self.share.objection(opponent, self.work),
             "work": self.work.objection(beside),
             "encode": chain_objection(self.encode.stages),
             **{field: choice.objection(beside) for field, choice in self.choices.items()},

@@ -10,7 +10,7 @@ samples.py        draws samples
 from collections.abc import Collection
 from functools import partial
 
-from fl_node.learning.data import Images
+from fl_node.learning.averages import drawing_part
 from fl_node.learning.flow.evaluation import held_out_loss
 from fl_node.learning.flow.initial import initial
 from fl_node.learning.flow.models import build
@@ -24,24 +24,13 @@ from fl_node.learning.flow.training_step import (
     step,
     tune,
 )
-from fl_node.learning.judging import Trial
 from fl_node.learning.kind import Kind
-from fl_node.learning.labels import verify_labels
+from fl_node.learning.labels import verify_conditions
 from fl_node.learning.sample_judge import SampleJudge
 
 
-def _verify(options: FlowOptions, images: Images) -> None:
-    """Only a conditional flow needs classes; any other learns from any pictures of its shape."""
-    if options.classes:
-        verify_labels(options.classes, images)
-
-
-def _judge(options: FlowOptions, trial: Trial) -> SampleJudge:
-    return SampleJudge(partial(sampler, options, device=trial.device), options.classes, trial)
-
-
 def _usage(options: FlowOptions, parts: Collection[str]) -> list[str]:
-    flow = next((part for part in ("flow_ema", "flow") if part in parts), None)
+    flow = drawing_part(parts, "flow")
     if flow is None:
         return []
     given = f"torch.randn(64, {options.channels}, {options.size}, {options.size})"
@@ -58,7 +47,7 @@ FLOW = Kind(
     options=flow_options,
     build=build,
     initial=initial,
-    verify=_verify,
+    verify=verify_conditions,
     prepare_training=prepare_training,
     tune=tune,
     rates=("rate",),
@@ -67,7 +56,7 @@ FLOW = Kind(
     step=step,
     features=features,
     held_out_loss=held_out_loss,
-    judge=_judge,
+    judge=partial(SampleJudge, sampler),
     usage=_usage,
     sampler=sampler,
 )

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from fl_node.learning.averages import drawing_part
 from fl_node.learning.flow.options import FlowOptions
 from fl_node.learning.flow.training_step import velocity_loss
 from fl_node.learning.steps import Examples, to_pictures
@@ -35,7 +36,7 @@ def held_out_loss(
         seed: The manifest's seed. It determines the noise, which is the same in every round and on every device so that
             rounds can be compared.
     """
-    flow = model["flow_ema" if "flow_ema" in model else "flow"].eval()
+    flow = model[drawing_part(model, "flow")].eval()
     device = held_out.pixels_NCHW.device
     used = min(len(held_out), MOST)
     points = used * math.ceil(LEAST / used)

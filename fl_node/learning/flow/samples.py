@@ -7,13 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fl_node.arrays import Arrays, unprefixed
-from fl_node.errors import Misuse
+from fl_node.arrays import Arrays
 from fl_node.learning.flow.models import Flow
 from fl_node.learning.flow.options import FlowOptions
-from fl_node.learning.sampling import Sampler
+from fl_node.learning.sampling import Sampler, drawing_network
 from fl_node.learning.steps import move_to
-from fl_node.learning.tensors import fill_module
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """x_NCHW, times_N -> velocity_NCHW."""
@@ -54,7 +52,7 @@ def sampler(options: FlowOptions, model: Arrays, device: torch.device) -> Sample
     Raises:
         Misuse: The model has no flow, or not the one that the options describe, or members keep its last layer.
     """
-    flow = move_to(_flow(options, model), device)
+    flow = move_to(drawing_network(model, "flow", lambda: Flow(options)), device)
     return Sampler(
         noise=(options.channels, options.size, options.size),
         classes=options.classes,
@@ -63,16 +61,6 @@ def sampler(options: FlowOptions, model: Arrays, device: torch.device) -> Sample
             flow, noise_NCHW, options.sampling_steps, labels_N
         ),
     )
-
-
-def _flow(options: FlowOptions, model: Arrays) -> Flow:
-    for part in ("flow_ema.", "flow."):
-        arrays = unprefixed(part, model)
-        if arrays:
-            flow = Flow(options)
-            fill_module(flow, arrays)
-            return flow
-    raise Misuse("the model has no flow, so it cannot draw samples")
 
 
 def _times(x_NCHW: Tensor, time: float) -> Tensor:

@@ -12,31 +12,20 @@ samples.py        draws samples
 from collections.abc import Collection
 from functools import partial
 
-from fl_node.learning.data import Images
+from fl_node.learning.averages import drawing_part
 from fl_node.learning.gan.evaluation import held_out_loss
 from fl_node.learning.gan.initial import initial
 from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions, gan_options
 from fl_node.learning.gan.samples import sampler
 from fl_node.learning.gan.training_step import LOSSES, draw, prepare_training, step, tune
-from fl_node.learning.judging import Trial
 from fl_node.learning.kind import Kind
-from fl_node.learning.labels import verify_labels
+from fl_node.learning.labels import verify_conditions
 from fl_node.learning.sample_judge import SampleJudge
 
 
-def _verify(options: GanOptions, images: Images) -> None:
-    """Only a conditional GAN needs classes; any other learns from any pictures of its shape."""
-    if options.classes:
-        verify_labels(options.classes, images)
-
-
-def _judge(options: GanOptions, trial: Trial) -> SampleJudge:
-    return SampleJudge(partial(sampler, options, device=trial.device), options.classes, trial)
-
-
 def _usage(options: GanOptions, parts: Collection[str]) -> list[str]:
-    generator = next((part for part in ("generator_ema", "generator") if part in parts), None)
+    generator = drawing_part(parts, "generator")
     if generator is None:
         return []
     pictures = f"(64, {options.channels}, {options.size}, {options.size}), values from -1 to 1"
@@ -50,7 +39,7 @@ GAN = Kind(
     options=gan_options,
     build=build,
     initial=initial,
-    verify=_verify,
+    verify=verify_conditions,
     prepare_training=prepare_training,
     tune=tune,
     rates=("generator_rate", "discriminator_rate"),
@@ -59,7 +48,7 @@ GAN = Kind(
     step=step,
     features=lambda model: model["discriminator"].features,
     held_out_loss=held_out_loss,
-    judge=_judge,
+    judge=partial(SampleJudge, sampler),
     usage=_usage,
     opponent="discriminator",
     sampler=sampler,

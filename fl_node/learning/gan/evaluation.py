@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fl_node.arrays import Array
+from fl_node.learning.averages import drawing_part
 from fl_node.learning.classifier.evaluation import features
 from fl_node.learning.extractor import random_weights
 from fl_node.learning.gan.options import GanOptions
@@ -39,7 +40,7 @@ def held_out_loss(
     Raises:
         Misuse: `options.extractor_weights` do not belong to the extractor.
     """
-    generator = model["generator_ema" if "generator_ema" in model else "generator"]
+    generator = model[drawing_part(model, "generator")]
     real_NCHW = held_out.pixels_NCHW[:MAX_REAL]
     random = torch.Generator().manual_seed(derive_seed(seed, "held-out z"))
     z_NZ = torch.randn(SAMPLES, options.latent, generator=random).to(real_NCHW.device)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fl_node.arrays import Arrays, unprefixed
-from fl_node.errors import Misuse
+from fl_node.arrays import Arrays
 from fl_node.learning.gan.models import Generator
 from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.sampling import Sampler
+from fl_node.learning.sampling import Sampler, drawing_network
 from fl_node.learning.steps import move_to
-from fl_node.learning.tensors import fill_module
 
 
 def sampler(options: GanOptions, model: Arrays, device: torch.device) -> Sampler:
@@ -25,7 +23,7 @@ def sampler(options: GanOptions, model: Arrays, device: torch.device) -> Sampler
     Raises:
         Misuse: The model has no generator, or not the one that the options describe.
     """
-    generator = move_to(_generator(options, model), device)
+    generator = move_to(drawing_network(model, "generator", lambda: Generator(options)), device)
     return Sampler(
         noise=(options.latent,),
         classes=options.classes,
@@ -38,13 +36,3 @@ def sampler(options: GanOptions, model: Arrays, device: torch.device) -> Sampler
 def sample(generator: nn.Module, z_NZ: Tensor, labels_N: Tensor | None = None) -> Tensor:
     """x_NCHW of a generator that is not being trained, float32."""
     return generator.eval()(z_NZ, labels_N).float()
-
-
-def _generator(options: GanOptions, model: Arrays) -> Generator:
-    for part in ("generator_ema.", "generator."):
-        arrays = unprefixed(part, model)
-        if arrays:
-            generator = Generator(options)
-            fill_module(generator, arrays)
-            return generator
-    raise Misuse("the model has no generator, so it cannot draw samples")

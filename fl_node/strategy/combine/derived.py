@@ -7,7 +7,7 @@ global average follows the global model, in exact arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal, localcontext
 
 import numpy as np
@@ -43,7 +43,8 @@ def derive_averages(
         model: The round's new model. An average of a tensor that it does not have in this shape stays as it is.
         steps: The steps of the included updates, at least one.
     """
-    return {name: _derived(roles, name, array, model, steps) for name, array in before.items()}
+    shares = {average.name: decay(average, steps) for average in roles.averages}
+    return {name: _derived(roles, name, array, model, shares) for name, array in before.items()}
 
 
 def decay(average: Average, steps: Sequence[int]) -> tuple[float, float]:
@@ -62,13 +63,15 @@ def decay(average: Average, steps: Sequence[int]) -> tuple[float, float]:
         return float(keep), float(1 - keep)
 
 
-def _derived(roles: Roles, name: str, before: Array, model: Arrays, steps: Sequence[int]) -> Array:
+def _derived(
+    roles: Roles, name: str, before: Array, model: Arrays, shares: Mapping[str, tuple[float, float]]
+) -> Array:
     found = roles.average_of(name)
     if found is None or found[1] not in model or model[found[1]].shape != before.shape:
         return before
     average, source = found
     result = np.empty(before.shape, before.dtype)
-    keep, add = decay(average, steps)
+    keep, add = shares[average.name]
     for old, new, out in pieces(before, model[source], result):
         mean: Float64 = np.multiply(old, keep, dtype=np.float64)
         np.add(mean, np.multiply(new, add, dtype=np.float64), out=mean)
