@@ -58,6 +58,16 @@ class LearnerChoice(Choice):
         """Which of the model's tensors are statistics or averages; by default all are weights."""
         return Roles()
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the numbers that members measure and state in their updates."""
+        return ()
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The distributions, such as `torch`, whose installed versions members state in their updates."""
+        return ()
+
 
 class GanLearner(LearnerChoice):
     """A GAN: its two networks, its objective and its optimisers (by default a DCGAN, arXiv:1511.06434)."""
