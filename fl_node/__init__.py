@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fl_node.blobs.model import decode_model, encode_model, load_model
     from fl_node.blobs.store import Store, open_store
     from fl_node.errors import BadData, GanchorError, Misuse
-    from fl_node.learner import Assignment, Learner, Trained
+    from fl_node.learner import Assignment, Learner, Measured, Trained
     from fl_node.learning.export import build_networks
     from fl_node.learning.task import (
         derive_genesis,
@@ -42,6 +42,7 @@ _ROOM_OF = {
     "NodeState": "member.state",
     "Participant": "member.participant",
     "Store": "blobs.store",
+    "Measured": "learner",
     "Trained": "learner",
     "build_manifest": "manifest.manifest",
     "build_networks": "learning.export",
@@ -69,6 +70,7 @@ __all__ = [
     "GanchorError",
     "Learner",
     "Manifest",
+    "Measured",
     "Membership",
     "Misuse",
     "NodeState",

@@ -1,14 +1,18 @@
-"""What can go wrong off chain: two families of errors, and one error that belongs to neither.
+"""What can go wrong off chain: two families of errors, and a third that is nobody's fault.
 
 GanchorError
 ├── Misuse                  the caller's fault, or the machine's: say so in one line and stop
 │   ├── ManifestInvalid       a field of the manifest, and what is allowed there
+│   ├── CodeRefused           a task's code may not, or cannot, run here
 │   ├── DataUnusable          unknown data set, empty folder, unreadable pictures
 │   ├── StoreUnusable         the store cannot be reached, or is full
 │   ├── DeviceUnusable        this machine has no such device
 │   ├── StateUnusable         the node's own state folder is damaged or in use
 │   └── AuditImpossible       the audit could not be carried out
-├── TrainingDiverged        losses or weights are no longer finite: the member has nothing to send
+├── NothingToSend           the member sits the round out, and says why
+│   ├── TrainingDiverged      losses or weights are no longer finite
+│   ├── TrainingFailed        the task's code raised, hung, died, or returned what cannot be used
+│   └── PolicyForbids         the node's own policy keeps the update back
 └── BadData                 somebody else's bytes are wrong: leave them out, record it, go on
     ├── BlobMissing           the store does not have the digest
     ├── BlobTampered          the bytes do not hash to their name
@@ -32,6 +36,10 @@ class ManifestInvalid(Misuse):
     """A field of the manifest is wrong; the message names it and says what is allowed."""
 
 
+class CodeRefused(Misuse):
+    """A task's code may not, or cannot, run here: nobody allowed it, or this machine lacks what it needs."""
+
+
 class DataUnusable(Misuse):
     """The training data cannot be used."""
 
@@ -52,8 +60,20 @@ class AuditImpossible(Misuse):
     """The audit could not be carried out. This says nothing about the history."""
 
 
-class TrainingDiverged(GanchorError):
-    """Losses or weights are no longer finite, so the member has nothing to send."""
+class NothingToSend(GanchorError):
+    """The member has no update for this round, and declines it."""
+
+
+class TrainingDiverged(NothingToSend):
+    """Losses or weights are no longer finite."""
+
+
+class TrainingFailed(NothingToSend):
+    """The task's own code raised an error, ran too long, died, or returned what cannot be used."""
+
+
+class PolicyForbids(NothingToSend):
+    """The node's own policy does not let this update leave."""
 
 
 class BadData(GanchorError):

@@ -6,7 +6,7 @@ federated training (`fl_node.strategy.train`) use this interface alone: each set
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -82,6 +82,8 @@ class Trained:
             corrected; names, shapes and dtypes as in `shared`, and 0 for a tensor that no gradient reaches.
         sent: Arrays that an algorithm sends beside the difference, in float32, such as `control.NAME`; empty for a
             learner.
+        metrics: What the training measured, by name; those that the manifest names travel with the update.
+        versions: The installed versions of the libraries that the manifest requires, by name.
     """
 
     shared: Arrays
@@ -91,6 +93,21 @@ class Trained:
     training_loss: float
     mean_gradient: Arrays | None = None
     sent: Arrays = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How good a model is on local data.
+
+    Attributes:
+        loss: Finite, and comparable between rounds.
+        metrics: Numbers with names of the learner's own, such as `accuracy`; NaN where there is nothing to measure.
+    """
+
+    loss: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 class Learner(Protocol):
@@ -108,14 +125,18 @@ class Learner(Protocol):
 
         Raises:
             TrainingDiverged: A loss, a weight or the optimiser's state is no longer finite.
+            TrainingFailed: The task's own code failed.
         """
 
-    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
-        """Loss of a model on local data; finite, and comparable between rounds.
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
+        """Measure a model on local data.
 
         Args:
             model: Shared tensors.
             private: Completes the model if some of its tensors are not shared; None before the member's first training.
             training: Whether to measure on the training set, or a fixed part of it if that is large; otherwise on data
                 held out from training.
+
+        Raises:
+            TrainingFailed: The task's own code failed.
         """

@@ -13,7 +13,7 @@ from chain.types import Address
 from fl_node.arrays import Arrays
 from fl_node.blobs.store import Store
 from fl_node.errors import ManifestInvalid
-from fl_node.learner import Assignment, StepProgress, Trained, no_progress
+from fl_node.learner import Assignment, Measured, StepProgress, Trained, no_progress
 from fl_node.manifest.manifest import Manifest, build_manifest
 from fl_node.member.next_action import Action
 from fl_node.member.participant import Participant
@@ -82,8 +82,8 @@ class DriftingLearner:
             mean_gradient=gradient,
         )
 
-    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
-        return 2.0 / (1 + _rounds(private))
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
+        return Measured(2.0 / (1 + _rounds(private)))
 
 
 def _rounds(private: Arrays | None) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from fl_node.arrays import Array, Arrays
 from fl_node.fields import Choice
 from fl_node.history.past import Past
-from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
+from fl_node.learner import Assignment, Learner, Measured, StepProgress, Trained, no_progress
 from fl_node.strategy.train import TRAIN, Context, keep_pace
 
 
@@ -48,8 +48,8 @@ class QuadraticLearner:
     def loss(self, w: Array) -> float:
         return float(np.sum(np.array(self.curvature) * (w - np.array(self.centre)) ** 2) / 2)
 
-    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
-        return self.loss(model["w"].astype(np.float64))
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
+        return Measured(self.loss(model["w"].astype(np.float64)))
 
     def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         """The features that `discrepancy` compares are the coordinates themselves."""
@@ -88,7 +88,7 @@ class Recording:
     def steps_for(self, epochs: int) -> int:
         return self.learner.steps_for(epochs)
 
-    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
         return self.learner.measure(model, private, training)
 
     def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:

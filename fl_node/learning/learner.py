@@ -15,6 +15,7 @@ from fl_node.arrays import Array, Arrays
 from fl_node.errors import Misuse, TrainingDiverged
 from fl_node.learner import (
     Assignment,
+    Measured,
     StepProgress,
     Trained,
     no_progress,
@@ -106,7 +107,7 @@ class MemberLearner:
         )
         return self._trained(training, assignment.steps, training_loss, terms)
 
-    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
         """The loss on the held-out pictures, or on at most `MEASURED` training pictures: see `Kind.held_out_loss`.
 
         Raises:
@@ -114,7 +115,8 @@ class MemberLearner:
         """
         complete = self._workplace.model(self._complete(model, private))
         pictures = self._measured if training else self._held_out
-        return self._kind.held_out_loss(self._options, complete, pictures, self._seed)
+        loss = self._kind.held_out_loss(self._options, complete, pictures, self._seed)
+        return Measured(loss)
 
     @property
     def _kind(self) -> Kind:

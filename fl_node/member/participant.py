@@ -25,7 +25,7 @@ from chain.ledger import Ledger
 from chain.types import Address, Receipt, Reveal, TaskState
 from fl_node.blobs.model import Model, decode_model, load_model
 from fl_node.blobs.store import Store
-from fl_node.errors import Misuse, TrainingDiverged
+from fl_node.errors import Misuse, NothingToSend
 from fl_node.history.record import Attempts, attempts_of_current_round, members_in
 from fl_node.learner import Learner, StepProgress, no_progress
 from fl_node.manifest.manifest import Manifest
@@ -123,9 +123,9 @@ class Participant:
             return Step(action, state, self._carry_out(action, state))
         try:
             plan = self._state.plan(state.round, state.parent_digest) or self._train(state)
-        except TrainingDiverged as diverged:
-            # No update to send: decline, so that the others need not wait for one.
-            return self._skip(state, str(diverged))
+        except NothingToSend as reason:
+            # Decline, so that the others need not wait for an update.
+            return self._skip(state, str(reason))
         if plan.opening is None:
             return self._skip(state, "the update was not worth sending")
         return Step(action, state, self._commit(state, plan.opening))

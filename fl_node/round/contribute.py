@@ -107,7 +107,7 @@ def contribute(
     """
     model = model_of(received.state)
     learner_private = learners_own(manifest.strategy.train, _kept(TRAINING, private))
-    held_out_loss = learner.measure(model, learner_private)
+    measured = learner.measure(model, learner_private)
     trained = _train(manifest, update_id, learner, received, private, progress)
     training_loss = _millionths("training", trained.training_loss)
     roles, update = manifest.roles, difference(trained.shared, model)
@@ -130,7 +130,7 @@ def contribute(
         blob=blob,
         num_examples=trained.num_examples,
         training_loss=training_loss,
-        held_out_loss=_millionths("held-out", held_out_loss),
+        held_out_loss=_millionths("held-out", measured.loss),
         private=prefixed(TRAINING, keeping) | prefixed(SENDING, sending),
     )
 

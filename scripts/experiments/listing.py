@@ -21,7 +21,7 @@ from results import Result
 from settings import Setting
 
 from fl_node.arrays import Arrays
-from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
+from fl_node.learner import Assignment, Learner, Measured, StepProgress, Trained, no_progress
 from fl_node.learning import genesis, shared_part
 from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.kinds import learning_options
@@ -60,7 +60,7 @@ class Forgetful:
         drawn = shared_part(genesis(self._options, assignment.seed), self._options.share)
         return self._learner.train(replace(assignment, model=drawn, private=None), progress)
 
-    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
         """As for the wrapped learner."""
         return self._learner.measure(model, private, training)
 

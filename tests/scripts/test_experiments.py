@@ -24,7 +24,7 @@ from fl_node.arrays import Arrays
 from fl_node.blobs.encoding import difference
 from fl_node.blobs.model import encode_model
 from fl_node.errors import TrainingDiverged
-from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
+from fl_node.learner import Assignment, Learner, Measured, StepProgress, Trained, no_progress
 from fl_node.learning.task import derive_genesis, make_learner
 from fl_node.member.simulation import simulate
 
@@ -49,8 +49,8 @@ class OneStep:
         moved = {name: array + np.float32(1) for name, array in assignment.model.items()}
         return Trained(moved, {}, num_examples=7, steps=1, training_loss=0.5)
 
-    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
-        return 0.0
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
+        return Measured(0.0)
 
 
 class Exploding(OneStep):

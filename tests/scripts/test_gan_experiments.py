@@ -21,7 +21,7 @@ from results import Result
 from settings import Setting
 
 from fl_node.arrays import Arrays
-from fl_node.learner import Assignment, StepProgress, Trained, no_progress
+from fl_node.learner import Assignment, Measured, StepProgress, Trained, no_progress
 from fl_node.learning import Images, random_weights
 from fl_node.learning.classifier.options import ClassifierOptions
 
@@ -38,8 +38,8 @@ class Remembering:
         kept = assignment.private or {}
         return Trained(assignment.model, kept, num_examples=1, steps=1, training_loss=0.0)
 
-    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
-        return 0.0
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
+        return Measured(0.0)
 
 
 def of_fids(

@@ -11,11 +11,18 @@ Source: Liu et al. 2019, HierFAVG, arXiv:1905.06641, Algorithm 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fl_node.arrays import Array, Arrays, prefixed, unprefixed
-from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
+from fl_node.learner import (
+    Assignment,
+    Learner,
+    Measured,
+    StepProgress,
+    Trained,
+    no_progress,
+)
 from fl_node.seeds import derive_seed
 from fl_node.strategy.train.averages import mean_arrays
 
@@ -65,13 +72,17 @@ class EdgeLearner:
             mean_gradient=mean_arrays(gradients, [1] * len(gradients)) if gradients else None,
         )
 
-    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
-        """Mean of the devices' losses, each weighted by the number of steps in one pass over the device's data."""
-        losses = [
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
+        """Means over the devices, each weighted by the number of steps in one pass over the device's data."""
+        measured = [
             device.measure(model, _of_device(index, private), training)
             for index, device in enumerate(self.devices)
         ]
-        return _mean(losses, [device.steps_for(1) for device in self.devices])
+        passes = [device.steps_for(1) for device in self.devices]
+        return Measured(
+            _mean([one.loss for one in measured], passes),
+            _mean_metrics([one.metrics for one in measured], passes),
+        )
 
     def _average(self, edge: Assignment, number: int, progress: StepProgress) -> Trained:
         results = [
@@ -96,6 +107,8 @@ class EdgeLearner:
             steps=max(trained.steps for trained in results),
             training_loss=_mean([trained.training_loss for trained in results], weights),
             mean_gradient=mean_arrays(gradients, weights) if gradients else None,
+            metrics=_mean_metrics([trained.metrics for trained in results], weights),
+            versions=results[0].versions,
         )
 
     def _onward(self, progress: StepProgress, number: int, index: int) -> StepProgress:
@@ -121,6 +134,14 @@ def _of_all(privates: Sequence[Arrays]) -> dict[str, Array]:
         for index, private in enumerate(privates)
         for name, array in prefixed(f"device.{index}.", private).items()
     }
+
+
+def _mean_metrics(
+    metrics: Sequence[Mapping[str, float]], weights: Sequence[int]
+) -> dict[str, float]:
+    """Means of the metrics that every device has."""
+    common = set.intersection(*(set(one) for one in metrics))
+    return {name: _mean([one[name] for one in metrics], weights) for name in sorted(common)}
 
 
 def _mean(values: Sequence[float], weights: Sequence[int]) -> float:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from fl_node.arrays import Arrays
 from fl_node.fields import Loss
-from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
+from fl_node.learner import Assignment, Learner, Measured, StepProgress, Trained, no_progress
 from fl_node.seeds import derive_seed
 from fl_node.strategy.train.averages import mean_arrays
 
@@ -45,7 +45,7 @@ class UntilMedian:
         """The wrapped learner's number of steps, which is the work before it is cut or extended."""
         return self.learner.steps_for(epochs)
 
-    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
         """The wrapped learner's measurement."""
         return self.learner.measure(model, private, training)
 
@@ -82,7 +82,8 @@ class UntilMedian:
 
     def _judged(self, trained: Trained) -> Trained:
         seen = self.loss == "training"
-        return replace(trained, training_loss=self.measure(trained.shared, trained.private, seen))
+        measured = self.measure(trained.shared, trained.private, seen)
+        return replace(trained, training_loss=measured.loss)
 
 
 def portions(steps: int) -> Iterator[int]:

@@ -170,7 +170,7 @@ def test_measuring_sees_the_held_out_pictures_only():
     for altered in (held_out[:0], kept, held_out):
         pixels = images.pixels_NCHW.copy()
         pixels[altered] = 0
-        values.append(learner(images=Images(pixels, None)).measure(shared(), None))
+        values.append(learner(images=Images(pixels, None)).measure(shared(), None).loss)
     assert values[0] == values[1] != values[2]
 
 
@@ -178,7 +178,8 @@ def test_measuring_takes_unshared_weights_from_the_private_arrays():
     options = replace(OPTIONS, share=("discriminator.*",))
     trained = learner(options).train(piece(shared(options), None, 1))
     before, after = (
-        learner(options).measure(trained.shared, private) for private in (None, trained.private)
+        learner(options).measure(trained.shared, private).loss
+        for private in (None, trained.private)
     )
     assert before != after
 

@@ -14,7 +14,7 @@ from fl_node.arrays import unprefixed
 from fl_node.blobs.encoding import UpdateHeader, decode_update, difference, encoding_seed
 from fl_node.blobs.global_state import first_state
 from fl_node.errors import TrainingDiverged
-from fl_node.learner import Assignment, Trained, no_progress
+from fl_node.learner import Assignment, Measured, Trained, no_progress
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.contribute import MAX_LOSS, Contribution, Received, UpdateId, contribute
 from fl_node.seeds import derive_seed
@@ -37,8 +37,8 @@ class Losing:
     def train(self, *arguments) -> Trained:
         return replace(DriftingLearner(1).train(*arguments), training_loss=self.training_loss)
 
-    def measure(self, model, private, training=False) -> float:
-        return self.held_out_loss
+    def measure(self, model, private, training=False) -> Measured:
+        return Measured(self.held_out_loss)
 
 
 def test_an_update_is_the_difference_that_training_made_at_its_place():

@@ -61,7 +61,7 @@ def test_it_learns_to_read_digits_in_seconds():
     trained = one.train(Assignment(model, None, 1, one.steps_for(2)))
     after, loss = accuracy(options, trained.shared, unseen, "cpu")
     assert before < 0.5 and after > 0.9
-    assert loss < one.measure(model, None) / 4
+    assert loss < one.measure(model, None).loss / 4
 
 
 @pytest.mark.parametrize("changed", [{}, {"optimiser": "adam"}, {"network": "resnet18"}])
@@ -97,8 +97,8 @@ def test_the_loss_on_training_pictures_is_their_cross_entropy():
     _, kept = split_held_out(len(images.pixels_NCHW), SMALL.held_out, SEED)
     _, loss = accuracy(SMALL, model, images.subset(kept), "cpu")
     one = learner(images=images)
-    assert one.measure(model, None, training=True) == pytest.approx(loss, rel=1e-5)
-    assert one.measure(model, None) != pytest.approx(loss, rel=1e-5)
+    assert one.measure(model, None, training=True).loss == pytest.approx(loss, rel=1e-5)
+    assert one.measure(model, None).loss != pytest.approx(loss, rel=1e-5)
 
 
 def test_of_many_training_pictures_the_same_few_are_measured():
@@ -106,8 +106,8 @@ def test_of_many_training_pictures_the_same_few_are_measured():
     many = pictures(2 * MEASURED)
     first, again = (learner(options, many) for _ in range(2))
     model = genesis(options, SEED)
-    loss = first.measure(model, None, training=True)
-    assert loss == again.measure(model, None, training=True)
+    loss = first.measure(model, None, training=True).loss
+    assert loss == again.measure(model, None, training=True).loss
     _, kept = split_held_out(len(many.pixels_NCHW), options.held_out, SEED)
     everything = accuracy(options, model, many.subset(kept), "cpu")[1]
     assert loss == pytest.approx(everything, rel=0.05) and loss != everything
@@ -138,12 +138,14 @@ def test_measuring_takes_the_members_own_head():
     options = replace(SMALL, share=("base.*",))
     (trained,) = rounds(options, [1])
     one = learner(options)
-    assert one.measure(trained.shared, trained.private) != one.measure(trained.shared, None)
+    assert (
+        one.measure(trained.shared, trained.private).loss != one.measure(trained.shared, None).loss
+    )
 
 
 def test_the_held_out_loss_of_an_even_guess_is_the_logarithm_of_the_classes():
     model = {**genesis(SMALL, SEED), "head.weight": np.zeros((3, 32), np.float32)}
-    assert learner().measure(model, None) == pytest.approx(np.log(3))
+    assert learner().measure(model, None).loss == pytest.approx(np.log(3))
     assert accuracy(SMALL, model, pictures(), "cpu")[1] == pytest.approx(np.log(3))
 
 

@@ -99,7 +99,7 @@ def test_the_recorded_loss_has_no_added_terms():
 def test_measuring_sees_the_held_out_pictures_only_and_a_trained_flow_is_better():
     one = learner()
     trained = one.train(piece(shared(), steps=30))
-    before, after = (one.measure(model, None) for model in (shared(), trained.shared))
+    before, after = (one.measure(model, None).loss for model in (shared(), trained.shared))
     assert after < before
 
 

@@ -134,9 +134,11 @@ def test_one_pass_means_every_device_has_seen_its_data() -> None:
 def test_the_measure_weighs_devices_by_their_data() -> None:
     private = EdgeLearner([SMALL, LARGE]).train(START).private
 
-    expected = (SMALL.measure(START.model, None) + 3 * LARGE.measure(START.model, None)) / 4
-    assert EdgeLearner([SMALL, LARGE]).measure(START.model, private) == pytest.approx(expected)
-    assert EdgeLearner([SMALL, LARGE]).measure(START.model, None) == pytest.approx(expected)
+    expected = (
+        SMALL.measure(START.model, None).loss + 3 * LARGE.measure(START.model, None).loss
+    ) / 4
+    assert EdgeLearner([SMALL, LARGE]).measure(START.model, private).loss == pytest.approx(expected)
+    assert EdgeLearner([SMALL, LARGE]).measure(START.model, None).loss == pytest.approx(expected)
 
 
 def test_progress_counts_as_if_the_devices_worked_together() -> None:

@@ -12,7 +12,7 @@ from quadratic import QuadraticLearner, Recording, equal, point, same_bits, trai
 
 from fl_node.arrays import Arrays
 from fl_node.history.past import Loss
-from fl_node.learner import Assignment
+from fl_node.learner import Assignment, Measured
 from fl_node.strategy.train import Ditto, EdgeLearner, Proximal, Scaffold, UntilMedian
 from fl_node.strategy.train.loadaboost import portions
 
@@ -24,8 +24,8 @@ NEVER, AT_ONCE = -1.0, 1e9
 class Overfitting(Recording):
     """Loses 1 more on data that it has not seen."""
 
-    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
-        return super().measure(model, private) + (0 if training else 1)
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
+        return Measured(super().measure(model, private).loss + (0 if training else 1))
 
 
 @given(st.integers(1, 10_000))
@@ -115,9 +115,9 @@ def test_the_loss_of_the_trained_model_is_what_it_reports(target: float | None, 
 def test_it_does_not_train_on_because_the_steps_before_were_worse() -> None:
     """The mean over the portion's steps is above the median, and the trained model's loss is below it."""
     half = LEARNER.train(replace(START, steps=40))
-    target = (half.training_loss + LEARNER.measure(half.shared, None)) / 2
+    target = (half.training_loss + LEARNER.measure(half.shared, None).loss) / 2
 
-    assert LEARNER.measure(half.shared, None) < target < half.training_loss
+    assert LEARNER.measure(half.shared, None).loss < target < half.training_loss
     assert UntilMedian(LEARNER, target).train(START).steps == 40
 
 
