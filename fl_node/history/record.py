@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from chain.errors import HistoryInvalid
 from chain.types import (
     Address,
     Entry,
@@ -155,3 +156,20 @@ def attempts_of_current_round(entries: Iterable[Entry]) -> Attempts:
             case UpdateRevealed() as revealed:
                 reveals.append(revealed)
     return Attempts(tuple(reveals), tuple(abandoned), opened_in)
+
+
+def verify_complete(attempts: Attempts, revealers: Collection[Address]) -> None:
+    """Check that log and state show the same reveals: on many endpoints the log lags behind the state.
+
+    Raises:
+        HistoryInvalid: They differ, or the log lacks the round's opening and with it possible reveals. A member that
+            attested on such a log would attest alone.
+    """
+    if not attempts.opened_in:
+        raise HistoryInvalid("the log does not show the opening of the round")
+    shown = sorted(revealed.client for revealed in attempts.reveals)
+    if shown != sorted(revealers):
+        raise HistoryInvalid(
+            f"the log shows reveals of {', '.join(shown) or 'nobody'}, "
+            f"the state of {', '.join(revealers)}"
+        )

@@ -7,14 +7,13 @@ node's state folder; the object itself holds nothing that could not be read agai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chain.errors import (
     AlreadyActed,
     DeadlineAhead,
     DeadlinePassed,
-    HistoryInvalid,
     NotAbsent,
     NotEligible,
     PhaseMismatch,
@@ -22,11 +21,11 @@ from chain.errors import (
 )
 from chain.history import commitment_of
 from chain.ledger import Ledger
-from chain.types import Address, Receipt, Reveal, TaskState
+from chain.types import Receipt, Reveal, TaskState
 from fl_node.blobs.model import Model, decode_model, load_model
 from fl_node.blobs.store import Store
 from fl_node.errors import Misuse, NothingToSend
-from fl_node.history.record import Attempts, attempts_of_current_round, members_in
+from fl_node.history.record import attempts_of_current_round, members_in, verify_complete
 from fl_node.learner import Learner, StepProgress, no_progress
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.next_action import Action, next_action
@@ -72,6 +71,7 @@ class Participant:
         manifest: The task's manifest, already verified against the digest on chain.
         state: The member's state folder.
         progress: Called with the training steps.
+        attests: Whether it aggregates the revealed updates and attests to the result; if not, the caller attests.
 
     Raises:
         Misuse: The account is no member of the task.
@@ -86,6 +86,7 @@ class Participant:
         manifest: Manifest,
         state: NodeState,
         progress: StepProgress = no_progress,
+        attests: bool = True,
     ) -> None:
         if ledger.account not in manifest.addresses:
             raise Misuse(f"{ledger.account} is not a member of task {task}")
@@ -96,6 +97,7 @@ class Participant:
         self._manifest = manifest
         self._state = state
         self._progress = progress
+        self._attests = attests
         self._index = manifest.addresses.index(ledger.account)
         self._round_block = 0
         self._made: Model | None = None
@@ -138,7 +140,7 @@ class Participant:
         match action:
             case Action.REVEAL:
                 return self._reveal(state)
-            case Action.ATTEST:
+            case Action.ATTEST if self._attests:
                 return self._attest(state)
             case Action.ADVANCE:
                 return self._ledger.advance(self._task)
@@ -184,7 +186,7 @@ class Participant:
         attempts = attempts_of_current_round(entries)
         # If the round's opening is missing, the chain was reorganised: read the whole log next time.
         self._round_block = attempts.opened_in
-        _verify_complete(attempts, members_in(self._manifest.addresses, state.eligible))
+        verify_complete(attempts, members_in(self._manifest.addresses, state.eligible))
         return aggregate_round(
             self._store, self._manifest, self._parent(state), attempts.reveals, attempts.abandoned
         )
@@ -208,23 +210,6 @@ class Participant:
         if self._made is not None and self._made.digest == digest:
             return self._made
         return load_model(self._store, digest, self._manifest.limits.model_bytes)
-
-
-def _verify_complete(attempts: Attempts, revealers: Collection[Address]) -> None:
-    """Check that log and state show the same reveals: on many endpoints the log lags behind the state.
-
-    Raises:
-        HistoryInvalid: They differ, or the log lacks the round's opening and with it possible reveals. A member that
-            attested on such a log would attest alone.
-    """
-    if not attempts.opened_in:
-        raise HistoryInvalid("the log does not show the opening of the round")
-    shown = sorted(revealed.client for revealed in attempts.reveals)
-    if shown != sorted(revealers):
-        raise HistoryInvalid(
-            f"the log shows reveals of {', '.join(shown) or 'nobody'}, "
-            f"the state of {', '.join(revealers)}"
-        )
 
 
 Notice = Callable[[Step | Exception], None]
