@@ -1,14 +1,16 @@
 """Model blobs and update blobs (docs/protocol.md, "Encodings"): what the members exchange.
 
 Both are ordinary safetensors files, named by their plain sha256. An update has one metadata value, which states its
-task, round, client and parent, so that nobody can present it as an update of another round or client.
+task, round, client and parent, so that nobody can present it as an update of another round or client, and what the
+manifest asks members to state: what they measured, and the versions of what they ran.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,11 +18,21 @@ from chain.types import Address
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.blobs.digest import Blob
+from fl_node.blobs.metrics import Metrics, metrics_to_json, parse_metrics
 from fl_node.blobs.tensors import Schema, Spec, decode_tensors, encode_tensors, schema_of, size_of
 from fl_node.errors import BlobMalformed, Misuse
 from fl_node.seeds import derive_seed
 
 UPDATE_FORMAT = 3
+
+DISTRIBUTION: Final = re.compile(r"[a-z0-9-]{1,100}")
+"""The canonical name of a distribution, such as `scikit-learn`."""
+
+VERSION: Final = re.compile(r"[\x20-\x7e]{1,64}")
+"""The version of an installed distribution: printable ASCII characters."""
+
+LONGEST_VERSION: Final = "\\" * 64
+"""The version that takes the most bytes in an update: each backslash is escaped twice."""
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -39,6 +51,8 @@ class UpdateHeader:
         steps: Optimiser steps taken, > 0.
         codec: The codecs that encode the difference, such as `float32` or `top_k+quantise`.
         seed: Determines the codecs' random choices; 0 to 2**63 - 1.
+        metrics: What the client measured, by the manifest's names; empty if it names none.
+        versions: Distribution to installed version, for those that the manifest requires; empty if it requires none.
     """
 
     task: int
@@ -49,6 +63,8 @@ class UpdateHeader:
     steps: int
     codec: str
     seed: int
+    metrics: Metrics = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +139,14 @@ def encoding_seed(seed: int, round: int, client: Address) -> int:
 def update_size(header: UpdateHeader, encoded: Schema) -> int:
     """Size in bytes of the update blob with this header and encoded arrays of this schema.
 
-    The chain does not record the number of steps. Given the most that is allowed instead, the result is an upper bound
-    that is at most a few bytes too large.
+    The chain does not record steps, metrics and versions. Given the longest that are allowed instead, the result is an
+    upper bound.
     """
     return size_of(encoded, _note(header))
 
 
 def _note(header: UpdateHeader) -> str:
-    note = {
+    note: dict[str, object] = {
         "format": UPDATE_FORMAT,
         "task": header.task,
         "round": header.round,
@@ -141,6 +157,10 @@ def _note(header: UpdateHeader) -> str:
         "seed": header.seed,
         "steps": header.steps,
     }
+    if header.metrics:
+        note["metrics"] = metrics_to_json(header.metrics)
+    if header.versions:
+        note["versions"] = dict(header.versions)
     return canonical_json(note).decode()
 
 
@@ -166,5 +186,24 @@ def _header_from(values: Any) -> UpdateHeader:
         raise ValueError("client must be an address, parent a digest and codec a name")
     task, round_, examples, steps, seed = counts
     return UpdateHeader(
-        task, round_, Address(client), bytes.fromhex(parent), examples, steps, codec, seed
+        task,
+        round_,
+        Address(client),
+        bytes.fromhex(parent),
+        examples,
+        steps,
+        codec,
+        seed,
+        parse_metrics(values.get("metrics", {})),
+        _parse_versions(values.get("versions", {})),
     )
+
+
+def _parse_versions(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(map(DISTRIBUTION.fullmatch, value)):
+        raise ValueError("versions must have distributions' names")
+    if not all(
+        isinstance(version, str) and VERSION.fullmatch(version) for version in value.values()
+    ):
+        raise ValueError("a version must be 1 to 64 printable ASCII characters")
+    return value

@@ -7,9 +7,11 @@ summed in a fixed order.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 
+from chain.text import shown
 from fl_node.arrays import Arrays
 from fl_node.blobs.encoding import EncodedUpdate, Update, UpdateHeader
 from fl_node.errors import UpdateInvalid
@@ -29,14 +31,15 @@ def verify_update(
     Args:
         update: An untrusted update.
         expected: What the chain recorded, and the codecs and seed from the manifest; its `steps` is the most that an
-            update may claim.
+            update may claim, and of its `metrics` and `versions` only the names count.
         encode: The manifest's codecs.
         form: The tensors of the decoded update.
         limits: The manifest's limits.
 
     Raises:
         UpdateInvalid: The first rule that is broken: "task", "round", "client", "parent_digest", "num_examples",
-            "codec", "seed", "steps_limit", "examples_limit", "tensors", "finite" or "norm_limit".
+            "codec", "seed", "metrics", "versions", "steps_limit", "examples_limit", "tensors", "finite" or
+            "norm_limit".
         BlobMalformed: A payload is not valid output of its codec.
     """
     _verify_header(update.header, expected)
@@ -108,3 +111,11 @@ def _verify_header(actual: UpdateHeader, expected: UpdateHeader) -> None:
     for field in ("task", "round", "client", "parent_digest", "num_examples", "codec", "seed"):
         if getattr(actual, field) != getattr(expected, field):
             raise UpdateInvalid(field, getattr(expected, field), getattr(actual, field))
+    for field in ("metrics", "versions"):
+        names, stated = set(getattr(expected, field)), set(getattr(actual, field))
+        if stated != names:
+            raise UpdateInvalid(field, _listed(names), _listed(stated))
+
+
+def _listed(names: Collection[str]) -> str:
+    return shown(", ".join(sorted(names)) or "none")

@@ -8,8 +8,16 @@ from dataclasses import dataclass, replace
 
 from chain.types import Address, UpdateRevealed
 from fl_node.blobs.digest import digest_of
-from fl_node.blobs.encoding import Update, UpdateHeader, decode_update, encoding_seed, update_size
+from fl_node.blobs.encoding import (
+    LONGEST_VERSION,
+    Update,
+    UpdateHeader,
+    decode_update,
+    encoding_seed,
+    update_size,
+)
 from fl_node.blobs.global_state import model_of, published_schema
+from fl_node.blobs.metrics import LONGEST
 from fl_node.blobs.model import Model
 from fl_node.blobs.store import Store
 from fl_node.blobs.tensors import payload_of, schema_of
@@ -158,4 +166,6 @@ class Verdicts:
             steps=manifest.limits.steps,
             codec=manifest.strategy.encode.label,
             seed=encoding_seed(manifest.seed, revealed.round, revealed.client),
+            metrics=dict.fromkeys(manifest.learner.metrics, LONGEST),
+            versions=dict.fromkeys(manifest.learner.required, LONGEST_VERSION),
         )

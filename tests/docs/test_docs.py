@@ -146,7 +146,8 @@ class TestEncodings:
         listed = re.findall(r"`(\w+)`", " ".join(_first_cells(PROTOCOL, "Validity")))
         assert listed == [
             *("member", "task", "round", "client", "parent_digest", "num_examples", "codec"),
-            *("seed", "steps_limit", "examples_limit", "tensors", "finite", "norm_limit", "repeat"),
+            *("seed", "metrics", "versions", "steps_limit", "examples_limit", "tensors"),
+            *("finite", "norm_limit", "repeat"),
         ]
         assert set(listed) == set(_rules_in_code())
 

@@ -10,6 +10,7 @@ import json
 import math
 import sys
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,14 @@ def averaged() -> bytes:
     return encode_model(derive_averages(ROLES, AVERAGES, PARENT, steps))
 
 
+def stating() -> bytes:
+    """The first update, with metrics and versions in its header."""
+    first = update(0, digest_of(encode_model(PARENT)))
+    metrics = {"accuracy": Decimal("0.913"), "auc": None, "kid": Decimal("-12")}
+    versions = {"scikit-learn": "1.9.dev0", "torch": '2.15.0+"cu"\\128'}
+    return encode_update(replace(first.header, metrics=metrics, versions=versions), first.arrays)
+
+
 def through(kind: type[Choice]) -> Arrays:
     """A tensor large enough for every codec, encoded by it."""
     values = {"w": np.linspace(-1, 1, 24, dtype=np.float32).reshape(6, 4)}
@@ -113,6 +122,7 @@ def build() -> dict[str, bytes]:
         "manifest.json": manifest.to_bytes(),
         "model.safetensors": model,
         "update.safetensors": encode_update(first.header, first.arrays),
+        "update_stating.safetensors": stating(),
         "averages.safetensors": averaged(),
         **{f"combine_{kind.name()}.safetensors": combined(kind) for kind in COMBINE},
         **{f"encode_{kind.name()}.safetensors": encode_model(through(kind)) for kind in STAGES},

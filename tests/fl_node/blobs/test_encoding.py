@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -15,12 +16,16 @@ from hypothesis.extra import numpy as hnp
 from chain.types import Address
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import (
+    DISTRIBUTION,
+    LONGEST_VERSION,
+    VERSION,
     UpdateHeader,
     decode_update,
     difference,
     encode_update,
     update_size,
 )
+from fl_node.blobs.metrics import LONGEST, NAME, metric_of
 from fl_node.blobs.model import decode_model, encode_model
 from fl_node.blobs.tensors import schema_of
 from fl_node.errors import BlobMalformed, Misuse
@@ -104,6 +109,46 @@ def test_an_update_comes_back_with_its_header():
     update = decode_update(encode_update(HEADER, UPDATE))
     assert update.header == HEADER
     assert update.arrays.keys() == UPDATE.keys()
+
+
+STATING = replace(
+    HEADER,
+    metrics={"accuracy": Decimal("0.913"), "auc": None, "kid": Decimal("-12")},
+    versions={"torch": "2.15.0+cu128", "scikit-learn": '1.9 ("a\\b")'},
+)
+
+
+def test_metrics_and_versions_come_back():
+    assert decode_update(encode_update(STATING, UPDATE)).header == STATING
+
+
+def test_an_update_that_states_neither_has_no_keys_for_them():
+    blob = encode_update(HEADER, UPDATE)
+    assert b"metrics" not in blob
+    assert b"versions" not in blob
+
+
+@given(
+    st.dictionaries(st.from_regex(NAME, fullmatch=True), st.floats().map(metric_of), max_size=4),
+    st.dictionaries(
+        st.from_regex(DISTRIBUTION, fullmatch=True),
+        st.from_regex(VERSION, fullmatch=True),
+        max_size=4,
+    ),
+)
+def test_no_update_is_longer_than_one_with_the_longest_metrics_and_versions(metrics, versions):
+    header = replace(HEADER, metrics=metrics, versions=versions)
+    longest = replace(
+        HEADER,
+        metrics=dict.fromkeys(metrics, LONGEST),
+        versions=dict.fromkeys(versions, LONGEST_VERSION),
+    )
+    blob = encode_update(header, UPDATE)
+    assert decode_update(blob).header == header
+    assert len(blob) <= update_size(longest, schema_of(UPDATE))
+    exact = encode_update(longest, UPDATE)
+    assert len(exact) == update_size(longest, schema_of(UPDATE))
+    assert decode_update(exact).header == longest
 
 
 def test_an_update_has_exactly_one_metadata_value_and_it_is_canonical_json():
@@ -211,6 +256,32 @@ NOTES = {
     "a parent in capitals": {"parent": "AB" * 32},
     "a codec that is a list": {"codec": []},
     "an extra key": {"more": 1},
+    "metrics that are empty": {"metrics": {}},
+    "metrics that are a list": {"metrics": ["accuracy"]},
+    "a metric's name in capitals": {"metrics": {"Accuracy": "0.5"}},
+    "a metric's name that is too long": {"metrics": {"a" * 65: "0.5"}},
+    "a metric that is a number": {"metrics": {"a": 1}},
+    "a metric with an exponent": {"metrics": {"a": "1e5"}},
+    "a metric that is minus zero": {"metrics": {"a": "-0"}},
+    "a metric with trailing zeros": {"metrics": {"a": "0.50"}},
+    "a metric with leading zeros": {"metrics": {"a": "00.5"}},
+    "a metric with a plus": {"metrics": {"a": "+1"}},
+    "a metric with a space": {"metrics": {"a": " 1"}},
+    "a metric with a line break": {"metrics": {"a": "1\n"}},
+    "a metric in other digits": {"metrics": {"a": "\u0661"}},
+    "a metric that is too large": {"metrics": {"a": "1000000000"}},
+    "a metric with ten decimals": {"metrics": {"a": "0.1234567891"}},
+    "a metric that says NaN": {"metrics": {"a": "NaN"}},
+    "a metric that says infinity": {"metrics": {"a": "Infinity"}},
+    "a metric that is a list": {"metrics": {"a": []}},
+    "versions that are empty": {"versions": {}},
+    "versions that are a text": {"versions": "torch"},
+    "a version's name in capitals": {"versions": {"Torch": "2"}},
+    "a version that is empty": {"versions": {"torch": ""}},
+    "a version that is too long": {"versions": {"torch": "2" * 65}},
+    "a version with a control character": {"versions": {"torch": "2\u001b[2J"}},
+    "a version with a letter beyond ASCII": {"versions": {"torch": "2é"}},
+    "a version that is a number": {"versions": {"torch": 2}},
 }
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.types import Address
-from fl_node.blobs.encoding import EncodedUpdate, UpdateHeader
+from fl_node.blobs.encoding import LONGEST_VERSION, EncodedUpdate, UpdateHeader
+from fl_node.blobs.metrics import LONGEST
 from fl_node.blobs.tensors import schema_of
 from fl_node.errors import UpdateInvalid
 from fl_node.manifest.manifest import Limits
@@ -79,6 +80,41 @@ def test_limits_beyond_the_reach_of_float32_squares_are_exact(element):
 )
 def test_a_header_that_is_not_what_the_chain_recorded(field, value):
     assert rule_broken(header=replace(HEADER, **{field: value})) == field
+
+
+STATING = replace(
+    HEADER, metrics={"accuracy": Decimal("0.5"), "auc": None}, versions={"torch": "2.15.0"}
+)
+
+
+def test_what_a_member_measured_and_ran_is_its_own_word():
+    longest = replace(
+        STATING,
+        metrics=dict.fromkeys(STATING.metrics, LONGEST),
+        versions={"torch": LONGEST_VERSION},
+    )
+    verify(header=STATING, expected=longest)
+
+
+@pytest.mark.parametrize("field", ["metrics", "versions"])
+@pytest.mark.parametrize("change", ["none", "one missing", "one more", "another"])
+def test_other_names_than_the_manifest_has(field, change):
+    stated = dict(getattr(STATING, field))
+    first = min(stated)
+    changed = {
+        "none": {},
+        "one missing": {name: stated[name] for name in stated if name != first},
+        "one more": stated | {"more": stated[first]},
+        "another": {f"{name}x": value for name, value in stated.items()},
+    }[change]
+    assert rule_broken(header=replace(STATING, **{field: changed}), expected=STATING) == field
+
+
+@pytest.mark.parametrize("field", ["metrics", "versions"])
+def test_names_where_the_manifest_has_none(field):
+    header = replace(HEADER, **{field: getattr(STATING, field)})
+    with pytest.raises(UpdateInvalid, match=rf"^{field}: expected none, got [a-z, ]+$"):
+        verify(header=header)
 
 
 @pytest.mark.parametrize("examples", [0, 101, 10**9])
