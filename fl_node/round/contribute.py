@@ -7,15 +7,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from chain.text import shown
 from chain.types import Address
 from fl_node.arrays import Array, Arrays, prefixed, unprefixed
-from fl_node.blobs.encoding import UpdateHeader, difference, encode_update, encoding_seed
+from fl_node.blobs.encoding import (
+    VERSION,
+    UpdateHeader,
+    difference,
+    encode_update,
+    encoding_seed,
+)
 from fl_node.blobs.global_state import model_of, slot_of
-from fl_node.errors import TrainingDiverged
+from fl_node.blobs.metrics import metrics_of
+from fl_node.errors import TrainingDiverged, TrainingFailed
 from fl_node.history.past import Past, median_loss
 from fl_node.learner import (
     Assignment,
     Learner,
+    Measured,
     StepProgress,
     Trained,
     no_progress,
@@ -104,6 +113,7 @@ def contribute(
 
     Raises:
         TrainingDiverged: The learner raised it, or a loss is NaN or larger than `MAX_LOSS`.
+        TrainingFailed: The learner raised it, or does not state a version that the manifest requires.
     """
     model = model_of(received.state)
     learner_private = learners_own(manifest.strategy.train, _kept(TRAINING, private))
@@ -115,7 +125,7 @@ def contribute(
     sending = unprefixed(SENDING, private or {})
     blob, keeping = None, trained.private
     if worth_sending(manifest.strategy.send, weights, _last_move(roles, received), update_id.round):
-        header = _header(manifest, update_id, trained)
+        header = _header(manifest, update_id, trained, measured)
         encode = manifest.strategy.encode
         encoded = encode_with_feedback(
             encode, weights, trained.sent, sending, header.seed, training_loss
@@ -173,7 +183,10 @@ def _last_move(roles: Roles, received: Received) -> dict[str, Array] | None:
     return roles.only("weight", difference(model_of(received.state), received.previous))
 
 
-def _header(manifest: Manifest, update_id: UpdateId, trained: Trained) -> UpdateHeader:
+def _header(
+    manifest: Manifest, update_id: UpdateId, trained: Trained, measured: Measured
+) -> UpdateHeader:
+    learner = manifest.learner
     return UpdateHeader(
         task=update_id.task,
         round=update_id.round,
@@ -183,7 +196,19 @@ def _header(manifest: Manifest, update_id: UpdateId, trained: Trained) -> Update
         steps=trained.steps,
         codec=manifest.strategy.encode.label,
         seed=encoding_seed(manifest.seed, update_id.round, update_id.client),
+        metrics=metrics_of(learner.metrics, {**trained.metrics, **measured.metrics}),
+        versions={
+            name: _version(name, trained.versions.get(name, "")) for name in learner.required
+        },
     )
+
+
+def _version(name: str, version: str) -> str:
+    if not VERSION.fullmatch(version):
+        raise TrainingFailed(
+            f"the version of {name} must be 1 to 64 printable ASCII characters, not {shown(version, 64)!r}"
+        )
+    return version
 
 
 def _kept(prefix: str, private: Arrays | None) -> Arrays | None:
