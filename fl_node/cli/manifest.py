@@ -20,10 +20,10 @@ from fl_node.cli.pictures import Look, look_at
 from fl_node.cli.words import follow_up
 from fl_node.errors import Misuse
 from fl_node.manifest.bounds import parse_toml
-from fl_node.manifest.learners import LEARNERS, LearnerChoice
+from fl_node.manifest.learners import SHIPPED, PictureLearner
 from fl_node.manifest.manifest import build_manifest, read_manifest
 
-LEARNER_OF = {learner.name(): learner for learner in LEARNERS}
+LEARNER_OF = {learner.name(): learner for learner in SHIPPED}
 
 
 def manifest_new(
@@ -34,7 +34,7 @@ def manifest_new(
     data: options.Data = "digits",
     learner: Annotated[
         str, typer.Option(help=f"What is trained: {' or '.join(LEARNER_OF)}.")
-    ] = LEARNERS[0].name(),
+    ] = SHIPPED[0].name(),
     rounds: Annotated[int, typer.Option(min=1, max=65_535, help="Number of rounds.")] = 10,
     steps: Annotated[
         int, typer.Option(min=1, help="Optimiser steps of each member in a round.")
@@ -164,13 +164,13 @@ min_updates = {least}                 # a round needs this many updates
     return text
 
 
-def _learner(name: str) -> type[LearnerChoice]:
+def _learner(name: str) -> type[PictureLearner]:
     if name not in LEARNER_OF:
         raise Misuse(f"--learner is {name!r}; allowed: {', '.join(LEARNER_OF)}")
     return LEARNER_OF[name]
 
 
-def _knobs(learner: type[LearnerChoice], look: Look) -> dict[str, object]:
+def _knobs(learner: type[PictureLearner], look: Look) -> dict[str, object]:
     """The knobs that differ from their defaults: those for a short try, and a classifier's number of classes."""
     if not learner.needs_classes:
         return dict(learner.short_try)

@@ -12,7 +12,7 @@ gan/           a DCGAN: knobs, models, losses, training step, evaluation
 flow/          flow matching;  classifier/  a classifier: the same
 kind.py        what such a folder provides;  kinds.py  the table of them
 genesis.py     the weights that training starts from;  initial.py  their exact arithmetic
-tensors.py     modules as named arrays, and what is shared;  optimisers.py  optimisers, and their state as arrays
+tensors.py     modules as named arrays;  optimisers.py  optimisers, and their state as arrays
 transfer.py    arrays to a device and back
 norms.py       the normalisation layer that every network offers
 extractor.py   a classifier that gives features;  inception.py  Inception-v3, optional
@@ -38,7 +38,7 @@ from fl_node.learning.kinds import kind_of, learning_options
 from fl_node.learning.learner import MemberLearner, make_learner
 from fl_node.learning.options import Options
 from fl_node.learning.partition import parse_partition, partition
-from fl_node.learning.tensors import shared_names, shared_part
+from fl_node.strategy.sharing import shared_names, shared_part
 
 __all__ = [
     "FeatureExtractor",

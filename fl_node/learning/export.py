@@ -11,7 +11,7 @@ from fl_node.arrays import Arrays, unprefixed
 from fl_node.blobs.global_state import model_of
 from fl_node.learning.kinds import kind_of, learning_options
 from fl_node.learning.tensors import fill_module
-from fl_node.manifest.learners import LearnerChoice
+from fl_node.manifest.learner_choice import LearnerChoice
 from fl_node.manifest.manifest import DataSchema, Manifest
 from fl_node.strategy.strategy import Strategy
 

@@ -30,9 +30,10 @@ from fl_node.learning.kinds import kind_of
 from fl_node.learning.optimisers import optimiser_arrays
 from fl_node.learning.options import Options, at_round, in_steps
 from fl_node.learning.steps import Examples, Training, to_device
-from fl_node.learning.tensors import fill_module, module_arrays, shared_names
+from fl_node.learning.tensors import fill_module, module_arrays
 from fl_node.learning.workplace import Workplace, workplace
 from fl_node.seeds import derive_seed
+from fl_node.strategy.sharing import shared_names
 
 
 def make_learner(

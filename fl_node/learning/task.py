@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from fl_node.arrays import Arrays
-from fl_node.blobs.global_state import first_state
 from fl_node.blobs.model import load_model
 from fl_node.blobs.store import Store
-from fl_node.blobs.tensors import schema_of
-from fl_node.errors import BadData, ManifestInvalid, Misuse
+from fl_node.errors import BadData, Misuse
 from fl_node.learner import Learner
 from fl_node.learning import learner
 from fl_node.learning.data import Images, load_images
@@ -21,8 +19,8 @@ from fl_node.learning.genesis import genesis
 from fl_node.learning.kinds import kind_of, learning_options
 from fl_node.learning.partition import parse_partition, partition
 from fl_node.learning.sampling import sample_grid
-from fl_node.learning.tensors import shared_part
 from fl_node.manifest.manifest import Manifest
+from fl_node.round.genesis import genesis_state
 from fl_node.seeds import derive_seed
 from fl_node.strategy.train import EdgeLearner
 
@@ -31,45 +29,9 @@ def derive_genesis(manifest: Manifest) -> Arrays:
     """The global state that a manifest's task starts from.
 
     Raises:
-        ManifestInvalid: A pattern of `strategy.share` matches no tensor, or no weight is shared, or an average is
-            shared without what it is of; or something is published that is averaged, or that nobody trains against.
+        ManifestInvalid: As for `genesis_state`.
     """
-    model = genesis(learning_options(manifest), manifest.seed)
-    share = manifest.strategy.share
-    shared = shared_part(model, share.average)
-    published = schema_of(shared_part(model, share.publish))
-    objection = manifest.roles.objection(shared) or published_objection(
-        manifest.learner.opponent, model, shared, published
-    )
-    if objection:
-        raise ManifestInvalid(f"strategy.share: {objection}")
-    weights = manifest.roles.only("weight", shared)
-    return first_state(shared, manifest.strategy.slots, weights, published)
-
-
-def published_objection(
-    opponent: str | None,
-    model: Collection[str],
-    shared: Collection[str],
-    published: Collection[str],
-) -> str | None:
-    """Why members cannot publish these tensors of the model; None if they can, or if there are none.
-
-    Args:
-        opponent: The part of the model of which members train against each other's copies.
-        model: Names of all its tensors.
-        shared: Names of those that are averaged.
-        published: Names of those that are to be published.
-    """
-    part = f"{opponent}."
-    whole = {name for name in model if name.startswith(part)}
-    if published and set(published) != whole:
-        differing = min(set(published) ^ whole)
-        return f'publish = ["{part}*"] is the only choice, because members train against it: {differing!r} differs'
-    both = sorted(set(published) & set(shared))
-    return (
-        f"{both[0]!r} is averaged, so everybody has it: publish only what is not" if both else None
-    )
+    return genesis_state(manifest, genesis(learning_options(manifest), manifest.seed))
 
 
 def load_data(manifest: Manifest, data: str) -> Images:

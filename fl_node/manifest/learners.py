@@ -8,8 +8,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fl_node.fields import Choice, Loss, Number, OptimiserState
+from fl_node.fields import Loss, Number, OptimiserState
+from fl_node.manifest.code_learners import FlowerLearner, ModuleLearner
 from fl_node.manifest.extractor import Extractor
+from fl_node.manifest.learner_choice import LearnerChoice
 from fl_node.manifest.schedules import OverRounds, Schedule
 from fl_node.strategy.roles import Average, Roles, Unit
 
@@ -21,55 +23,18 @@ HalfLife = Annotated[int, Field(ge=0, le=1_000_000)]
 Penalty = Annotated[Decimal | Schedule, OverRounds(Annotated[Number, Field(ge=0, le=1000)])]
 
 
-class LearnerChoice(Choice):
-    """A learner in a manifest, and what the strategy needs to know about it. Needs no torch."""
+class PictureLearner(LearnerChoice):
+    """A learner that comes with this package and learns from pictures."""
 
-    body: ClassVar[tuple[str, ...]]
-    """Patterns over tensor names. FedPer shares the tensors that match; the others stay with their member."""
-    falling_loss: ClassVar[Loss]
-    """The recorded loss that falls as the learner improves."""
-    opponent: ClassVar[str | None] = None
-    """The part of the model of which the learner can train against other members' published copies."""
+    metrics: ClassVar[tuple[str, ...]] = ()
+    required: ClassVar[tuple[str, ...]] = ()
     needs_classes: ClassVar[bool] = False
     """Whether every picture needs a class, whatever the knobs."""
     short_try: ClassVar[Mapping[str, object]] = {}
     """Knobs for a short trial, which give results after some hundred steps; the defaults need thousands."""
 
-    optimiser_state: OptimiserState = "kept"
-    """Whether the optimisers' moments go on from round to round, or start each round anew."""
 
-    @property
-    def sgd_momentum(self) -> Decimal:
-        """The momentum of plain SGD; 0 without momentum, and for another optimiser."""
-        return Decimal(0)
-
-    @property
-    def compared_by(self) -> Extractor | None:
-        """The extractor with which the held-out loss compares pictures; None if it compares none."""
-        return None
-
-    @property
-    def extractor_shape(self) -> Extractor:
-        """The network and width of an extractor for this task's pictures, whether or not the learner compares any."""
-        return self.compared_by or Extractor()
-
-    @property
-    def roles(self) -> Roles:
-        """Which of the model's tensors are statistics or averages; by default all are weights."""
-        return Roles()
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The names of the numbers that members measure and state in their updates."""
-        return ()
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        """The distributions, such as `torch`, whose installed versions members state in their updates."""
-        return ()
-
-
-class GanLearner(LearnerChoice):
+class GanLearner(PictureLearner):
     """A GAN: its two networks, its objective and its optimisers (by default a DCGAN, arXiv:1511.06434)."""
 
     kind: Literal["gan"] = "gan"
@@ -128,7 +93,7 @@ class GanLearner(LearnerChoice):
         return self.extractor
 
     @property
-    def roles(self) -> Roles:
+    def tensor_roles(self) -> Roles:
         """Batch norm's statistics, and the average of the generator."""
         batch_norm = self.norm == "batch"
         return Roles(
@@ -138,7 +103,7 @@ class GanLearner(LearnerChoice):
         )
 
 
-class ClassifierLearner(LearnerChoice):
+class ClassifierLearner(PictureLearner):
     """A picture classifier, trained with cross-entropy. Its tensors are `base.*` and, for the last layer, `head.*`."""
 
     kind: Literal["classifier"] = "classifier"
@@ -166,7 +131,7 @@ class ClassifierLearner(LearnerChoice):
         return self.momentum if self.optimiser == "sgd" else Decimal(0)
 
 
-class FlowLearner(LearnerChoice):
+class FlowLearner(PictureLearner):
     """Flow matching: one network, which learns how noise moves to pictures (Lipman et al. 2022, arXiv:2210.02747)."""
 
     kind: Literal["flow"] = "flow"
@@ -195,7 +160,7 @@ class FlowLearner(LearnerChoice):
     """Steps from noise to a picture, by the midpoint method: the network runs twice in each."""
 
     @property
-    def roles(self) -> Roles:
+    def tensor_roles(self) -> Roles:
         """The average of the network."""
         return Roles(averages=_averages("flow", self.ema_half_life, self.ema_unit))
 
@@ -207,7 +172,10 @@ def _averages(part: str, half_life: int, unit: Unit) -> tuple[Average, ...]:
     return (Average(name=f"{part}_ema", of=part, half_life=half_life, unit=unit),)
 
 
-LEARNERS: tuple[type[LearnerChoice], ...] = (GanLearner, ClassifierLearner, FlowLearner)
+SHIPPED: tuple[type[PictureLearner], ...] = (GanLearner, ClassifierLearner, FlowLearner)
+"""The learners that come with this package."""
+
+LEARNERS: tuple[type[LearnerChoice], ...] = (*SHIPPED, ModuleLearner, FlowerLearner)
 """The choices for `learner` in a manifest."""
 
 DEFAULT_LEARNER: LearnerChoice = GanLearner()

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from chain.accounts import to_address
@@ -22,7 +22,8 @@ from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.errors import BlobMalformed, ManifestInvalid
 from fl_node.fields import Fraction, Number, OneOf, Section
 from fl_node.manifest.bounds import MAX_TOML_BYTES, parse_toml, verify_bounds
-from fl_node.manifest.learners import DEFAULT_LEARNER, LEARNERS, LearnerChoice
+from fl_node.manifest.learner_choice import LearnerChoice
+from fl_node.manifest.learners import DEFAULT_LEARNER, LEARNERS
 from fl_node.strategy.presets import expand_preset
 from fl_node.strategy.roles import Roles
 from fl_node.strategy.strategy import Strategy
@@ -32,6 +33,7 @@ MAX_MANIFEST_BYTES = 1 << 20
 SHOWN_PROBLEMS = 10
 
 Member = Annotated[str, AfterValidator(to_address)]
+Learner = Annotated[LearnerChoice, OneOf(LEARNERS)]
 
 
 class DataSchema(Section):
@@ -75,8 +77,8 @@ class Manifest(Section):
     seed: Annotated[int, Field(ge=0, lt=1 << 63)]
     members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=MAX_MEMBERS)]
     data: DataSchema = DataSchema()
-    learner: Annotated[LearnerChoice, OneOf(LEARNERS)] = DEFAULT_LEARNER
-    roles: Roles = Field(default_factory=lambda given: given["learner"].roles)
+    learner: Learner = DEFAULT_LEARNER
+    roles: Roles = Field(default_factory=lambda given: given["learner"].tensor_roles)
     """Which tensors are statistics or averages. It follows from the learner and is written out for every reader."""
     strategy: Strategy = Strategy()
     rounds: Rounds
@@ -90,7 +92,7 @@ class Manifest(Section):
         strategy = values.get("strategy", "fedavg")
         if not isinstance(strategy, str | dict):
             return values
-        learner = _learner_of(values.get("learner", {}))
+        learner = _learner_of(values.get("learner", DEFAULT_LEARNER))
         expanded = expand_preset(strategy, learner.body, learner.falling_loss)
         return {**values, "strategy": expanded}
 
@@ -112,7 +114,7 @@ class Manifest(Section):
 
     @model_validator(mode="after")
     def _roles_follow(self) -> Self:
-        if self.roles != self.learner.roles:
+        if self.roles != self.learner.tensor_roles:
             raise ValueError("roles differ from those that follow from the learner: leave them out")
         return self
 
@@ -126,7 +128,7 @@ class Manifest(Section):
             learner.opponent,
             len(self.members),
             self.rounds.min_updates,
-        )
+        ) or learner.objection_to(self.strategy)
         if objection:
             raise ValueError(f"strategy.{objection}")
         return self
@@ -155,10 +157,16 @@ class Manifest(Section):
         return canonical_json(self.model_dump(mode="json"))
 
 
-def _learner_of(value: object) -> type[LearnerChoice]:
-    """The kind of learner that a manifest names; the first one for an unknown name, which is refused later."""
-    name = value.get("kind") if isinstance(value, dict) else value
-    return next((kind for kind in LEARNERS if kind.name() == name), LEARNERS[0])
+def _learner_of(value: object) -> LearnerChoice:
+    """The learner that a manifest describes; the default one for a wrong description, which is refused later."""
+    try:
+        learner: LearnerChoice = _LEARNER.validate_python(value)
+    except ValidationError:
+        return DEFAULT_LEARNER
+    return learner
+
+
+_LEARNER: TypeAdapter[LearnerChoice] = TypeAdapter(Learner)
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -19,6 +19,8 @@ from pydantic import BaseModel
 
 from fl_node.blobs.tensors import Schema, Spec
 from fl_node.fields import Choice
+from fl_node.manifest.code_learners import CodeLearner
+from fl_node.manifest.learner_choice import LearnerChoice
 from fl_node.manifest.learners import LEARNERS, GanLearner
 from fl_node.manifest.manifest import Manifest, read_manifest
 from fl_node.round.form import form_of
@@ -38,7 +40,7 @@ def manifest_fields(
     for name, field in section.model_fields.items():
         value = getattr(default, name) if default else field.get_default()
         kind = field.annotation
-        if name == "roles":
+        if prefix + name == "roles":
             yield "roles", "from the learner"
         elif name == "learner":
             for learner in LEARNERS:
@@ -94,13 +96,20 @@ def _in_code(kinds: Iterable[type[Choice]]) -> dict[str, dict[str, str]]:
 def _strategies_of(preset: str) -> Iterator[tuple[Strategy, Strategy]]:
     """A preset and what the page says it is, for each learner."""
     spans = re.findall(r"`([^`]+)`", table(MANIFEST, "Presets")[preset][0])
-    for index, learner in enumerate(LEARNERS):
+    for index, learner in enumerate(map(_example_of, LEARNERS)):
         stated = spans[min(index, len(spans) - 1)]
         written = tomllib.loads(f"strategy = {stated}", parse_float=Decimal)["strategy"]
         yield (
             Strategy.model_validate(expand_preset(preset, learner.body, learner.falling_loss)),
             Strategy.model_validate(written),
         )
+
+
+def _example_of(learner: type[LearnerChoice]) -> LearnerChoice:
+    """The learner with its defaults; what has none is made up."""
+    if not issubclass(learner, CodeLearner):
+        return learner()
+    return learner(code="ab" * 32, entry="chest:Chest", genesis="cd" * 32)
 
 
 class TestManifest:

@@ -12,8 +12,8 @@ from pages import ALGORITHMS, DOCS, blocks
 
 from fl_node.learning import learning_options
 from fl_node.learning.genesis import tensor_shapes
-from fl_node.learning.tensors import shared_names
 from fl_node.manifest.manifest import build_manifest, parse_manifest, read_manifest
+from fl_node.strategy.sharing import shared_names
 
 FILES = sorted((DOCS / "manifests").glob("*.toml"))
 PAGE = (DOCS / "listing.md").read_text()
