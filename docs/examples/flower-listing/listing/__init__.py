@@ -1,0 +1,1 @@
+"""A Flower app: sites train a generator together, each against a discriminator of its own."""

@@ -1,0 +1,1 @@
+"""A Flower app: a small convolutional network learns scikit-learn's digits."""
