@@ -1,7 +1,7 @@
 """Terms against client drift: three terms that an assignment can add to a member's training.
 
-The first two change gradients between the backward pass and the optimiser's step, by a hook on the optimiser. The
-kinds' steps do not know of them, and without them training is plain, bit for bit. The third is a term of the loss.
+The first two change gradients between the backward pass and the optimiser's step, by a hook on the optimiser. Steps do
+not know of them, and without them training is plain, bit for bit. The third is a term of the loss.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fl_node.arrays import Array, Arrays
+from fl_node.errors import TrainingFailed
 from fl_node.learning.steps import Features, Training, full_precision
 from fl_node.learning.transfer import fill_tensors, to_arrays
 
@@ -62,7 +63,9 @@ class GradientTerms:
 
     def mean_gradients(self, steps: int) -> dict[str, Array]:
         """For each corrected parameter the mean over the steps of its gradients before correction."""
-        return to_arrays({name: total / steps for name, total in self._memory["sums"].items()})
+        parameters = dict(self._training.model.named_parameters())
+        means = {name: total / steps for name, total in self._memory["sums"].items()}
+        return to_arrays({name: mean.to(parameters[name].dtype) for name, mean in means.items()})
 
     @contextmanager
     def added(self) -> Iterator[None]:
@@ -82,7 +85,9 @@ class GradientTerms:
         """One tensor for each parameter that the arrays name, in the parameter's memory layout."""
         if what not in self._memory:
             self._memory[what] = {
-                name: torch.zeros_like(parameter, requires_grad=False)
+                name: torch.zeros_like(
+                    parameter, dtype=_memory_dtype(what, parameter), requires_grad=False
+                )
                 for name, parameter in self._training.model.named_parameters()
                 if parameter.requires_grad and name in arrays
             }
@@ -103,13 +108,22 @@ class GradientTerms:
         parameters, mu, corrects = list(named.values()), self.mu, self.corrects
 
         @torch.no_grad()
-        def hook(*_: object) -> None:
-            gradients = [parameter.grad for parameter in parameters]
-            if mu:
-                torch._foreach_add_(gradients, torch._foreach_sub(parameters, anchors), alpha=mu)
-            if corrects:
-                torch._foreach_add_(sums, gradients)
-                torch._foreach_add_(gradients, corrections)
+        def hook(optimiser: Optimizer, given: tuple[object, ...], named: dict[str, object]) -> None:
+            if any(given[1:]) or any(named.values()):  # A closure, after the optimiser itself.
+                raise TrainingFailed(
+                    f"optimisers(): a step of {type(optimiser).__name__} computes its own gradients, so nothing can be "
+                    "added to them: choose another optimiser, or strategy.train = plain"
+                )
+            # Optimisers pass over a parameter that the loss does not reach.
+            reached = [at for at, parameter in enumerate(parameters) if parameter.grad is not None]
+            gradients = [parameters[at].grad for at in reached]
+            if mu and reached:
+                moved = [parameters[at] for at in reached]
+                pulls = torch._foreach_sub(moved, [anchors[at] for at in reached])
+                torch._foreach_add_(gradients, pulls, alpha=mu)
+            if corrects and reached:
+                torch._foreach_add_([sums[at] for at in reached], gradients)
+                torch._foreach_add_(gradients, [corrections[at] for at in reached])
 
         return hook
 
@@ -172,6 +186,12 @@ class Terms:
 
 
 NO_TERMS = Terms()
+
+
+def _memory_dtype(what: str, parameter: nn.Parameter) -> torch.dtype:
+    """Sums of many gradients would lose most of them in half precision."""
+    wide = torch.promote_types(parameter.dtype, torch.float32)
+    return wide if what == "sums" else parameter.dtype
 
 
 def squared_mmd(x_ND: Tensor, y_MD: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ def build_networks(data: DataSchema, learner: LearnerChoice, state: Arrays) -> n
     """
     sections = Manifest.model_construct(data=data, learner=learner, strategy=Strategy())
     options = learning_options(sections)
-    networks = kind_of(options).build(options)
+    networks = kind_of(options).learner.build(options)
     model = model_of(state)
     for name in tuple(networks):
         arrays = unprefixed(f"{name}.", model)

@@ -23,9 +23,9 @@ from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.data import Images, verify_images
 from fl_node.learning.features import FeatureExtractor, through
 from fl_node.learning.options import options_from
-from fl_node.learning.run import runner_on
 from fl_node.learning.steps import to_device, to_pictures
-from fl_node.learning.tensors import fill_module, module_arrays, module_tensors
+from fl_node.learning.tensors import module_arrays, module_tensors
+from fl_node.learning.workplace import Workplace
 from fl_node.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def random_weights(options: ClassifierOptions, seed: int) -> dict[str, Array]:
         seed: Normally the manifest's.
     """
     root = derive_seed(seed, "extractor")
-    tensors = module_tensors(CLASSIFIER.build(options))
+    tensors = module_tensors(CLASSIFIER.learner.build(options))
     return {
         name: CLASSIFIER.initial(name, tuple(like.shape), root) for name, like in tensors.items()
     }
@@ -90,13 +90,11 @@ def train_extractor(
     """
     verify_images(images, options)
     CLASSIFIER.verify(options, images)
-    model = CLASSIFIER.build(options)
-    fill_module(model, random_weights(options, seed))
-    training = CLASSIFIER.prepare_training(model, options, device)
-    examples = to_device(images, device)
+    place, examples = Workplace(CLASSIFIER.learner, options, device), to_device(images, device)
+    place.resume(options, random_weights(options, seed), private=None)
     steps = max(LEAST_STEPS, EPOCHS * len(examples) // options.batch)
-    runner_on(device, CLASSIFIER, training).run(options, examples, steps, seed, progress=progress)
-    return module_arrays(training.model)
+    place.runner.run(options, examples, steps, seed, progress=progress)
+    return module_arrays(place.training.model)
 
 
 def open_extractor(

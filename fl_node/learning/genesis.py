@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 
 from fl_node.arrays import Array
@@ -20,12 +22,17 @@ def genesis(options: Options, seed: int) -> dict[str, Array]:
     Returns:
         float32 arrays: a GAN's `generator.*`, `discriminator.*`, `generator_ema.*`, a classifier's `base.*`, `head.*`.
     """
-    initial = kind_of(options).initial
-    return {name: initial(name, shape, seed) for name, shape in tensor_shapes(options).items()}
+    return initial_tensors(options, seed, tensor_shapes(options))
+
+
+def initial_tensors(options: Options, seed: int, names: Collection[str]) -> dict[str, Array]:
+    """Derive some of the weights of a shipped kind's model, as for `genesis`."""
+    initial, shapes = kind_of(options).initial, tensor_shapes(options)
+    return {name: initial(name, shapes[name], seed) for name in names}
 
 
 def tensor_shapes(options: Options) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the whole model's tensors."""
     with torch.device("meta"):
-        tensors = module_tensors(kind_of(options).build(options))
+        tensors = module_tensors(kind_of(options).learner.build(options))
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}

@@ -10,7 +10,7 @@ from fl_node.learning.classifier import CLASSIFIER
 from fl_node.learning.flow import FLOW
 from fl_node.learning.gan import GAN
 from fl_node.learning.kind import Kind
-from fl_node.learning.options import Options
+from fl_node.learning.options import Options, PictureOptions
 
 if TYPE_CHECKING:
     # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
@@ -25,7 +25,7 @@ def kind_of(options: Options) -> Kind:
     return KINDS[options.kind]
 
 
-def learning_options(manifest: Manifest, extractor_weights: Arrays | None = None) -> Options:
+def learning_options(manifest: Manifest, extractor_weights: Arrays | None = None) -> PictureOptions:
     """The options for training in a manifest.
 
     Args:

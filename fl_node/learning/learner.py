@@ -7,9 +7,12 @@ state when received weights replace the local ones is the assignment's choice (`
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Collection
+from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fl_node.arrays import Array, Arrays
 from fl_node.errors import Misuse, TrainingDiverged
@@ -24,13 +27,13 @@ from fl_node.learner import (
 from fl_node.learning.data import Images, split_held_out, verify_images
 from fl_node.learning.device import choose_device, prepare
 from fl_node.learning.drift import SecondStream, Terms
-from fl_node.learning.genesis import tensor_shapes
-from fl_node.learning.kind import Kind
+from fl_node.learning.genesis import initial_tensors, tensor_shapes
 from fl_node.learning.kinds import kind_of
-from fl_node.learning.optimisers import optimiser_arrays
 from fl_node.learning.options import Options, at_round, in_steps
-from fl_node.learning.steps import Examples, Training, to_device
-from fl_node.learning.tensors import fill_module, module_arrays
+from fl_node.learning.steps import Examples, to_device
+from fl_node.learning.tensors import fill_all
+from fl_node.learning.torch_learner import TorchLearner
+from fl_node.learning.transfer import to_arrays
 from fl_node.learning.workplace import Workplace, workplace
 from fl_node.seeds import derive_seed
 from fl_node.strategy.sharing import shared_names
@@ -43,7 +46,7 @@ def make_learner(
     device: str | None = None,
     threads: int | None = None,
 ) -> MemberLearner:
-    """One member's learner. It sets up the process in which it trains or measures, which may be another one.
+    """One member's learner of a shipped kind. It sets up the process in which it trains, which may be another one.
 
     Args:
         options: The model and how it is trained.
@@ -58,34 +61,67 @@ def make_learner(
             missing or unknown.
         ManifestInvalid: A pattern of `options.share` matches no tensor.
     """
-    return MemberLearner(options, seed, images, choose_device(device), threads)
+    kind, chosen = kind_of(options), choose_device(device)
+    verify_images(images, options)
+    kind.verify(options, images)
+    held_out, kept = split_held_out(len(images.pixels_NCHW), options.held_out, seed)
+    return MemberLearner(
+        kind.learner,
+        options,
+        seed,
+        to_device(images.subset(kept), chosen),
+        to_device(images.subset(held_out), chosen),
+        tensor_shapes(options),
+        partial(initial_tensors, options, seed),
+        chosen,
+        threads,
+    )
 
 
 MEASURED = 1024
-"""The most training pictures on which a loss is measured, so that a measurement takes no longer than some steps."""
+"""The most training examples on which a loss is measured, so that a measurement takes no longer than some steps."""
+
+Start = Callable[[Collection[str]], Arrays]
+"""The values that tensors of these names have before anybody's first training."""
 
 
 class MemberLearner:
-    """Implements `fl_node.learner.Learner` for one member's pictures and any kind of model."""
+    """Implements `fl_node.learner.Learner` for one member's data and any `TorchLearner`."""
 
     def __init__(
         self,
+        learner: TorchLearner,
         options: Options,
         seed: int,
-        images: Images,
+        examples: Examples,
+        held_out: Examples,
+        names: Collection[str],
+        start: Start,
         device: torch.device,
         threads: int | None = None,
     ) -> None:
-        """Split the data and move it to the device; arguments and errors are as for `make_learner`."""
-        verify_images(images, options)
-        kind_of(options).verify(options, images)
-        held_out, kept = split_held_out(len(images.pixels_NCHW), options.held_out, seed)
-        self._options, self._seed = options, seed
+        """A learner on data that is split already.
+
+        Args:
+            learner: The model, and how it takes a step.
+            options: The learner's.
+            seed: The manifest's seed.
+            examples: Those that are trained on, on the device.
+            held_out: The others.
+            names: Of all the model's tensors.
+            start: Gives those that are not shared.
+            device: From `choose_device`.
+            threads: As for `make_learner`.
+
+        Raises:
+            ManifestInvalid: A pattern of `options.share` matches no tensor.
+        """
+        self._learner, self._options, self._seed = learner, options, seed
+        self._examples, self._held_out = examples, held_out
         self._device, self._threads = device, threads
-        self._examples = to_device(images.subset(kept), device)
-        self._held_out = to_device(images.subset(held_out), device)
-        self._shapes = tensor_shapes(options)
-        self._shared = shared_names(self._shapes, options.share)
+        self._shared = shared_names(names, options.share)
+        self._unshared = tuple(sorted(set(names) - set(self._shared)))
+        self._start = start
 
     def steps_for(self, epochs: int) -> int:
         """Number of optimiser steps in `epochs` passes over the member's training data, rounded up."""
@@ -96,73 +132,88 @@ class MemberLearner:
 
         Raises:
             TrainingDiverged: A loss, a weight or an optimiser's state is no longer finite.
+            TrainingFailed: The learner's own code raised an error, or returned what cannot be used.
             Misuse: The assignment's arrays do not belong to this model.
         """
         options = in_steps(at_round(self._options, assignment.round), assignment.steps)
         place = self._workplace
         weights = self._complete(assignment.model, assignment.private)
-        training = place.resume(options, weights, None if assignment.fresh else assignment.private)
+        place.resume(options, weights, None if assignment.fresh else assignment.private)
         terms = self._terms(place, assignment)
-        training_loss = place.runner.run(
-            options, self._examples, assignment.steps, assignment.seed, terms, progress
-        )
-        return self._trained(training, assignment.steps, training_loss, terms)
+        with place.random(assignment.seed, "train"):
+            training_loss = place.runner.run(
+                options, self._examples, assignment.steps, assignment.seed, terms, progress
+            )
+        return self._trained(place, assignment, weights, training_loss, terms)
 
     def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
-        """The loss on the held-out pictures, or on at most `MEASURED` training pictures: see `Kind.held_out_loss`.
+        """The loss and metrics on the held-out examples, or on at most `MEASURED` training examples.
 
         Raises:
+            TrainingFailed: The learner's own code raised an error, or returned what cannot be used.
             Misuse: The arrays do not belong to this model.
         """
-        complete = self._workplace.model(self._complete(model, private))
-        pictures = self._measured if training else self._held_out
-        loss = self._kind.held_out_loss(self._options, complete, pictures, self._seed)
-        return Measured(loss)
-
-    @property
-    def _kind(self) -> Kind:
-        # Looked up each time, because its functions cannot go to other processes.
-        return kind_of(self._options)
+        place = self._workplace
+        complete = place.model(self._complete(model, private))
+        examples = self._measured if training else self._held_out
+        with place.random(self._seed, "measure"):
+            return self._learner.measured(self._options, complete, examples, self._seed)
 
     @property
     def _measured(self) -> Examples:
-        """Training pictures of all kinds, the same in every round."""
+        """Training examples of all kinds, the same in every round."""
         random = np.random.default_rng(derive_seed(self._seed, "measured"))
         return self._examples.subset(random.permutation(len(self._examples))[:MEASURED])
 
     @property
     def _workplace(self) -> Workplace:
         prepare(self._device, self._threads)
-        return workplace(self._options, self._device)
+        return workplace(self._learner, self._options, self._device)
 
     def _trained(
-        self, training: Training, steps: int, training_loss: float, terms: Terms
+        self,
+        place: Workplace,
+        assignment: Assignment,
+        weights: Arrays,
+        training_loss: float,
+        terms: Terms,
     ) -> Trained:
-        arrays = module_arrays(training.model) | optimiser_arrays(training)
+        moved = {
+            name: tensor
+            for name, tensor in place.tensors.items()
+            if self._is_kept(name, tensor, assignment.private, weights[name])
+        }
+        arrays = to_arrays(moved) | place.state.arrays()
         _verify_finite(arrays)
-        shared = {name: arrays.pop(name) for name in self._shared}
+        # Shared tensors of whole numbers are constants: what a training made of them is forgotten.
+        shared = {name: arrays.pop(name, assignment.model[name]) for name in self._shared}
         return Trained(
             shared=shared,
             private=arrays,
             num_examples=len(self._examples),
-            steps=steps,
+            steps=assignment.steps,
             training_loss=training_loss,
-            mean_gradient=_mean_gradient(terms, steps, shared),
+            mean_gradient=_mean_gradient(terms, assignment.steps, shared),
+        )
+
+    def _is_kept(self, name: str, tensor: Tensor, private: Arrays | None, before: Array) -> bool:
+        """Whether a tensor is part of the result. One that is as the task started, such as a frozen base, is not."""
+        if name in self._shared:
+            return tensor.is_floating_point()
+        published = self._learner.opponent is not None and name.startswith(
+            f"{self._learner.opponent}."
+        )
+        return (
+            published
+            or (private is not None and name in private)
+            or not np.array_equal(tensor.numpy(force=True), before)
         )
 
     def _complete(self, shared: Arrays, private: Arrays | None) -> Arrays:
-        """The received model, completed by the member's private tensors, or in its first round by the genesis."""
-        return {
-            **(self._unshared_genesis() if private is None else without_optimisers(private)),
-            **shared,
-        }
-
-    def _unshared_genesis(self) -> Arrays:
-        return {
-            name: self._kind.initial(name, shape, self._seed)
-            for name, shape in self._shapes.items()
-            if name not in self._shared
-        }
+        """The received model, completed by the member's private tensors, or where it has none by the genesis."""
+        own = {} if private is None else without_optimisers(private)
+        lacking = [name for name in self._unshared if name not in own]
+        return {**(self._start(lacking) if lacking else {}), **own, **shared}
 
     def _terms(self, place: Workplace, assignment: Assignment) -> Terms:
         """What the assignment adds to each step."""
@@ -179,8 +230,11 @@ class MemberLearner:
         if not assignment.discrepancy:
             return None
         # In training mode, like the trained model, so that the two are the same function at the start.
-        fill_module(place.second_model, self._complete(assignment.received, assignment.private))
-        return SecondStream(self._kind.features(place.second_model), assignment.discrepancy)
+        fill_all(
+            self._learner.tensors(place.second_model),
+            self._complete(assignment.received, assignment.private),
+        )
+        return SecondStream(self._learner.features(place.second_model), assignment.discrepancy)
 
     def _verify(self, arrays: Arrays) -> None:
         if arrays.keys() != set(self._shared):

@@ -1,4 +1,4 @@
-"""Optimisers, and the named arrays in which a member keeps their state between rounds."""
+"""The shipped kinds' optimisers, and the named arrays in which a member keeps their state between rounds."""
 
 from __future__ import annotations
 
@@ -24,20 +24,23 @@ RECORDED = {"cuda", "meta"}
 """The kinds of device on which steps are as a graph records them; tests check them on meta, which computes nothing."""
 
 
-def adam(parameters: Iterable[nn.Parameter], device: torch.device, **knobs: Any) -> Adam:
+def adam(parameters: Iterable[nn.Parameter], **knobs: Any) -> Adam:
     """Adam in the form that is fastest on the parameters' device, and that a graph can record on CUDA.
 
     Args:
-        parameters: On the device.
-        device: Where they are.
+        parameters: At least one, on one device.
         knobs: As for torch's Adam; `set_knobs` can change them later.
     """
+    parameters = list(parameters)
+    device = parameters[0].device
     fused, recorded = device.type != "mps", device.type in RECORDED
     return _with_rate_on(device, Adam(parameters, fused=fused, capturable=recorded, **knobs))
 
 
-def sgd(parameters: Iterable[nn.Parameter], device: torch.device, **knobs: Any) -> SGD:
+def sgd(parameters: Iterable[nn.Parameter], **knobs: Any) -> SGD:
     """Stochastic gradient descent, as for `adam`."""
+    parameters = list(parameters)
+    device = parameters[0].device
     return _with_rate_on(device, SGD(parameters, fused=device.type != "mps", **knobs))
 
 
@@ -52,29 +55,37 @@ def set_knobs(optimiser: Optimizer, **knobs: Any) -> None:
             group.update(knobs)
 
 
-def optimiser_arrays(training: Training) -> dict[str, Array]:
-    """The optimisers' state as float32 arrays `optimiser.SLOT.PARAMETER`; `step` is a count, of shape (1,)."""
-    return to_arrays(_state(training))
+class FixedState:
+    """The state of a training's optimisers in memory that stays where it is, as recorded steps need it.
 
-
-def fill_optimisers(training: Training, arrays: Arrays) -> None:
-    """Put stored state back into optimisers, whose memory stays where it is.
-
-    Raises:
-        Misuse: The arrays are not the state of these optimisers.
+    For Adam and SGD alone, whose state may begin with zeros; `fl_node.learning.optimiser_state` is for any optimiser.
     """
-    state = _state(training)
-    for name in state:
-        if name not in arrays:
-            raise Misuse(f"the optimiser's state lacks {name!r}")
-    fill_tensors(state, arrays)
 
+    def __init__(self, training: Training) -> None:
+        """The state of these optimisers."""
+        self._training = training
 
-@torch.no_grad()
-def reset_optimisers(training: Training) -> None:
-    """Set the state of optimisers to that before their first step."""
-    for value in _state(training).values():
-        value.zero_()
+    def arrays(self) -> dict[str, Array]:
+        """The state as float32 arrays `optimiser.SLOT.PARAMETER`; `step` is a count, of shape (1,)."""
+        return to_arrays(_state(self._training))
+
+    def fill(self, arrays: Arrays) -> None:
+        """Put stored state back.
+
+        Raises:
+            Misuse: The arrays are not the state of these optimisers.
+        """
+        state = _state(self._training)
+        for name in state:
+            if name not in arrays:
+                raise Misuse(f"the optimiser's state lacks {name!r}")
+        fill_tensors(state, arrays)
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Set the state to that before the first step."""
+        for value in _state(self._training).values():
+            value.zero_()
 
 
 def _with_rate_on(device: torch.device, optimiser: Chosen) -> Chosen:

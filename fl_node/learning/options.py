@@ -1,15 +1,16 @@
 """The knobs of training as plain values, so that the training code can run without a manifest.
 
-Each kind of model has its own class of options. They have no defaults: all defaults are in the manifest's learners
-(`fl_node.manifest.learners`).
+Each kind of model has its own class of options, and users' own models have one for all. They have no defaults: all
+defaults are in the manifest's learners (`fl_node.manifest.learners`).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 Knobs = TypeVar("Knobs", bound="Options")
 
@@ -31,9 +32,9 @@ class Options(Protocol):
 
     Attributes:
         kind: The kind's name in a manifest.
-        channels, size: Channels, and pixels on each side, of the square pictures.
+        knobs: What the learner's `build`, `data` and `optimisers` get.
         held_out: Share of a member's data that is held out from training, for measurements.
-        batch: Number of pictures in a step.
+        batch: Number of examples in a step.
         share: Patterns over tensor names; tensors that match are exchanged.
         schedules: Knobs that change from round to round; they have the values of round 1 (`at_round`).
     """
@@ -41,9 +42,7 @@ class Options(Protocol):
     kind: ClassVar[str]
 
     @property
-    def channels(self) -> int: ...
-    @property
-    def size(self) -> int: ...
+    def knobs(self) -> Any: ...
     @property
     def held_out(self) -> float: ...
     @property
@@ -52,6 +51,48 @@ class Options(Protocol):
     def share(self) -> tuple[str, ...]: ...
     @property
     def schedules(self) -> Schedules: ...
+
+
+class PictureOptions(Options, Protocol):
+    """The options of the kinds that learn from pictures: also channels, and pixels on each side of a square picture."""
+
+    @property
+    def channels(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+
+class AsKnobs:
+    """Options that are their learner's knobs themselves."""
+
+    __slots__ = ()
+
+    @property
+    def knobs(self) -> Self:
+        """The options."""
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnOptions:
+    """How a member trains a user's own model.
+
+    Attributes:
+        text: The manifest's `learner.knobs` as JSON.
+    """
+
+    kind: ClassVar[str] = "module"
+
+    text: str
+    held_out: float
+    batch: int
+    share: tuple[str, ...]
+    schedules: Schedules = ()
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """The knobs, read anew, so that a user's code may change them."""
+        return json.loads(self.text)
 
 
 @runtime_checkable
@@ -95,7 +136,7 @@ def comparable(options: Options, besides: Collection[str] = ()) -> tuple[object,
     """The values of options, equal for options with which a training takes the same steps.
 
     Args:
-        options: Any kind's. Arrays among them, such as an extractor's weights, are nothing that a training reads.
+        options: Any learner's. Arrays among them, such as an extractor's weights, are nothing that a training reads.
         besides: Names of options that are left out.
     """
     names = [field.name for field in fields(options) if field.name not in besides]  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from fl_node.arrays import Array, Arrays
@@ -22,13 +24,31 @@ def module_arrays(module: nn.Module) -> dict[str, Array]:
     return to_arrays(module_tensors(module))
 
 
+def all_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """All of the module's tensors by name: parameters and buffers of any dtype, each under its first name alone."""
+    # A tensor with two names, such as weights that two layers share, is one tensor.
+    first: dict[int, tuple[str, Tensor]] = {}
+    for name, value in module.state_dict(keep_vars=True).items():
+        if isinstance(value, Tensor):
+            first.setdefault(id(value), (name, value))
+    return {name: value.detach() for name, value in first.values()}
+
+
 def fill_module(module: nn.Module, arrays: Arrays) -> None:
-    """Copy the arrays' values into the module's tensors, whose memory stays where it is.
+    """Copy the arrays' values into the module's float tensors, whose memory stays where it is.
 
     Raises:
         Misuse: Names, shapes or dtypes differ from the module's.
     """
-    tensors = module_tensors(module)
+    fill_all(module_tensors(module), arrays)
+
+
+def fill_all(tensors: Mapping[str, Tensor], arrays: Arrays) -> None:
+    """Copy the arrays' values into a model's tensors, whose memory stays where it is.
+
+    Raises:
+        Misuse: Names, shapes or dtypes differ.
+    """
     if tensors.keys() != arrays.keys():
         differing = sorted(tensors.keys() ^ arrays.keys())
         raise Misuse(f"the model's tensors differ from the manifest's, first in {differing[0]!r}")

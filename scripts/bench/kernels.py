@@ -7,9 +7,8 @@ launch several kernels each, and autocast on a GPU adds casts, so that the true 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,12 +17,11 @@ from torch import Tensor
 from torch.optim import SGD
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fl_node.learning import Options, kind_of
+from fl_node.learning import Options, TorchLearner, kind_of
 from fl_node.learning.drift import NO_TERMS, Terms
-from fl_node.learning.kind import Kind
-from fl_node.learning.optimisers import reset_optimisers
+from fl_node.learning.optimisers import FixedState
 from fl_node.learning.run import Runner
-from fl_node.learning.steps import Batch, Examples, Step, Training
+from fl_node.learning.steps import Batch, Pictures, Step, Training
 
 META = torch.device("meta")
 
@@ -57,30 +55,31 @@ class EnoughSteps(Exception):
     """Raised to end a training before the end at which it would wait for the device."""
 
 
-def observed(kind: Kind, before: Callable[[], None], steps: int) -> Kind:
-    """A kind that calls a function before each of its steps, and raises `EnoughSteps` before the one after the last."""
+def observed(learner: TorchLearner, before: Callable[[], None], steps: int) -> TorchLearner:
+    """A learner that calls a function before each step, and raises `EnoughSteps` before the one after the last."""
 
-    def step(training: Training, options: Any, terms: Terms) -> Step:
-        take, left = kind.step(training, options, terms), iter(range(steps))
+    class Observed(type(learner)):
+        def step(self, training: Training, options: Any, terms: Terms) -> Step:
+            take, left = learner.step(training, options, terms), iter(range(steps))
 
-        def take_observed(batch: Batch) -> tuple[Tensor, ...]:
-            before()
-            if next(left, None) is None:
-                raise EnoughSteps
-            return take(batch)
+            def take_observed(batch: Batch) -> Mapping[str, Tensor]:
+                before()
+                if next(left, None) is None:
+                    raise EnoughSteps
+                return take(batch)
 
-        return take_observed
+            return take_observed
 
-    return replace(kind, step=step)
+    return Observed()
 
 
 def meta_training(options: Options) -> Training:
     """A model and its optimisers on the meta device, in the form that they have on a GPU."""
-    kind = kind_of(options)
+    learner = kind_of(options).learner
     with META:
-        model = kind.build(options)
-    training = kind.prepare_training(model, options, META)
-    reset_optimisers(training)
+        model = learner.place(learner.build(options), META)
+    training = Training(model, learner.optimisers(model, options))
+    FixedState(training).reset()
     for optimiser in training.optimisers.values():
         if isinstance(optimiser, SGD):
             # It refuses to be fused on meta tensors, which the recorder makes possible.
@@ -88,11 +87,11 @@ def meta_training(options: Options) -> Training:
     return training
 
 
-def meta_examples(options: Options, count: int = 256) -> Examples:
+def meta_examples(options: Options, count: int = 256) -> Pictures:
     """Pictures with classes on the meta device."""
     shape = (count, options.channels, options.size, options.size)
     pixels_NCHW = torch.empty(shape, dtype=torch.uint8, device=META)
-    return Examples(pixels_NCHW, torch.empty(count, dtype=torch.int64, device=META))
+    return Pictures(pixels_NCHW, torch.empty(count, dtype=torch.int64, device=META))
 
 
 @contextmanager
@@ -112,8 +111,9 @@ def operations_of_steps(
     """The operations of each step on the meta device, from one step's start to the next one's."""
     starts: list[int] = []
     with free_choice(), Recorder() as recorder:
-        kind = observed(kind_of(options), lambda: starts.append(len(recorder.operations)), steps)
-        runner = Runner(kind, training or meta_training(options), META)
+        plain = kind_of(options).learner
+        learner = observed(plain, lambda: starts.append(len(recorder.operations)), steps)
+        runner = Runner(learner, training or meta_training(options), META)
         with suppress(EnoughSteps):
             runner.run(options, meta_examples(options), steps + 1, seed=0, terms=terms)
     return [recorder.operations[start:end] for start, end in pairwise(starts)]

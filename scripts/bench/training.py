@@ -25,7 +25,7 @@ from bench.kernels import kernels_per_step
 from bench.plain_loops import Run, listing, tutorial
 
 from fl_node.learner import Assignment
-from fl_node.learning import Images, MemberLearner, Options
+from fl_node.learning import Images, Options, make_learner
 from fl_node.learning.classifier.options import ClassifierOptions, Network
 from fl_node.learning.device import choose_device, prepare
 from fl_node.learning.gan.options import GanOptions
@@ -162,9 +162,10 @@ def ours(
 
 def workplace_with(options: Options, device: torch.device, recorded: bool) -> Workplace:
     """A model that is ready to be trained."""
-    place = Workplace(options, device)
+    learner = kind_of(options).learner
+    place = Workplace(learner, options, device)
     if not recorded:
-        place.runner = Runner(kind_of(options), place.training, device)
+        place.runner = Runner(learner, place.training, device)
     place.resume(options, genesis(options, seed=0), private=None)
     return place
 
@@ -194,7 +195,7 @@ def report_graph(options: Options, images: Images, device: torch.device) -> None
 
 def algorithms(options: Options, images: Images, device: torch.device) -> dict[str, Run]:
     """A member's whole training, including its start and end: plain, and with one term each."""
-    learner = MemberLearner(options, 0, images, device)
+    learner = make_learner(options, 0, images, str(device))
     model = genesis(options, seed=0)
     zeros = {name: np.zeros_like(array) for name, array in model.items()}
     terms = {

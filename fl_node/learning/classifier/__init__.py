@@ -2,18 +2,16 @@
 
 options.py        the knobs
 models.py         a small CNN and ResNet-18;  initial.py  their initial values
-training_step.py  one training step
+training.py       how a member trains it
 evaluation.py     accuracy, losses and features;  judge.py  measures finished models
 """
 
 from collections.abc import Collection
 
-from fl_node.learning.classifier.evaluation import held_out_loss
 from fl_node.learning.classifier.initial import initial
 from fl_node.learning.classifier.judge import ClassifierJudge
-from fl_node.learning.classifier.models import build
 from fl_node.learning.classifier.options import ClassifierOptions, classifier_options
-from fl_node.learning.classifier.training_step import LOSSES, draw, prepare_training, step, tune
+from fl_node.learning.classifier.training import Classifier
 from fl_node.learning.data import Images
 from fl_node.learning.kind import Kind
 from fl_node.learning.labels import verify_labels
@@ -29,18 +27,10 @@ def _usage(options: ClassifierOptions, parts: Collection[str]) -> list[str]:
 
 
 CLASSIFIER = Kind(
+    learner=Classifier(),
     options=classifier_options,
-    build=build,
     initial=initial,
     verify=_verify,
-    prepare_training=prepare_training,
-    tune=tune,
-    rates=("rate",),
-    losses=LOSSES,
-    draw=draw,
-    step=step,
-    features=lambda model: model["base"],
-    held_out_loss=held_out_loss,
     judge=ClassifierJudge,
     usage=_usage,
 )

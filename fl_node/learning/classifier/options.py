@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fl_node.arrays import Arrays
-from fl_node.learning.options import Schedules, options_from
+from fl_node.learning.options import AsKnobs, Schedules, options_from
 
 if TYPE_CHECKING:
     # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
@@ -16,7 +16,7 @@ Network = Literal["cnn", "resnet18"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassifierOptions:
+class ClassifierOptions(AsKnobs):
     """A classifier and how a member trains it. For ranges and meanings see `fl_node.manifest.learners`."""
 
     kind: ClassVar[str] = "classifier"

@@ -2,7 +2,7 @@
 
 options.py        the knobs
 models.py         the network;  initial.py  its initial values
-training_step.py  one training step
+losses.py         the loss;  training.py  how a member trains it
 evaluation.py     the held-out loss during training
 samples.py        draws samples
 """
@@ -11,19 +11,10 @@ from collections.abc import Collection
 from functools import partial
 
 from fl_node.learning.averages import drawing_part
-from fl_node.learning.flow.evaluation import held_out_loss
 from fl_node.learning.flow.initial import initial
-from fl_node.learning.flow.models import build
 from fl_node.learning.flow.options import FlowOptions, flow_options
 from fl_node.learning.flow.samples import sampler
-from fl_node.learning.flow.training_step import (
-    LOSSES,
-    draw,
-    features,
-    prepare_training,
-    step,
-    tune,
-)
+from fl_node.learning.flow.training import FlowMatching
 from fl_node.learning.kind import Kind
 from fl_node.learning.labels import verify_conditions
 from fl_node.learning.sample_judge import SampleJudge
@@ -44,18 +35,10 @@ def _usage(options: FlowOptions, parts: Collection[str]) -> list[str]:
 
 
 FLOW = Kind(
+    learner=FlowMatching(),
     options=flow_options,
-    build=build,
     initial=initial,
     verify=verify_conditions,
-    prepare_training=prepare_training,
-    tune=tune,
-    rates=("rate",),
-    losses=LOSSES,
-    draw=draw,
-    step=step,
-    features=features,
-    held_out_loss=held_out_loss,
     judge=partial(SampleJudge, sampler),
     usage=_usage,
     sampler=sampler,

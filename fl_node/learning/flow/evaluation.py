@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from fl_node.learning.averages import drawing_part
+from fl_node.learning.flow.losses import velocity_loss
 from fl_node.learning.flow.options import FlowOptions
-from fl_node.learning.flow.training_step import velocity_loss
 from fl_node.learning.steps import Examples, to_pictures
 from fl_node.seeds import derive_seed
 

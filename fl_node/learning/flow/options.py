@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fl_node.arrays import Arrays
-from fl_node.learning.options import Schedules, options_from
+from fl_node.learning.options import AsKnobs, Schedules, options_from
 
 if TYPE_CHECKING:
     # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FlowOptions:
+class FlowOptions(AsKnobs):
     """A flow and how a member trains it. For ranges and meanings see `fl_node.manifest.learners`."""
 
     kind: ClassVar[str] = "flow"

@@ -4,7 +4,7 @@ options.py        the knobs
 models.py         generator and discriminator;  initial.py  their initial values
 dcgan.py          a DCGAN's layers;  residual.py  residual layers without norms
 losses.py         the losses and the gradient penalty
-training_step.py  one training step
+training.py       how a member trains it
 evaluation.py     the held-out loss during training
 samples.py        draws samples
 """
@@ -13,12 +13,10 @@ from collections.abc import Collection
 from functools import partial
 
 from fl_node.learning.averages import drawing_part
-from fl_node.learning.gan.evaluation import held_out_loss
 from fl_node.learning.gan.initial import initial
-from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions, gan_options
 from fl_node.learning.gan.samples import sampler
-from fl_node.learning.gan.training_step import LOSSES, draw, prepare_training, step, tune
+from fl_node.learning.gan.training import Gan
 from fl_node.learning.kind import Kind
 from fl_node.learning.labels import verify_conditions
 from fl_node.learning.sample_judge import SampleJudge
@@ -36,21 +34,12 @@ def _usage(options: GanOptions, parts: Collection[str]) -> list[str]:
 
 
 GAN = Kind(
+    learner=Gan(),
     options=gan_options,
-    build=build,
     initial=initial,
     verify=verify_conditions,
-    prepare_training=prepare_training,
-    tune=tune,
-    rates=("generator_rate", "discriminator_rate"),
-    losses=LOSSES,
-    draw=draw,
-    step=step,
-    features=lambda model: model["discriminator"].features,
-    held_out_loss=held_out_loss,
     judge=partial(SampleJudge, sampler),
     usage=_usage,
-    opponent="discriminator",
     sampler=sampler,
 )
 

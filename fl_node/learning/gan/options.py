@@ -9,7 +9,7 @@ from fl_node.arrays import Arrays
 from fl_node.learning.classifier.options import ClassifierOptions
 from fl_node.learning.extractor import extractor_options
 from fl_node.learning.norms import Norm
-from fl_node.learning.options import Schedules, options_from
+from fl_node.learning.options import AsKnobs, Schedules, options_from
 
 if TYPE_CHECKING:
     # For the types only: the manifest needs pydantic and the chain's types, training needs neither.
@@ -20,7 +20,7 @@ Objective = Literal["bce", "hinge", "relativistic"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GanOptions:
+class GanOptions(AsKnobs):
     """A GAN and how a member trains it. For ranges and meanings see `fl_node.manifest.learners`.
 
     Attributes:

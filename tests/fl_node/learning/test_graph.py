@@ -10,7 +10,7 @@ from knobs import classifier_options, gan_options
 from fl_node.learning import genesis, kind_of
 from fl_node.learning.drift import Terms
 from fl_node.learning.run import Runner
-from fl_node.learning.steps import Examples
+from fl_node.learning.steps import Pictures
 from fl_node.learning.tensors import module_arrays
 from fl_node.learning.workplace import Workplace
 
@@ -34,17 +34,20 @@ def examples(options, count=64):
     shape = (count, options.channels, options.size, options.size)
     pixels = torch.from_numpy(random.integers(0, 256, shape, np.uint8))
     labels = torch.from_numpy(random.integers(0, 10, count))
-    return Examples(pixels.to(gpu()), labels.to(gpu()))
+    return Pictures(pixels.to(gpu()), labels.to(gpu()))
 
 
 def trained(options, records, steps=20, with_terms=False, rates=(1.0, 1.0)):
     """The weights after each of two trainings that start from the same ones."""
-    kind, place, weights = kind_of(options), Workplace(options, gpu()), genesis(options, 1)
+    learner, weights = kind_of(options).learner, genesis(options, 1)
+    place = Workplace(learner, options, gpu())
     if not records:
-        place.runner = Runner(kind, place.training, gpu())
+        place.runner = Runner(learner, place.training, gpu())
     arrays = []
     for seed, factor in enumerate(rates):
-        slower = replace(options, **{name: factor * getattr(options, name) for name in kind.rates})
+        slower = replace(
+            options, **{name: factor * getattr(options, name) for name in learner.rates}
+        )
         place.resume(slower, weights, None)
         small = {name: array * np.float32(0.01) for name, array in weights.items()}
         place.gradient_terms.set(weights, 0.1 * with_terms, small if with_terms else None)
@@ -74,6 +77,6 @@ def test_a_graph_takes_the_steps_of_the_loop(options, with_terms):
 @EVERY
 def test_a_graph_reads_the_rate_of_the_round(options):
     still = trained(options, True, rates=(1.0, 0.0))[1]
-    names = dict(kind_of(options).build(options).named_parameters())
+    names = dict(kind_of(options).learner.build(options).named_parameters())
     start = genesis(options, 1)
     assert all(np.array_equal(still[name], start[name]) for name in names if "ema" not in name)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fl_node.errors import Misuse
-from fl_node.learning.optimisers import fill_optimisers, optimiser_arrays
+from fl_node.learning.optimisers import FixedState
 from fl_node.learning.steps import Training
 
 MAKERS = {
@@ -37,7 +37,7 @@ def test_an_optimiser_filled_from_stored_state_steps_as_if_it_had_gone_on(kind, 
     going_on = training(kind, layout)
     step(going_on)
     restarted = training(kind, model=copy.deepcopy(going_on.model))
-    fill_optimisers(restarted, optimiser_arrays(going_on))
+    FixedState(restarted).fill(FixedState(going_on).arrays())
     step(going_on)
     step(restarted)
     assert torch.equal(going_on.model["part"].weight, restarted.model["part"].weight)
@@ -56,20 +56,20 @@ def test_each_kind_keeps_its_own(kind, slots):
     one = training(kind)
     step(one)
     expected = {f"optimiser.{slot}.part.{name}" for slot in slots for name in ("weight", "bias")}
-    assert optimiser_arrays(one).keys() == expected
+    assert FixedState(one).arrays().keys() == expected
 
 
 def test_another_optimisers_state_is_refused():
     one = training("momentum")
     step(one)
     with pytest.raises(Misuse, match=r"lacks 'optimiser\.step\.part\.weight'"):
-        fill_optimisers(training("adam"), optimiser_arrays(one))
+        FixedState(training("adam")).fill(FixedState(one).arrays())
 
 
 def test_state_of_another_shape_is_refused():
     one = training("adam")
     step(one)
-    arrays = optimiser_arrays(one)
+    arrays = FixedState(one).arrays()
     arrays["optimiser.exp_avg.part.bias"] = arrays["optimiser.exp_avg.part.bias"][:1]
     with pytest.raises(Misuse, match=r"expected float32 \(8,\), got float32 \(1,\)"):
-        fill_optimisers(training("adam"), arrays)
+        FixedState(training("adam")).fill(arrays)

@@ -18,7 +18,7 @@ from fl_node.learning.drift import GradientTerms, SecondStream, Terms
 from fl_node.learning.feed import CHOSEN, Feed, draw_steps
 from fl_node.learning.recording import WARM_UP
 from fl_node.learning.run import Runner
-from fl_node.learning.steps import Batch, Examples, to_pictures
+from fl_node.learning.steps import Batch, Pictures, to_pictures
 from fl_node.learning.tensors import module_arrays
 from fl_node.learning.workplace import Workplace
 from fl_node.seeds import derive_seed
@@ -40,11 +40,15 @@ OPTIONS = {
 EVERY = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 
 
+def learner_of(options):
+    return kind_of(options).learner
+
+
 def examples(options, count=20):
     random = np.random.default_rng(0)
     shape = (count, options.channels, options.size, options.size)
     pixels = torch.from_numpy(random.integers(0, 256, shape, np.uint8))
-    return Examples(pixels, torch.from_numpy(random.integers(0, 10, count)))
+    return Pictures(pixels, torch.from_numpy(random.integers(0, 10, count)))
 
 
 def all_terms(options, training, second_model):
@@ -52,8 +56,8 @@ def all_terms(options, training, second_model):
     weights = genesis(options, 1)
     gradients = GradientTerms(training)
     gradients.set(weights, 0.1, weights)
-    second = SecondStream(kind_of(options).features(second_model.requires_grad_(False)), 0.1)
-    part = kind_of(options).opponent
+    second = SecondStream(learner_of(options).features(second_model.requires_grad_(False)), 0.1)
+    part = learner_of(options).opponent
     others = [meta_training(options).model for _ in range(2)] if part else []
     return Terms(
         second, gradients, tuple(other[part].requires_grad_(False).eval() for other in others)
@@ -75,9 +79,9 @@ def test_a_wait_on_the_meta_device_is_an_error():
     """What the test above rests on."""
     options = OPTIONS["adam"]
     waiting = torch.zeros(1, device="meta")
-    kind = observed(kind_of(options), waiting.item, 3)
+    learner = observed(learner_of(options), waiting.item, 3)
     with pytest.raises(RuntimeError, match="meta"):
-        Runner(kind, meta_training(options), META).run(options, meta_examples(options), 3, 0)
+        Runner(learner, meta_training(options), META).run(options, meta_examples(options), 3, 0)
 
 
 def memory(place):
@@ -95,9 +99,9 @@ def memory(place):
 
 @EVERY
 def test_memory_stays_where_it_is_from_step_to_step_and_from_training_to_training(options):
-    place, seen = Workplace(options, CPU), []
+    place, seen = Workplace(learner_of(options), options, CPU), []
     place.runner = Runner(
-        observed(kind_of(options), lambda: seen.append(memory(place)), 6), place.training, CPU
+        observed(learner_of(options), lambda: seen.append(memory(place)), 6), place.training, CPU
     )
     weights = genesis(options, 1)
     for seed in (1, 2):
@@ -111,8 +115,11 @@ def test_memory_stays_where_it_is_from_step_to_step_and_from_training_to_trainin
 @EVERY
 def test_the_engine_takes_the_steps_of_a_plain_loop(options):
     """The batches and draws of a loop without chunks, buffers or counters, and so the same bytes."""
-    kind, pictures, steps, seed = kind_of(options), examples(options), 7, 5
-    engine, plain = Workplace(options, CPU), Workplace(options, CPU)
+    learner, pictures, steps, seed = learner_of(options), examples(options), 7, 5
+    engine, plain = (
+        Workplace(learner_of(options), options, CPU),
+        Workplace(learner_of(options), options, CPU),
+    )
     for place in (engine, plain):
         place.resume(options, genesis(options, 1), None)
 
@@ -121,14 +128,14 @@ def test_the_engine_takes_the_steps_of_a_plain_loop(options):
     batches = torch.Generator().manual_seed(derive_seed(seed, "batches"))
     passes = [torch.randperm(len(pictures), generator=batches) for _ in range(steps)]
     random = torch.Generator().manual_seed(seed)
-    take, sums = kind.step(plain.training, options, Terms()), torch.zeros(len(kind.losses))
+    take, sums = learner.step(plain.training, options, Terms()), torch.zeros(len(learner.losses))
     for chosen in torch.cat(passes).split(options.batch)[:steps]:
         batch = Batch(
             to_pictures(pictures.pixels_NCHW[chosen]),
             pictures.labels_N[chosen],
-            kind.draw(options, random),
+            learner.draw(options, random),
         )
-        sums += torch.stack(take(batch))
+        sums += torch.stack(list(take(batch).values()))
     assert mean == sums.sum().item() / steps
     first, second = module_arrays(engine.training.model), module_arrays(plain.training.model)
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
@@ -136,8 +143,8 @@ def test_the_engine_takes_the_steps_of_a_plain_loop(options):
 
 def test_a_feed_gives_what_was_drawn_again_and_again():
     options = OPTIONS["gan"]
-    pictures, kind = examples(options), kind_of(options)
-    drawn = draw_steps(kind, options, len(pictures), 3)
+    pictures, learner = examples(options), learner_of(options)
+    drawn = draw_steps(learner, options, len(pictures), 3)
     steps = [next(drawn) for _ in range(5)]
     feed = Feed(steps[0], pictures)
     for chunk in (steps[:3], steps[3:]):
@@ -154,7 +161,7 @@ def test_a_long_training_is_fed_in_chunks_to_the_same_bytes(monkeypatch):
     options, trained = OPTIONS["gan"], []
     for bytes_of_chunk in (feed_module.CHUNK_BYTES, 1, 3 * 8 * (32 * 32 + 8 * 4 + 16)):
         monkeypatch.setattr(feed_module, "CHUNK_BYTES", bytes_of_chunk)
-        place = Workplace(options, CPU)
+        place = Workplace(learner_of(options), options, CPU)
         place.resume(options, genesis(options, 1), None)
         place.runner.run(options, examples(options), 8, 1)
         trained.append(module_arrays(place.training.model))
@@ -179,8 +186,8 @@ class Recording:
 
 
 def trained_with(record, options, terms_of=lambda place: Terms(), trainings=2):
-    place = Workplace(options, CPU)
-    place.runner = Runner(kind_of(options), place.training, CPU, record)
+    place = Workplace(learner_of(options), options, CPU)
+    place.runner = Runner(learner_of(options), place.training, CPU, record)
     weights, arrays = genesis(options, 1), []
     for seed in range(trainings):
         place.resume(options, weights, None)
@@ -197,7 +204,7 @@ def corrected(place):
 
 def opposed(place):
     """Against two networks of other members, if the kind of model has opponents."""
-    part = kind_of(place._options).opponent
+    part = place.learner.opponent
     others = [
         {
             name: array
@@ -223,8 +230,8 @@ def test_a_recording_serves_every_training_and_takes_the_same_steps(options, ter
 
 def test_other_operations_are_another_recording_and_other_rates_are_not():
     options, record = OPTIONS["gan"], Recording()
-    place = Workplace(options, CPU)
-    place.runner = Runner(kind_of(options), place.training, CPU, record)
+    place = Workplace(learner_of(options), options, CPU)
+    place.runner = Runner(learner_of(options), place.training, CPU, record)
     counts = []
     for changes in ({}, {"generator_rate": 1e-5}, {"penalty": 3.0}, {"beta2": 0.5}, {}):
         changed = replace(options, **changes)

@@ -10,13 +10,17 @@ from knobs import classifier_options, gan_options
 
 from fl_node.errors import TrainingDiverged
 from fl_node.learner import Assignment
-from fl_node.learning import Images, genesis, make_learner
-from fl_node.learning.workplace import workplace
+from fl_node.learning import Images, genesis, kind_of, make_learner
+from fl_node.learning.workplace import workplace as workplace_of
 
 CPU = torch.device("cpu")
 GAN = gan_options(latent=8, generator_width=4, discriminator_width=4, batch=8, norm="batch")
 MOMENTUM = classifier_options(width=4, batch=8, momentum=0.9)
 BOTH = pytest.mark.parametrize("options", [GAN, MOMENTUM], ids=["gan", "momentum"])
+
+
+def workplace(options, device):
+    return workplace_of(kind_of(options).learner, options, device)
 
 
 def learner(options, seed=0):

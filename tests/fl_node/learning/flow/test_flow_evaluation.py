@@ -8,7 +8,7 @@ from knobs import flow_options
 from fl_node.learning import genesis
 from fl_node.learning.flow.evaluation import LEAST, MOST, held_out_loss
 from fl_node.learning.flow.models import build
-from fl_node.learning.steps import Examples, to_pictures
+from fl_node.learning.steps import Pictures, to_pictures
 from fl_node.learning.tensors import fill_module
 
 OPTIONS = flow_options(width=4)
@@ -21,9 +21,9 @@ def model_of(options=OPTIONS, arrays=None):
     return model
 
 
-def pictures(count: int, classes: int = 1) -> Examples:
+def pictures(count: int, classes: int = 1) -> Pictures:
     pixels = np.random.default_rng(0).integers(0, 256, (count, 1, 32, 32), np.uint8)
-    return Examples(torch.from_numpy(pixels), torch.arange(count) % classes)
+    return Pictures(torch.from_numpy(pixels), torch.arange(count) % classes)
 
 
 def test_a_flow_at_rest_errs_by_the_mean_square_of_pictures_and_noise():
@@ -51,10 +51,10 @@ def test_the_average_is_measured_where_there_is_one():
 
 def test_few_pictures_are_used_several_times_and_of_many_the_first_so_many():
     many = pictures(MOST + 1)
-    first = Examples(many.pixels_NCHW[:MOST], many.labels_N)
+    first = Pictures(many.pixels_NCHW[:MOST], many.labels_N)
     one, other = (held_out_loss(OPTIONS, model_of(), data, SEED) for data in (many, first))
     assert one == other
-    repeated = Examples(pictures(2).pixels_NCHW.repeat(LEAST // 2, 1, 1, 1))
+    repeated = Pictures(pictures(2).pixels_NCHW.repeat(LEAST // 2, 1, 1, 1))
     few, same = (held_out_loss(OPTIONS, model_of(), data, SEED) for data in (pictures(2), repeated))
     assert few == same
 
@@ -66,7 +66,7 @@ def test_a_conditional_flow_is_told_the_classes():
         for name, array in genesis(options, 1).items()
     }
     held_out = pictures(6, classes=2)
-    swapped = Examples(held_out.pixels_NCHW, 1 - held_out.labels_N)
+    swapped = Pictures(held_out.pixels_NCHW, 1 - held_out.labels_N)
     one, other = (
         held_out_loss(options, model_of(options, arrays), data, SEED)
         for data in (held_out, swapped)

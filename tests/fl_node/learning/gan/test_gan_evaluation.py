@@ -18,7 +18,7 @@ from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions
 from fl_node.learning.gan.samples import sampler
 from fl_node.learning.sampling import draw_samples
-from fl_node.learning.steps import Examples, move_to, to_pictures
+from fl_node.learning.steps import Pictures, move_to, to_pictures
 from fl_node.learning.tensors import fill_module
 from fl_node.measures import kid
 from fl_node.seeds import derive_seed
@@ -36,14 +36,14 @@ def model_of(options: GanOptions = OPTIONS, seed: int = 1):
     return move_to(model, CPU)
 
 
-def pictures(count: int, seed: int = 0) -> Examples:
+def pictures(count: int, seed: int = 0) -> Pictures:
     random = np.random.default_rng(seed)
-    return Examples(torch.from_numpy(random.integers(0, 256, (count, 1, 32, 32), np.uint8)))
+    return Pictures(torch.from_numpy(random.integers(0, 256, (count, 1, 32, 32), np.uint8)))
 
 
-def samples_of(seed: int, count: int = 200) -> Examples:
+def samples_of(seed: int, count: int = 200) -> Pictures:
     drawer = sampler(OPTIONS, genesis(OPTIONS, 1), CPU)
-    return Examples(torch.from_numpy(draw_samples(drawer, count, seed)))
+    return Pictures(torch.from_numpy(draw_samples(drawer, count, seed)))
 
 
 def test_it_is_the_kid_of_features_of_samples_from_a_fixed_z():
@@ -92,7 +92,7 @@ def test_stored_weights_take_the_place_of_random_ones():
 def test_a_conditional_models_samples_have_the_held_out_pictures_classes():
     options = replace(OPTIONS, classes=3)
     model, labels_N = model_of(options), torch.tensor([2, 0, 2, 2])
-    held_out = Examples(pictures(4).pixels_NCHW, labels_N)
+    held_out = Pictures(pictures(4).pixels_NCHW, labels_N)
     seed, repeated = derive_seed(SEED, "held-out z"), np.resize(labels_N.numpy(), SAMPLES)
     fake = draw_samples(sampler(options, genesis(options, 1), CPU), SAMPLES, seed, repeated)
     weights = random_weights(options.extractor, SEED)
@@ -112,6 +112,6 @@ def test_weights_of_another_network_are_refused():
 
 def test_of_many_pictures_the_first_so_many_count():
     many = pictures(MAX_REAL + 1)
-    first = Examples(many.pixels_NCHW[:MAX_REAL])
+    first = Pictures(many.pixels_NCHW[:MAX_REAL])
     model = model_of()
     assert held_out_loss(OPTIONS, model, many, SEED) == held_out_loss(OPTIONS, model, first, SEED)

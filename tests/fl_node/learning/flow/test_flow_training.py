@@ -7,25 +7,23 @@ from knobs import flow_options
 from fl_node.learning import genesis, load_images
 from fl_node.learning.averages import ema_decay
 from fl_node.learning.flow import FLOW
-from fl_node.learning.flow.models import build
+from fl_node.learning.flow.losses import velocity_loss
 from fl_node.learning.flow.options import FlowOptions
-from fl_node.learning.flow.training_step import draw, prepare_training, velocity_loss
 from fl_node.learning.run import Runner
-from fl_node.learning.steps import Examples, to_device
-from fl_node.learning.tensors import fill_module
+from fl_node.learning.steps import Pictures, to_device
+from fl_node.learning.workplace import Workplace
 
-CPU = torch.device("cpu")
+CPU, LEARNER = torch.device("cpu"), FLOW.learner
 OPTIONS = flow_options(width=4, batch=16, rate=0.004, ema_half_life=5)
 
 
 def start(options: FlowOptions = OPTIONS):
-    model = build(options)
-    fill_module(model, genesis(options, 1))
-    return prepare_training(model, options, CPU)
+    place = Workplace(LEARNER, options, CPU)
+    return place.resume(options, genesis(options, 1), None)
 
 
 def drawn(seed: int = 0, options: FlowOptions = OPTIONS):
-    return draw(options, torch.Generator().manual_seed(seed))
+    return LEARNER.draw(options, torch.Generator().manual_seed(seed))
 
 
 def test_times_are_evenly_spaced_on_the_circle_from_a_random_one_on():
@@ -94,7 +92,7 @@ def test_no_flow_of_normal_pictures_is_better_than_the_exact_one():
 def test_the_loss_falls_on_the_digits():
     torch.set_num_threads(1)
     examples = to_device(load_images("digits", OPTIONS), CPU)
-    runner = Runner(FLOW, start(), CPU)
+    runner = Runner(LEARNER, start(), CPU)
     first, *_, last = (runner.run(OPTIONS, examples, steps=15, seed=seed) for seed in range(4))
     assert first < 1.63, "below that of a flow at rest"
     assert last < 0.75 * first
@@ -102,10 +100,10 @@ def test_the_loss_falls_on_the_digits():
 
 def test_the_average_follows_the_flow_and_is_never_trained():
     training, name = start(), "to_velocity.weight"
-    examples = Examples(torch.zeros(16, 1, 32, 32, dtype=torch.uint8))
+    examples = Pictures(torch.zeros(16, 1, 32, 32, dtype=torch.uint8))
     expected = training.model["flow"].state_dict()[name].clone()
     for seed in range(3):
-        Runner(FLOW, training, CPU).run(OPTIONS, examples, 1, seed)
+        Runner(LEARNER, training, CPU).run(OPTIONS, examples, 1, seed)
         current = training.model["flow"].state_dict()[name]
         expected = expected.lerp(current, 1 - ema_decay(OPTIONS.ema_half_life))
     torch.testing.assert_close(training.model["flow_ema"].state_dict()[name], expected)
@@ -116,8 +114,8 @@ def test_only_a_conditional_flow_sees_the_classes():
     for classes, alike in ((0, True), (2, False)):
         options = flow_options(width=4, batch=16, classes=classes, rate=0.01)
         losses = [
-            Runner(FLOW, start(options), CPU).run(
-                options, Examples(pixels_NCHW, labels_N), 6, seed=1
+            Runner(LEARNER, start(options), CPU).run(
+                options, Pictures(pixels_NCHW, labels_N), 6, seed=1
             )
             for labels_N in (torch.arange(16) % 2, torch.arange(16) // 8)
         ]

@@ -11,14 +11,13 @@ from fl_node.learning import genesis
 from fl_node.learning.averages import ema_decay
 from fl_node.learning.drift import Terms
 from fl_node.learning.gan import GAN
-from fl_node.learning.gan.models import build
 from fl_node.learning.gan.options import GanOptions
-from fl_node.learning.gan.training_step import bounded_slope, prepare_training
+from fl_node.learning.gan.training import bounded_slope
 from fl_node.learning.run import Runner
-from fl_node.learning.steps import Batch, Examples, to_pictures
-from fl_node.learning.tensors import fill_module
+from fl_node.learning.steps import Batch, Pictures, to_pictures
+from fl_node.learning.workplace import Workplace
 
-CPU = torch.device("cpu")
+CPU, LEARNER = torch.device("cpu"), GAN.learner
 SMALL = {"latent": 8, "generator_width": 4, "discriminator_width": 4, "batch": 8}
 OPTIONS = gan_options(
     **SMALL,
@@ -31,9 +30,8 @@ OPTIONS = gan_options(
 
 
 def start(options: GanOptions):
-    model = build(options)
-    fill_module(model, genesis(options, 1))
-    return prepare_training(model, options, CPU)
+    place = Workplace(LEARNER, options, CPU)
+    return place.resume(options, genesis(options, 1), None)
 
 
 def test_the_bce_loop_learns_what_a_white_square_is():
@@ -49,7 +47,7 @@ def test_the_bce_loop_learns_what_a_white_square_is():
         return (x_fake - to_pictures(pixels_NCHW)).square().mean().item()
 
     before = distance()
-    Runner(GAN, training, CPU).run(OPTIONS, Examples(pixels_NCHW), steps=110, seed=1)
+    Runner(LEARNER, training, CPU).run(OPTIONS, Pictures(pixels_NCHW), steps=110, seed=1)
     assert distance() < before / 2
 
 
@@ -59,8 +57,8 @@ def test_the_discriminator_gets_every_picture_in_full_precision_among_steps_in_h
     training = start(options)
     first = training.model["discriminator"].blocks
     first.register_forward_pre_hook(lambda module, given: seen.append(given[0].dtype))
-    drawn = GAN.draw(options, torch.Generator().manual_seed(0))
-    take = GAN.step(training, options, Terms())
+    drawn = LEARNER.draw(options, torch.Generator().manual_seed(0))
+    take = LEARNER.step(training, options, Terms())
     with torch.autocast("cpu", torch.bfloat16):
         generated = training.model["generator"](drawn["z_NZ"])
         take(Batch(torch.zeros(8, 1, 32, 32), None, drawn))
@@ -79,9 +77,9 @@ def test_the_average_follows_the_generator_and_is_never_trained():
     pixels_NCHW = torch.zeros(8, 1, 32, 32, dtype=torch.uint8)
     name = "to_picture.weight"
     expected = training.model["generator"].state_dict()[name].clone()
-    runner = Runner(GAN, training, CPU)
+    runner = Runner(LEARNER, training, CPU)
     for seed in range(3):
-        runner.run(options, Examples(pixels_NCHW), 1, seed)
+        runner.run(options, Pictures(pixels_NCHW), 1, seed)
         current = training.model["generator"].state_dict()[name]
         expected = expected.lerp(current, 1 - ema_decay(options.ema_half_life))
     torch.testing.assert_close(training.model["generator_ema"].state_dict()[name], expected)
