@@ -42,18 +42,11 @@ def settle(values: Float64, out: Array) -> None:
     They are clipped because a cast from outside the range depends on the machine, and because a single infinite weight
     would ruin the model.
     """
-    if out.dtype.kind in "iu":
-        np.rint(values, out=values)
     low, high = _range(out.dtype)
     out[...] = np.clip(values, low, high, out=values)
 
 
 @cache
 def _range(dtype: np.dtype[Any]) -> tuple[float, float]:
-    """The least and the greatest float64 that are finite values of the dtype."""
-    if dtype.kind == "f":
-        return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
-    limits = np.iinfo(dtype)
-    high = float(limits.max)
-    # The greatest int64 is not a float64: it would be rounded up, out of the range.
-    return float(limits.min), high if high <= limits.max else float(np.nextafter(high, 0.0))
+    """The least and the greatest finite value of the dtype."""
+    return float(np.finfo(dtype).min), float(np.finfo(dtype).max)

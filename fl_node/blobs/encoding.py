@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from chain.types import Address
-from fl_node.arrays import Array, Arrays
+from fl_node.arrays import Array, Arrays, floating
 from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.blobs.digest import Blob
 from fl_node.blobs.metrics import Metrics, metrics_to_json, parse_metrics
@@ -88,22 +88,25 @@ class Update:
 
 
 def difference(trained: Arrays, parent: Arrays) -> dict[str, Array]:
-    """The content of an update: trained minus parent, rounded once to float32.
+    """The content of an update: trained minus parent, rounded once to float32. Constants of a model are no part of it.
+
+    An element that float32 cannot hold is not finite.
 
     Raises:
         Misuse: Names, shapes or dtypes of the two differ.
     """
     if schema_of(trained) != schema_of(parent):
         raise Misuse("names, shapes or dtypes of the trained model differ from its parent's")
-    return {
-        name: np.asarray(np.subtract(trained[name], parent[name], dtype=np.float64), np.float32)
-        for name in parent
-    }
+    with np.errstate(over="ignore", invalid="ignore"):
+        return {
+            name: np.asarray(np.subtract(trained[name], parent[name], dtype=np.float64), np.float32)
+            for name in floating(parent)
+        }
 
 
 def difference_schema(model: Schema) -> dict[str, Spec]:
-    """The schema of differences between models of this schema: the same names and shapes, in float32."""
-    return {name: Spec(spec.shape, np.dtype(np.float32)) for name, spec in model.items()}
+    """The schema of differences between models of this schema: the same shapes, in float32, without constants."""
+    return {name: Spec(spec.shape, np.dtype(np.float32)) for name, spec in floating(model).items()}
 
 
 def encode_update(header: UpdateHeader, arrays: Arrays) -> bytes:

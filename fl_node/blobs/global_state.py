@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from fl_node.arrays import Array, Arrays, prefixed, unprefixed
+from fl_node.arrays import Array, Arrays, floating, prefixed, unprefixed
 from fl_node.blobs.tensors import Schema, Spec
 from fl_node.errors import Misuse
 
@@ -49,7 +49,8 @@ def first_state(
     Args:
         model: The shared tensors.
         slots: What the server keeps for each weight.
-        weights: The names of those tensors that are weights (`fl_node.strategy.roles`); None if all are.
+        weights: The names of those tensors that are weights (`fl_node.strategy.roles`); None if all are that are not
+            constants.
         published: The tensors that each member publishes. The state has their shapes, so that an update's form follows
             from it.
 
@@ -65,7 +66,7 @@ def first_state(
     for slot in slots:
         zeros = {
             name: np.zeros(array.shape, np.float32)
-            for name, array in model.items()
+            for name, array in floating(model).items()
             if weights is None or name in weights
         }
         state |= named_in_slot(slot, zeros)
@@ -82,14 +83,4 @@ def published_schema(state: Arrays) -> dict[str, Spec]:
         name: Spec(tuple(shape.tolist()), FLOAT32)
         for name, shape in slot_of(state, PUBLISHED).items()
         if shape.dtype == np.int64 and shape.ndim == 1 and np.all(shape > 0)
-    }
-
-
-def part_of(state: Arrays, slots: Collection[str]) -> dict[str, Array]:
-    """The model with some of the slots."""
-    kept = tuple(f"{SERVER}{slot}." for slot in slots)
-    return {
-        name: array
-        for name, array in state.items()
-        if not name.startswith(SERVER) or name.startswith(kept)
     }

@@ -13,7 +13,7 @@ from chain.types import Address, UpdateRevealed, address_number
 from fl_node.arrays import Array, Arrays, unprefixed
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import Update
-from fl_node.blobs.global_state import model_of, named_in_slot, part_of, slot_of
+from fl_node.blobs.global_state import model_of, named_in_slot, slot_of
 from fl_node.blobs.model import Model, encode_model
 from fl_node.blobs.store import Store
 from fl_node.errors import BadData
@@ -90,7 +90,7 @@ def aggregate_round(
         state |= _advance(manifest, parent, slot, verdicts.read_again(included))
     kept = [_valid(verdicts, revealed) for revealed in included]
     if kept:
-        state |= never_negative(manifest.roles, state)
+        state |= never_negative(manifest.roles, model_of(state))
         state |= _averages(manifest, parent, state, [valid.steps for valid in kept])
     blob = encode_model(state)
     return Aggregated(
@@ -104,11 +104,12 @@ def aggregate_round(
 def _combine(manifest: Manifest, parent: Model, updates: Iterable[Update]) -> dict[str, Array]:
     """The next weights and statistics, and the aggregation rule's next state."""
     knobs, roles = manifest.strategy.combine, manifest.roles
-    rule = COMBINE[type(knobs)]
-    before = part_of(parent.arrays, rule.slots)
-    averages = roles.only("average", before)
-    moved = {name: array for name, array in before.items() if name not in averages}
-    return rule.combine(knobs, moved, updates, roles.only("statistic", before))
+    rule, model = COMBINE[type(knobs)], model_of(parent.arrays)
+    statistics = roles.only("statistic", model)
+    moved = {**roles.only("weight", model), **statistics}
+    for slot in rule.slots:
+        moved |= named_in_slot(slot, slot_of(parent.arrays, slot))
+    return rule.combine(knobs, moved, updates, statistics)
 
 
 def _advance(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from chain.text import shown
 from chain.types import Address
 from fl_node.arrays import Array, Arrays, prefixed, unprefixed
@@ -112,7 +114,8 @@ def contribute(
         progress: Called with the steps.
 
     Raises:
-        TrainingDiverged: The learner raised it, or a loss is NaN or larger than `MAX_LOSS`.
+        TrainingDiverged: The learner raised it, a loss is NaN or larger than `MAX_LOSS`, or a weight has moved further
+            than float32 can say.
         TrainingFailed: The learner raised it, or does not state a version that the manifest requires.
     """
     model = model_of(received.state)
@@ -121,6 +124,7 @@ def contribute(
     trained = _train(manifest, update_id, learner, received, private, progress)
     training_loss = _millionths("training", trained.training_loss)
     roles, update = manifest.roles, difference(trained.shared, model)
+    _verify_finite({**update, **trained.sent})
     weights, statistics = roles.only("weight", update), roles.only("statistic", update)
     sending = unprefixed(SENDING, private or {})
     blob, keeping = None, trained.private
@@ -213,6 +217,12 @@ def _version(name: str, version: str) -> str:
 
 def _kept(prefix: str, private: Arrays | None) -> Arrays | None:
     return None if private is None else unprefixed(prefix, private)
+
+
+def _verify_finite(arrays: Arrays) -> None:
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise TrainingDiverged(f"{name!r} has moved further than an update can say")
 
 
 def _millionths(which: str, loss: float) -> int:

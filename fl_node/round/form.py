@@ -70,7 +70,7 @@ class Form:
 def form_of(
     model: Schema, roles: Roles, sent: Sequence[str] = (), published: Schema = NOTHING
 ) -> Form:
-    """The form of the updates of a model. They have no averages, because every aggregator derives those.
+    """The form of the updates of a model, without averages, which every aggregator derives, and without constants.
 
     Args:
         model: The shared model's schema.

@@ -3,23 +3,24 @@
 Training moves *weights* by gradients. Batch norm measures *statistics*, such as a variance. *Averages* are moving
 averages of other tensors, such as the generator with which a GAN draws. A rule that suits one of them can harm the
 others: a momentum drives a variance below zero, and an optimiser turns an average into something that is none.
+
+Tensors that are not floating point have no role: they are constants, which nothing moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fl_node.arrays import Tensor, floating
 from fl_node.fields import Section
 
 Role = Literal["weight", "statistic", "average"]
 Unit = Literal["steps", "rounds"]
 """What the half-life of an average counts: optimiser steps, or rounds of the federation."""
-
-Value = TypeVar("Value")
 
 
 class Average(Section):
@@ -35,7 +36,7 @@ class Average(Section):
 
 
 class Roles(Section):
-    """The tensors that are not weights. Derived from the learner, so that no rule has to know what it learns."""
+    """The tensors that are not weights. Follows from the learner, so that no rule has to know what it learns."""
 
     statistics: tuple[str, ...] = ()
     """Patterns over tensor names."""
@@ -49,17 +50,20 @@ class Roles(Section):
             return "average"
         return "statistic" if _matches(tensor, self.statistics) else "weight"
 
-    def only(self, role: Role, tensors: Mapping[str, Value]) -> dict[str, Value]:
-        """Those tensors of a model that have a role; arrays or specs, by name."""
-        return {name: value for name, value in tensors.items() if self.role(name) == role}
+    def only(self, role: Role, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Those tensors of a model that have a role; arrays or specs, by name. Constants have none."""
+        return {name: one for name, one in floating(tensors).items() if self.role(name) == role}
 
-    def objection(self, shared: Collection[str]) -> str | None:
-        """Why these tensors of the model cannot be shared alone; None if they can."""
+    def objection(self, shared: Mapping[str, Tensor]) -> str | None:
+        """Why these tensors of the model, arrays or specs, cannot be shared alone; None if they can."""
+        moved = floating(shared)
         for tensor in sorted(shared):
             found = self.average_of(tensor)
             if found and found[1] not in shared:
                 return f"{tensor!r} is the average of {found[1]!r}, which is not shared: share both, or neither"
-        if not any(self.role(tensor) == "weight" for tensor in shared):
+            if found and (tensor in moved) != (found[1] in moved):
+                return f"{tensor!r} is the average of {found[1]!r}, but one of them holds integers, which nothing moves"
+        if not self.only("weight", shared):
             return "no weight is shared, so members would learn nothing from each other"
         return None
 

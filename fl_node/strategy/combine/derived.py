@@ -13,7 +13,7 @@ from decimal import Context, Decimal, localcontext
 import numpy as np
 
 from fl_node.arithmetic import pieces, settle
-from fl_node.arrays import Array, Arrays, Float64
+from fl_node.arrays import Array, Arrays, Float64, floating
 from fl_node.strategy.roles import Average, Roles
 
 DIGITS = 50
@@ -24,7 +24,7 @@ def never_negative(roles: Roles, model: Arrays) -> dict[str, Array]:
     """The statistics that are never negative, such as variances, with 0 in place of every element below 0."""
     return {
         name: np.where(array > 0, array, np.zeros((), array.dtype))
-        for name, array in model.items()
+        for name, array in floating(model).items()
         if roles.is_at_least_zero(name)
     }
 

@@ -28,7 +28,7 @@ class Combine(Protocol):
 
         Args:
             knobs: An instance of the rule's `Choice` in the table.
-            parent: The model's weights and statistics, and as `server.SLOT.NAME` the rule's own slots.
+            parent: The model's weights and statistics, and as `server.SLOT.NAME` the rule's own slots; floating point.
             updates: Valid (`fl_node.round.validity`) and strictly ascending by client address. A rule uses only their
                 differences.
             statistics: The names of the tensors that are not weights (`fl_node.strategy.roles`). No rule takes them for

@@ -169,20 +169,19 @@ def _optimised(
 ) -> dict[str, Array]:
     """Move every weight by a step, and update the optimiser's state.
 
-    A statistic and an integer tensor, such as a count of batches, have no gradient: they move by the mean. An integer
-    tensor's state stays zero, a statistic has none.
+    A statistic has no gradient and no state: it moves by the mean.
     Holds one update, a float64 copy of the model, and the state in memory.
     """
     sums, examples = weighted_sums(model_of(parent), updates)
     result = dict(parent)
     for name in list(sums):
         total = sums.pop(name)
-        if parent[name].dtype.kind == "f" and name not in statistics:
+        if name in statistics:
+            result[name] = plus_mean(parent[name], total, float(examples))
+        else:
             names = [name, *(f"{SERVER}{slot}.{name}" for slot in slots)]
             before = [parent[tensor] for tensor in names]
             result.update(zip(names, _stepped(before, total, examples, step), strict=True))
-        else:
-            result[name] = plus_mean(parent[name], total, float(examples))
     return result
 
 

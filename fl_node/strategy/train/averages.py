@@ -8,17 +8,23 @@ from functools import reduce
 import numpy as np
 
 from fl_node.arithmetic import settle
-from fl_node.arrays import Array, Arrays
+from fl_node.arrays import Array, Arrays, floating
 
 
 def mean_arrays(models: Sequence[Arrays], weights: Sequence[int]) -> dict[str, Array]:
     """Weighted mean of arrays: in float64, in the order given, rounded once to each array's dtype.
 
     Args:
-        models: At least one; equal names, shapes and dtypes (float32 or integers). The mean of one has the same bytes.
+        models: At least one; equal names, shapes and dtypes. The mean of one has the same bytes.
         weights: One for each, > 0.
+
+    Returns:
+        The means, and the first model's constants (`fl_node.arrays.floating`).
     """
-    return {name: _mean([arrays[name] for arrays in models], weights) for name in models[0]}
+    means = {
+        name: _mean([arrays[name] for arrays in models], weights) for name in floating(models[0])
+    }
+    return {**models[0], **means}
 
 
 def _mean(arrays: Sequence[Array], weights: Sequence[int]) -> Array:

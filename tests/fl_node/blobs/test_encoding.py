@@ -168,14 +168,24 @@ def test_the_size_of_an_update_is_known_before_it_is_read(task, round, examples)
     assert decode_update(blob).header == header
 
 
-def test_the_difference_is_in_float32_whatever_the_model_is_in():
-    parent = {"w": np.array([1.0], np.float64), "n": np.array([5], np.int64)}
-    trained = {"w": np.array([1.25], np.float64), "n": np.array([8], np.int64)}
-    step = difference(trained, parent)
-    assert {name: (array.dtype, array.item()) for name, array in step.items()} == {
-        "w": (np.float32, 0.25),
-        "n": (np.float32, 3.0),
-    }
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_difference_is_in_float32_whatever_the_model_is_in(dtype):
+    step = difference({"w": np.array([1.25], dtype)}, {"w": np.array([1.0], dtype)})
+    assert step["w"].tolist() == [0.25]
+    assert step["w"].dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8])
+def test_the_difference_leaves_constants_out(dtype):
+    parent, trained = (
+        {"w": np.array([value], np.float32), "n": np.array(value, dtype)} for value in (1, 2)
+    )
+    assert difference(trained, parent).keys() == {"w"}
+
+
+def test_a_difference_that_float32_cannot_hold_is_not_finite():
+    step = difference({"w": np.array([1e39, np.nan])}, {"w": np.zeros(2)})
+    assert not np.isfinite(step["w"]).any()
 
 
 def test_a_difference_between_unlike_models_is_misuse():

@@ -9,7 +9,6 @@ from fl_node.blobs.global_state import (
     first_state,
     model_of,
     named_in_slot,
-    part_of,
     published_schema,
     slot_of,
 )
@@ -25,9 +24,7 @@ def test_it_starts_as_the_model_and_zeros_in_every_slot():
     assert model_of(STATE).keys() == MODEL.keys()
     assert {name for name in STATE if name not in MODEL} == {
         "server.momentum.w",
-        "server.momentum.n",
         "server.control.w",
-        "server.control.n",
     }
     assert all(
         STATE[name].dtype == FLOAT and not STATE[name].any() for name in STATE.keys() - MODEL
@@ -42,17 +39,13 @@ def test_a_model_may_not_take_the_servers_names(name):
 
 def test_a_slot_is_read_by_tensor_name_and_written_back():
     slot = slot_of(STATE, "control")
-    assert slot.keys() == MODEL.keys()
-    assert named_in_slot("control", slot).keys() == {"server.control.w", "server.control.n"}
+    assert slot.keys() == {"w"}
+    assert named_in_slot("control", slot).keys() == {"server.control.w"}
 
 
-def test_a_rule_sees_the_model_and_its_own_slots_only():
-    assert part_of(STATE, ()).keys() == MODEL.keys()
-    assert part_of(STATE, ("momentum",)).keys() == {
-        *MODEL,
-        "server.momentum.w",
-        "server.momentum.n",
-    }
+def test_a_constant_is_in_the_state_and_the_server_keeps_nothing_for_it():
+    assert STATE["n"] is MODEL["n"]
+    assert not [name for name in STATE if name.endswith(".n")]
 
 
 def test_slots_are_kept_for_weights_alone():

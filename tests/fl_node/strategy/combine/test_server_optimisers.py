@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from combining import combined, random_updates, update, update_of
+from combining import combined, random_updates, update
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -106,15 +106,6 @@ def test_the_server_state_is_float32_and_remembers_over_rounds(knobs):
         assert first[f"server.{slot}.w"].dtype == np.float32
         assert first[f"server.{slot}.w"].all()
     assert not np.allclose(second["w"] - first["w"], first["w"])
-
-
-@optimisers
-def test_a_count_moves_by_the_mean_and_has_no_momentum(knobs):
-    state = {"n": np.array([10])}
-    for expected in (14, 18):
-        state = combined(knobs, state, [update_of(1, {"n": np.array([4], np.float32)})])
-        assert state["n"] == [expected]
-    assert all(not array.any() for name, array in state.items() if name != "n")
 
 
 def test_the_second_moment_is_held_at_the_greatest_float32():
