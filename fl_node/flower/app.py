@@ -28,7 +28,7 @@ Value = bool | int | float | str
 Config = Mapping[str, Value]
 """What Flower calls a user config: flat names, such as `local-epochs` or `optimiser.name`, and plain values."""
 
-_FRACTION = re.compile(r"-?[0-9]+\.[0-9]+")
+_NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -87,8 +87,8 @@ def project_of(entry: str) -> Project:
 def run_config(project: Project, knobs: Mapping[str, Any]) -> dict[str, Value]:
     """The app's configuration with the manifest's knobs laid over it.
 
-    For example, `learning-rate = 0.1` in the app and `"0.05"` in the manifest give 0.05. A manifest stores numbers with
-    a fraction as text; such a text becomes a number again, unless the app has text in its place.
+    For example, `learning-rate = 0.1` in the app and `"0.05"` in the manifest give 0.05. A manifest stores `0.05` as
+    the text "0.05" and `1.0` as "1"; such a text becomes a float again, unless the app has text in its place.
 
     Raises:
         CodeRefused: A knob is of another type than the value in the app.
@@ -155,10 +155,12 @@ def _as_in_app(name: str, knob: Value, in_app: Value | None) -> Value:
 
 
 def _number(value: Value) -> Value:
-    return float(value) if isinstance(value, str) and _FRACTION.fullmatch(value) else value
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 def _plain(text: str) -> Value:
     if text in ("true", "false"):
         return text == "true"
-    return int(text) if _INTEGER.fullmatch(text) else _number(text)
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return _number(text) if "." in text else text

@@ -66,6 +66,7 @@ class FlowerAppLearner:
             )
         self._genesis = in_order(genesis)
         self._run_id = derive_seed(setup.seed, "flower")
+        self._evaluation = derive_seed(setup.seed, "flower", "evaluate")
         self._node_id = derive_seed(setup.seed, "flower", setup.index)
 
     def steps_for(self, epochs: int) -> int:
@@ -81,7 +82,7 @@ class FlowerAppLearner:
         """
         model = self._whole(assignment.model)
         with one_line(TRAIN):
-            seed_everything(assignment.seed)
+            seed_everything(assignment.seed, self._setup.threads)
             context = self._context(assignment.private)
             reply = self._ask(TRAIN, model, assignment.round, context)
             if reply is None:
@@ -111,7 +112,7 @@ class FlowerAppLearner:
         if "evaluate.default" not in self._functions:
             return Measured(0.0)
         with one_line(EVALUATE):
-            seed_everything(derive_seed(self._setup.seed, "flower", "evaluate"))
+            seed_everything(self._evaluation, self._setup.threads)
             # Evaluation has no round of its own: the app sees round 0.
             reply = self._ask(EVALUATE, self._whole(model), 0, self._context(private))
             if reply is None:
@@ -171,10 +172,11 @@ def _numbered(arrays: Mapping[str, Any]) -> bool:
     return set(arrays) == {str(place) for place in range(len(arrays))}
 
 
-def seed_everything(seed: int) -> None:
-    """Determine what the app draws, so that the same training can be repeated: Python's, NumPy's and torch's chance."""
+def seed_everything(seed: int, threads: int) -> None:
+    """Let the same call give the same: seed Python's, NumPy's and torch's chance, and hold torch to so many threads."""
     random.seed(seed)
     np.random.seed(seed & 0xFFFF_FFFF)
-    torch = sys.modules.get("torch")
+    torch = sys.modules.get("torch")  # Only if the app uses it.
     if torch is not None:
         torch.manual_seed(seed)
+        torch.set_num_threads(threads)

@@ -53,7 +53,7 @@ def build_genesis(setup: Setup) -> dict[str, Array]:
     from fl_node.flower.learner import seed_everything
 
     make = _named(setup.genesis)
-    seed_everything(setup.seed)
+    seed_everything(setup.seed, setup.threads)
     try:
         made = make()
     except (Exception, SystemExit) as error:
