@@ -60,13 +60,14 @@ class Code:
         kind: Whether it is one Python file, a packed folder, or a wheel.
         files: The names of its files, sorted, and their sizes in bytes.
         tags: A wheel's platforms as its WHEEL file states them, such as `py3-none-any`; empty for the others.
+        blob: The bytes themselves.
     """
 
     digest: bytes
     kind: Literal["file", "folder", "wheel"]
     files: Mapping[str, int]
     tags: tuple[str, ...]
-    _blob: bytes = field(repr=False)
+    blob: bytes = field(repr=False)
 
     def read(self, name: str) -> bytes:
         """The bytes of one of its files.
@@ -77,8 +78,8 @@ class Code:
         """
         size = self.files[name]
         if self.kind == "file":
-            return self._blob
-        with _refusals(), zipfile.ZipFile(BytesIO(self._blob)) as archive:
+            return self.blob
+        with _refusals(), zipfile.ZipFile(BytesIO(self.blob)) as archive:
             return _content(archive, name, size)
 
     def contents(self) -> Iterator[tuple[str, bytes]]:
@@ -88,9 +89,9 @@ class Code:
             BlobMalformed: The archive is damaged.
         """
         if self.kind == "file":
-            yield MODULE, self._blob
+            yield MODULE, self.blob
             return
-        with _refusals(), zipfile.ZipFile(BytesIO(self._blob)) as archive:
+        with _refusals(), zipfile.ZipFile(BytesIO(self.blob)) as archive:
             for name, size in self.files.items():
                 yield name, _content(archive, name, size)
 

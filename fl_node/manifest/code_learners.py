@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from fl_node.blobs.canonical import canonical_json
+from fl_node.code.requirements import parse_requirement, required_names
 from fl_node.fields import Loss, Section, written
 from fl_node.manifest.learner_choice import LearnerChoice
 from fl_node.strategy.roles import Roles
@@ -31,8 +31,13 @@ _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
 ENTRY = rf"^{_WORD}(\.{_WORD})*:{_WORD}(\.{_WORD})*$"
 
 
+def is_digest(text: str) -> bool:
+    """Whether a text is a sha256 as manifests write it: 64 lower-case hex digits."""
+    return re.fullmatch("[0-9a-f]{64}", text) is not None
+
+
 def _as_digest(value: object) -> object:
-    if isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef"):
+    if isinstance(value, str) and is_digest(value):
         return value
     raise ValueError(
         "expected a sha256, 64 lower-case hex digits; ganchor task open packs a path and puts its digest here"
@@ -95,26 +100,15 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _as_requirement(text: str) -> str:
-    try:
-        requirement = Requirement(text)
-    except InvalidRequirement:
-        raise ValueError(
-            "expected a package with the versions that will do, such as torch>=2.6"
-        ) from None
-    if requirement.url or requirement.marker or requirement.extras:
-        raise ValueError(
-            "expected a package and its versions alone: no URL, no condition after a semicolon, no extras"
-        )
+    parse_requirement(text)
     return text
 
 
 def _of_distinct_packages(requires: tuple[str, ...]) -> tuple[str, ...]:
-    _distinct(tuple(map(_package, requires)))
+    names = required_names(requires)
+    if len(names) < len(requires):
+        raise ValueError(f"a package is required twice; they are {', '.join(names)}")
     return requires
-
-
-def _package(requirement: str) -> str:
-    return str(canonicalize_name(Requirement(requirement).name))
 
 
 Digest = Annotated[str, BeforeValidator(_as_digest)]
@@ -153,7 +147,7 @@ class CodeLearner(LearnerChoice):
     @property
     def required(self) -> tuple[str, ...]:  # type: ignore[override]
         """The canonical names of the packages in `requires`, in ascending order."""
-        return tuple(sorted(map(_package, self.requires)))
+        return required_names(self.requires)
 
     @property
     def tensor_roles(self) -> Roles:
@@ -191,9 +185,11 @@ class ModuleLearner(CodeLearner):
     """Patterns over tensor names: what the preset `fedper` shares."""
 
     def objection_to(self, strategy: Strategy) -> str | None:
-        """Two streams compare features of pictures."""
+        """Two streams compare features of pictures, and a node runs the code once."""
         if isinstance(strategy.train, TwoStream):
             return "train: two_stream compares the features of pictures, which this learner does not give"
+        if not strategy.work.devices == strategy.work.edge_rounds == 1:
+            return "work: each device would run the code in a process of its own: use devices = 1 and edge_rounds = 1"
         return None
 
 

@@ -170,18 +170,26 @@ _LEARNER: TypeAdapter[LearnerChoice] = TypeAdapter(Learner)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest that a person wrote, in TOML.
+    """Read a manifest that a person wrote, in TOML. `fl_node.manifest.packing` reads one that names paths.
 
     Raises:
         ManifestInvalid: The file cannot be read, is not TOML, or has a wrong field, which the message names.
     """
+    return build_manifest(read_values(path))
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """Read the values of a manifest in TOML, which may be wrong.
+
+    Raises:
+        ManifestInvalid: The file cannot be read, or is not TOML.
+    """
     try:
-        values = parse_toml(read_text(path, MAX_TOML_BYTES))
+        return parse_toml(read_text(path, MAX_TOML_BYTES))
     except FileUnusable as trouble:
         raise ManifestInvalid(str(trouble)) from None
     except ValueError as error:
         raise ManifestInvalid(f"{path}: {error}") from None
-    return build_manifest(values)
 
 
 def build_manifest(values: dict[str, Any]) -> Manifest:

@@ -98,11 +98,11 @@ def test_presets_follow_what_the_learner_says_and_not_its_kind() -> None:
         ({"metrics": ["a b"]}, "learner.metrics.0"),
         ({"metrics": ["a" * 33]}, "learner.metrics.0"),
         ({"metrics": [f"m{number}" for number in range(65)]}, "learner.metrics: .*at most 64"),
-        ({"requires": ["torch>="]}, "learner.requires.0: expected a package with"),
-        ({"requires": ["torch @ https://example.org/torch.whl"]}, "learner.requires.0: .*no URL"),
-        ({"requires": ["torch; python_version > '3'"]}, "learner.requires.0: .*no URL, no condition"),
-        ({"requires": ["flwr[simulation]"]}, "learner.requires.0: .*no extras"),
-        ({"requires": ["torch", "Torch>=2"]}, "learner.requires: 'torch' is named twice"),
+        ({"requires": ["torch>="]}, "learner.requires.0: .*not a requirement such as"),
+        ({"requires": ["torch @ https://example.org/torch.whl"]}, "learner.requires.0: .*no marker, URL or extra"),
+        ({"requires": ["torch; python_version > '3'"]}, "learner.requires.0: .*no marker, URL or extra"),
+        ({"requires": ["flwr[simulation]"]}, "learner.requires.0: .*no marker, URL or extra"),
+        ({"requires": ["torch", "Torch>=2"]}, "learner.requires: a package is required twice; they are torch"),
         ({"requires": ["a"] * 65}, "learner.requires: .*at most 64"),
         ({"batch": 0}, "learner.batch"),
         ({"body": []}, "learner.body"),
@@ -150,7 +150,7 @@ def test_whatever_knobs_are_accepted_come_back_from_the_stored_form(knobs: dict[
 
 class TestStrategies:
     @pytest.mark.parametrize(
-        "strategy", ["fedprox", "scaffold", "ditto", "hierfavg", "fedadam", "qsgd", "fednova"]
+        "strategy", ["fedprox", "scaffold", "ditto", "fedadam", "qsgd", "fednova"]
     )
     def test_a_module_goes_with_what_needs_gradients_and_tensors_alone(self, strategy: str) -> None:
         assert built(MODULE, strategy)
@@ -158,6 +158,7 @@ class TestStrategies:
     @pytest.mark.parametrize(
         ("strategy", "said"),
         [
+            ("hierfavg", "strategy.work: each device would run the code in a process of its own"),
             ("two_stream", "strategy.train: two_stream compares the features of pictures"),
             (
                 {"share": {"average": ["a*"], "publish": ["b*"]}},
