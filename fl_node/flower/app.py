@@ -58,7 +58,7 @@ def parse_project(text: str) -> Project:
     except (ValueError, AttributeError, RecursionError) as error:
         raise CodeRefused(f"{PROJECT_FILE}: cannot be read: {shown(error)}") from None
     if client_app is not None and not isinstance(client_app, str):
-        raise CodeRefused(f"{PROJECT_FILE}: clientapp is no text: {shown(client_app)}")
+        raise CodeRefused(f"{PROJECT_FILE}: clientapp is no text")
     return Project(client_app, config)
 
 
@@ -133,12 +133,16 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
     for name, value in table.items():
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{name}.")
+        elif type(value) is int and not -(1 << 63) <= value < 1 << 63:
+            raise CodeRefused(
+                f"{shown(prefix + name)}: a Flower app's whole numbers have at most 64 bits"
+            )
         elif isinstance(value, Value):
             flat[prefix + name] = value
         else:
             raise CodeRefused(
-                f"{prefix}{name}: a Flower app's values are text, numbers, true or false, "
-                f"not {shown(value)}"
+                f"{shown(prefix + name)}: a Flower app's values are text, numbers, true or false, "
+                f"not {type(value).__name__}"
             )
     return flat
 
@@ -149,7 +153,7 @@ def _as_in_app(name: str, knob: Value, in_app: Value | None) -> Value:
         value = float(value)
     if in_app is not None and type(value) is not type(in_app):
         raise CodeRefused(
-            f"knob {name}: the app has {shown(repr(in_app))} there, the manifest {shown(repr(knob))}"
+            f"knob {shown(name)}: the app has {shown(repr(in_app))} there, the manifest {shown(repr(knob))}"
         )
     return value
 

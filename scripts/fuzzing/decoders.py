@@ -22,8 +22,9 @@ from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.blobs.encoding import UpdateHeader, decode_update, encode_update
 from fl_node.blobs.model import decode_model, encode_model
 from fl_node.blobs.tensors import decode_tensors, encode_tensors, schema_of
-from fl_node.errors import BadData, BlobMalformed, ManifestInvalid, Misuse
+from fl_node.errors import BadData, BlobMalformed, CodeRefused, ManifestInvalid, Misuse
 from fl_node.fields import Choice
+from fl_node.flower.app import parse_project
 from fl_node.manifest.manifest import Limits, build_manifest, parse_manifest, read_manifest
 from fl_node.round.form import form_of
 from fl_node.round.validity import verify_update
@@ -99,6 +100,14 @@ encode = { stages = [{ kind = "top_k", fraction = 0.01 }, "quantise"], feedback 
 [rounds]
 count = 2
 """
+FLOWER_APP = b"""
+[tool.flwr.app.components]
+clientapp = "quickstart.client_app:app"
+
+[tool.flwr.app.config]
+local-epochs = 1
+optimiser = { name = "sgd", rate = 0.05, nesterov = true }
+"""
 REPORT = Report(
     audit="clean",
     seconds=1.5,
@@ -170,6 +179,10 @@ def _decoded(stages: Sequence[Choice], content: bytes) -> None:
     assert schema_of(arrays) == schema_of(ARRAYS)
 
 
+def _flower_app(content: bytes) -> None:
+    parse_project(content.decode(errors="replace"))
+
+
 def _answer(content: bytes) -> None:
     logs(parse_answer(content))
 
@@ -227,6 +240,7 @@ DECODERS: Mapping[str, Decoder] = {
     "codecs together": _codec(*CHAIN),
     "deployment.json": _file(_deployment(), read_deployment, DeploymentInvalid),
     "report.json": _file(REPORT.model_dump_json(indent=1).encode(), read_report, Misuse),
+    "Flower app's pyproject.toml": Decoder([FLOWER_APP], _flower_app, (CodeRefused,)),
     "endpoint's logs": Decoder([json.dumps([LOG, LOG]).encode()], _answer, (ValueError,)),
     "endpoint's reverts": Decoder(_rejections(), _rejection, ()),
 }
