@@ -20,7 +20,7 @@ BELOW: Final = 10**9
 LONGEST: Final = Decimal("-999999999.999999999")
 """The metric with the longest text."""
 
-NAME: Final = re.compile(r"[a-z0-9_.-]{1,64}")
+NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 """A metric's name."""
 
 _TEXT = re.compile(r"-?(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{0,8}[1-9])?")

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from fl_node.blobs.canonical import canonical_json
+from fl_node.blobs.metrics import NAME
 from fl_node.code.requirements import parse_requirement, required_names
 from fl_node.fields import Loss, Section, written
 from fl_node.manifest.learner_choice import LearnerChoice
@@ -114,7 +115,7 @@ def _of_distinct_packages(requires: tuple[str, ...]) -> tuple[str, ...]:
 Digest = Annotated[str, BeforeValidator(_as_digest)]
 Entry = Annotated[str, Field(max_length=200, pattern=ENTRY)]
 Knobs = Annotated[dict[str, Any], BeforeValidator(_as_knobs)]
-MetricName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
+MetricName = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
 RecordName = Annotated[str, Field(pattern=r"^[ -~]{1,100}$")]
 Required = Annotated[
     str, Field(pattern=r"^[ -~]+$", max_length=200), AfterValidator(_as_requirement)
