@@ -106,3 +106,252 @@ class Ring(TorchLearner):
         fake = model["generator_ema"](torch.randn(256, self.LATENT))
         radius = fake.norm(dim=1).mean().item()
         return {"loss": abs(radius - real.norm(dim=1).mean().item()), "radius": radius}
+
+
+class Normed(TorchLearner):
+    """A model with batch norm, of any precision; its data are a single tensor."""
+
+    def build(self, knobs: Mapping[str, Any]) -> nn.Module:
+        parts = {
+            "first": nn.Linear(2, 4, bias=False),
+            "norm": nn.BatchNorm1d(4),
+            "last": nn.Linear(4, 1),
+        }
+        return nn.ModuleDict(parts).to(getattr(torch, knobs.get("dtype", "float32")))
+
+    def data(self, uri: str, knobs: Mapping[str, Any]) -> Tensor:
+        random = torch.Generator().manual_seed(int(uri.partition(":")[0]))
+        numbers = torch.randn(40, 2, generator=random)
+        return numbers.to(getattr(torch, knobs.get("dtype", "float32")))
+
+    def optimisers(self, model: nn.Module, knobs: Mapping[str, Any]) -> dict[str, Optimizer]:
+        return {"model": SGD(model.parameters(), lr=0.05, momentum=0.5)}
+
+    def loss(self, model: nn.Module, batch: Tensor) -> Tensor:
+        guess = model["last"](model["norm"](model["first"](batch)))
+        return (guess.squeeze(1) - batch.prod(dim=1)).square().mean()
+
+
+class LowRank(TorchLearner):
+    """A frozen base with a small change of low rank beside it, which alone is trained and shared."""
+
+    def build(self, knobs: Mapping[str, Any]) -> nn.Module:
+        base = nn.Linear(3, 8).requires_grad_(False)
+        parts = {"base": base, "down": nn.Linear(3, 1, bias=False), "up": nn.Linear(1, 8)}
+        return nn.ModuleDict(parts)
+
+    def data(self, uri: str, knobs: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        inputs = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+        return inputs, np.maximum(inputs.sum(axis=1), 0)
+
+    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        inputs, sums = batch
+        hidden = model["base"](inputs) + model["up"](model["down"](inputs))
+        return F.mse_loss(hidden.sum(dim=1), sums)
+
+
+class Whole(TorchLearner):
+    """What every model below has; each does one thing wrong."""
+
+    def build(self, knobs: Mapping[str, Any]) -> nn.Module:
+        return nn.Linear(2, 1)
+
+    def data(self, uri: str, knobs: Mapping[str, Any]) -> Any:
+        return torch.ones(20, 2)
+
+    def loss(self, model: nn.Module, batch: Any) -> Any:
+        return model(batch).square().mean()
+
+
+class NoBuild(TorchLearner):
+    def data(self, uri: str, knobs: Mapping[str, Any]) -> Any:
+        return torch.ones(20, 2)
+
+    def loss(self, model: nn.Module, batch: Any) -> Any:
+        return model(batch).mean()
+
+
+class NoData(TorchLearner):
+    def build(self, knobs: Mapping[str, Any]) -> nn.Module:
+        return nn.Linear(2, 1)
+
+    def loss(self, model: nn.Module, batch: Any) -> Any:
+        return model(batch).mean()
+
+
+class NoLoss(TorchLearner):
+    def build(self, knobs: Mapping[str, Any]) -> nn.Module:
+        return nn.Linear(2, 1)
+
+
+class NoMeasure(NoLoss):
+    def training_step(self, model: nn.Module, batch: Any, optimisers: Any) -> Any:
+        return {"loss": torch.zeros(())}
+
+
+class BuildsNoModule(Whole):
+    def build(self, knobs: Mapping[str, Any]) -> Any:
+        return [1]
+
+
+class BuildRaises(Whole):
+    def build(self, knobs: Mapping[str, Any]) -> Any:
+        return nn.Linear(int(knobs["width"]), 1)
+
+
+class BuildsNothing(Whole):
+    def build(self, knobs: Mapping[str, Any]) -> nn.Module:
+        return nn.ReLU()
+
+
+class BuildsInfinity(Whole):
+    def build(self, knobs: Mapping[str, Any]) -> nn.Module:
+        model = nn.Linear(2, 1)
+        nn.init.constant_(model.weight, torch.inf)
+        return model
+
+
+class BuildsBfloat16(Whole):
+    def build(self, knobs: Mapping[str, Any]) -> nn.Module:
+        return nn.Linear(2, 1).to(torch.bfloat16)
+
+
+class BuildsEmpty(Whole):
+    def build(self, knobs: Mapping[str, Any]) -> nn.Module:
+        model = nn.Linear(2, 1)
+        model.register_buffer("empty", torch.zeros(0))
+        return model
+
+
+class BuildsReserved(Whole):
+    def build(self, knobs: Mapping[str, Any]) -> nn.Module:
+        return nn.ModuleDict({"optimiser": nn.Linear(2, 1)})
+
+
+class OptimisersRaise(Whole):
+    def optimisers(self, model: nn.Module, knobs: Mapping[str, Any]) -> Any:
+        return {"model": SGD(model.parameters(), lr=-1)}
+
+
+class LossRaises(Whole):
+    def loss(self, model: nn.Module, batch: Any) -> Any:
+        raise ValueError("no such\x1b[2J column\nand more")
+
+
+class LossOfExamples(Whole):
+    def loss(self, model: nn.Module, batch: Any) -> Any:
+        return model(batch).squeeze(1)
+
+
+class LossIsNumber(Whole):
+    def loss(self, model: nn.Module, batch: Any) -> Any:
+        return 1.0
+
+
+class LossOfNothing(Whole):
+    def loss(self, model: nn.Module, batch: Any) -> Any:
+        return batch.mean()
+
+
+class LossIsNan(Whole):
+    def loss(self, model: nn.Module, batch: Any) -> Any:
+        return model(batch).mean() * torch.nan
+
+
+class StepRaises(Whole):
+    def training_step(self, model: nn.Module, batch: Any, optimisers: Any) -> Any:
+        return optimisers["generator"]
+
+
+class StepGivesNothing(Whole):
+    def training_step(self, model: nn.Module, batch: Any, optimisers: Any) -> Any:
+        return {}
+
+
+class StepGivesMany(Whole):
+    def training_step(self, model: nn.Module, batch: Any, optimisers: Any) -> Any:
+        return {"loss": model(batch)}
+
+
+class StepChangesItsMind(Whole):
+    count = 0
+
+    def training_step(self, model: nn.Module, batch: Any, optimisers: Any) -> Any:
+        self.count += 1
+        return {f"loss {self.count}": torch.zeros(())}
+
+
+class MeasureRaises(Whole):
+    def measure(self, model: nn.Module, held_out: Iterable[Any]) -> Any:
+        return {"accuracy": "high"}
+
+
+class DataRaises(Whole):
+    def data(self, uri: str, knobs: Mapping[str, Any]) -> Any:
+        return np.load(uri)
+
+
+class DataOf(Whole):
+    """Data of every form, by name."""
+
+    FORMS: Mapping[str, Any] = {
+        "nothing": None,
+        "empty": torch.zeros(0, 2),
+        "empty tuple": (),
+        "uneven": (torch.zeros(20, 2), torch.zeros(19)),
+        "number": torch.tensor(3.0),
+        "text": ["a", "b", "c", "d"],
+        "few": torch.zeros(3, 2),
+        "generator": (number for number in range(9)),
+    }
+
+    def data(self, uri: str, knobs: Mapping[str, Any]) -> Any:
+        return self.FORMS[uri]
+
+
+class Closure(Whole):
+    """Whose optimiser computes its gradients itself."""
+
+    def optimisers(self, model: nn.Module, knobs: Mapping[str, Any]) -> dict[str, Optimizer]:
+        return {"model": torch.optim.LBFGS(model.parameters(), max_iter=2)}
+
+    def training_step(self, model: nn.Module, batch: Any, optimisers: Any) -> Any:
+        def closure() -> Tensor:
+            optimisers["model"].zero_grad()
+            loss = self.loss(model, batch)
+            loss.backward()
+            return loss
+
+        return {"loss": optimisers["model"].step(closure)}
+
+
+class Tied(Whole):
+    """One weight under two names, a mask of truth values, and a parameter that the loss does not reach."""
+
+    def build(self, knobs: Mapping[str, Any]) -> nn.Module:
+        model = nn.ModuleDict(
+            {"first": nn.Linear(2, 2), "last": nn.Linear(2, 2), "idle": nn.Linear(1, 1)}
+        )
+        model["last"].weight = model["first"].weight
+        model.register_buffer("mask", torch.tensor([True, False]))
+        return model
+
+    def loss(self, model: nn.Module, batch: Any) -> Any:
+        return (model["last"](model["first"](batch)) * model.mask).square().mean()
+
+
+def not_a_learner() -> int:
+    return 3
+
+
+def raises() -> int:
+    raise OSError("no weights here")
+
+
+def other_weights() -> dict[str, Tensor]:
+    """A state dict that fits `Whole`."""
+    return {"weight": torch.full((1, 2), 0.5), "bias": torch.randn(1)}
+
+
+def wrong_weights() -> nn.Module:
+    return nn.Linear(3, 1)
