@@ -18,6 +18,7 @@ from fl_node.manifest.manifest import Manifest, build_manifest
 from fl_node.member.next_action import Action
 from fl_node.member.participant import Participant
 from fl_node.member.state import Membership, NodeState
+from fl_node.round.policy import OPEN, Policy
 
 MEMBERS = tuple(Address(f"0x{number:040x}") for number in (0x11, 0x22, 0x33))
 
@@ -112,7 +113,9 @@ class Federation:
     clock: Clock
     learners: dict[Address, DriftingLearner] = field(default_factory=dict)
 
-    def start(self, member: Address, ledger: Any = None, store: Any = None) -> Participant:
+    def start(
+        self, member: Address, ledger: Any = None, store: Any = None, policy: Policy = OPEN
+    ) -> Participant:
         """Start the member's node, as after a crash: only folder, chain and store are what they were."""
         index = self.manifest.addresses.index(member)
         learner = self.learners.setdefault(member, DriftingLearner(index + 1))
@@ -120,7 +123,8 @@ class Federation:
         membership = Membership(acting.chain_id, acting.contract, self.task, member)
         state = NodeState(self.folder / member, membership)
         state.close()  # The lock is for processes; tests start a node many times in one.
-        return Participant(acting, store or self.store, learner, self.task, self.manifest, state)
+        parts = (acting, store or self.store, learner, self.task, self.manifest, state)
+        return Participant(*parts, policy=policy)
 
 
 def run(federation: Federation, members: tuple[Address, ...] = MEMBERS) -> bytes:

@@ -25,7 +25,7 @@ from fl_node.seeds import derive_seed
 
 UPDATE_FORMAT = 3
 
-DISTRIBUTION: Final = re.compile(r"[a-z0-9-]{1,100}")
+DISTRIBUTION: Final = re.compile(r"[a-z0-9-]{1,200}")
 """The canonical name of a distribution, such as `scikit-learn`."""
 
 VERSION: Final = re.compile(r"[\x20-\x7e]{1,64}")

@@ -21,7 +21,9 @@ from chain.errors import (
 )
 from chain.history import commitment_of
 from chain.ledger import Ledger
-from chain.types import Receipt, Reveal, TaskState
+from chain.text import shown
+from chain.types import Phase, Receipt, Reveal, TaskState
+from fl_node.arrays import Arrays
 from fl_node.blobs.model import Model, decode_model, load_model
 from fl_node.blobs.store import Store
 from fl_node.errors import Misuse, NothingToSend
@@ -34,6 +36,8 @@ from fl_node.member.state import NodeState, Plan
 from fl_node.member.waiting import patiently
 from fl_node.round.aggregate import Aggregated, aggregate_round
 from fl_node.round.contribute import Received, UpdateId, contribute
+from fl_node.round.dry_run import DryRun, dry_run
+from fl_node.round.policy import OPEN, Policy
 
 OVERTAKEN = (
     AlreadyActed,
@@ -72,6 +76,7 @@ class Participant:
         state: The member's state folder.
         progress: Called with the training steps.
         attests: Whether it aggregates the revealed updates and attests to the result; if not, the caller attests.
+        policy: The node's own; an update that it does not allow does not leave.
 
     Raises:
         Misuse: The account is no member of the task.
@@ -87,6 +92,7 @@ class Participant:
         state: NodeState,
         progress: StepProgress = no_progress,
         attests: bool = True,
+        policy: Policy = OPEN,
     ) -> None:
         if ledger.account not in manifest.addresses:
             raise Misuse(f"{ledger.account} is not a member of task {task}")
@@ -98,6 +104,7 @@ class Participant:
         self._state = state
         self._progress = progress
         self._attests = attests
+        self._policy = policy
         self._index = manifest.addresses.index(ledger.account)
         self._round_block = 0
         self._made: Model | None = None
@@ -120,6 +127,19 @@ class Participant:
         except OVERTAKEN:
             return Step(action, state, None)
 
+    def dry_run(self) -> DryRun:
+        """Train for the current round from the task's current model; send nothing and keep nothing.
+
+        Raises:
+            NothingToSend: There would be no update; the message says why.
+            Misuse: The task is finished.
+            ChainUnreachable, StoreUnusable, BadData, HistoryInvalid: As `step`.
+        """
+        state = self._ledger.task_state(self._task)
+        if state.phase is Phase.FINISHED:
+            raise Misuse(f"task {self._task} is finished: there is no round to train for")
+        return dry_run(*self._training(state), self._progress, self._policy)
+
     def _act(self, action: Action, state: TaskState) -> Step:
         if action is not Action.COMMIT:
             return Step(action, state, self._carry_out(action, state))
@@ -127,7 +147,7 @@ class Participant:
             plan = self._state.plan(state.round, state.parent_digest) or self._train(state)
         except NothingToSend as reason:
             # Decline, so that the others need not wait for an update.
-            return self._skip(state, str(reason))
+            return self._skip(state, shown(reason))
         if plan.opening is None:
             return self._skip(state, "the update was not worth sending")
         return Step(action, state, self._commit(state, plan.opening))
@@ -157,16 +177,16 @@ class Participant:
         return ledger.commit(self._task, state.round, commitment)
 
     def _train(self, state: TaskState) -> Plan:
-        update_id = UpdateId(self._task, state.round, self._ledger.account, state.parent_digest)
-        contribution = contribute(
-            self._manifest,
-            update_id,
-            self._learner,
-            self._received(state),
-            self._state.private(state.round),
-            self._progress,
-        )
+        contribution = contribute(*self._training(state), self._progress, self._policy)
         return self._state.keep(state.round, state.parent_digest, contribution)
+
+    def _training(
+        self, state: TaskState
+    ) -> tuple[Manifest, UpdateId, Learner, Received, Arrays | None]:
+        """With what the member trains in the current round: the first arguments of `contribute`."""
+        update_id = UpdateId(self._task, state.round, self._ledger.account, state.parent_digest)
+        private = self._state.private(state.round)
+        return self._manifest, update_id, self._learner, self._received(state), private
 
     def _reveal(self, state: TaskState) -> Receipt | None:
         plan = self._state.plan(state.round, state.parent_digest)

@@ -33,6 +33,7 @@ from fl_node.learner import (
     without_optimisers,
 )
 from fl_node.manifest.manifest import Manifest
+from fl_node.round.policy import OPEN, Policy
 from fl_node.round.published import Published, draw_opponents, published_part
 from fl_node.seeds import derive_seed
 from fl_node.strategy.encode.feedback import encode_with_feedback
@@ -102,6 +103,7 @@ def contribute(
     received: Received,
     private: Arrays | None,
     progress: StepProgress = no_progress,
+    policy: Policy = OPEN,
 ) -> Contribution:
     """Train on the received model and encode the difference.
 
@@ -112,8 +114,10 @@ def contribute(
         received: The round's parent, and as much of the past as the strategy needs.
         private: The private arrays from the last round in which the member trained; None before its first.
         progress: Called with the steps.
+        policy: The node's own, which scales a longer difference and keeps back what it does not allow.
 
     Raises:
+        PolicyForbids: The update states more examples, or has more bytes, than the policy allows.
         TrainingDiverged: The learner raised it, a loss is NaN or larger than `MAX_LOSS`, or a weight has moved further
             than float32 can say.
         TrainingFailed: The learner raised it, or does not state a version that the manifest requires.
@@ -123,19 +127,18 @@ def contribute(
     measured = learner.measure(model, learner_private)
     trained = _train(manifest, update_id, learner, received, private, progress)
     training_loss = _millionths("training", trained.training_loss)
-    roles, update = manifest.roles, difference(trained.shared, model)
-    _verify_finite({**update, **trained.sent})
-    weights, statistics = roles.only("weight", update), roles.only("statistic", update)
+    policy.verify_examples(trained.num_examples)
+    weights, statistics, beside = _leaving(manifest.roles, policy, trained, model)
     sending = unprefixed(SENDING, private or {})
     blob, keeping = None, trained.private
-    if worth_sending(manifest.strategy.send, weights, _last_move(roles, received), update_id.round):
+    last_move = _last_move(manifest.roles, received)
+    if worth_sending(manifest.strategy.send, weights, last_move, update_id.round):
         header = _header(manifest, update_id, trained, measured)
         encode = manifest.strategy.encode
-        encoded = encode_with_feedback(
-            encode, weights, trained.sent, sending, header.seed, training_loss
-        )
-        shown = published_part(received.state, trained.private)
-        blob = encode_update(header, {**encoded.arrays, **statistics, **shown})
+        encoded = encode_with_feedback(encode, weights, beside, sending, header.seed, training_loss)
+        published = published_part(received.state, trained.private)
+        blob = encode_update(header, {**encoded.arrays, **statistics, **published})
+        policy.verify_size(len(blob))
         sending = encoded.kept
         keeping = keep_pace(manifest.strategy.train, trained.private, encoded.sent)
     if manifest.learner.optimiser_state == "fresh":
@@ -173,6 +176,21 @@ def _train(
         learner = UntilMedian(learner, median and median / MILLIONTHS, work.loss)
     context = Context(received.past, slot_of(received.state, "control"), progress)
     return TRAIN[type(train)].run(train, learner, assignment, context)
+
+
+def _leaving(
+    roles: Roles, policy: Policy, trained: Trained, model: Arrays
+) -> tuple[Arrays, Arrays, Arrays]:
+    """The difference of the weights and that of the statistics, and what is sent beside them, clipped together."""
+    moved = difference(trained.shared, model)
+    weights, statistics = roles.only("weight", moved), roles.only("statistic", moved)
+    _verify_finite({**weights, **statistics, **trained.sent})
+    clipped = policy.clipped({**weights, **statistics, **trained.sent})
+    return (
+        {name: clipped[name] for name in weights},
+        {name: clipped[name] for name in statistics},
+        {name: clipped[name] for name in trained.sent},
+    )
 
 
 def _opponents(manifest: Manifest, update_id: UpdateId, published: Published) -> tuple[Arrays, ...]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.encoding import difference_schema
-from fl_node.blobs.global_state import NOTHING, PUBLISHED
+from fl_node.blobs.global_state import NOTHING, PUBLISHED, model_of, published_schema
 from fl_node.blobs.tensors import Schema, Spec, schema_of
 from fl_node.errors import Misuse, UpdateInvalid
 from fl_node.fields import Choice
+from fl_node.manifest.manifest import Manifest
 from fl_node.strategy.encode import decode_arrays, encoded_schema
 from fl_node.strategy.roles import Roles
+from fl_node.strategy.train import TRAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,18 @@ class Form:
     @property
     def _uncoded(self) -> Schema:
         return {**self.plain, **self.published}
+
+
+def update_form(manifest: Manifest, state: Arrays) -> Form:
+    """The form of a task's updates.
+
+    Args:
+        manifest: Gives the roles, and what the training algorithm sends.
+        state: Any global state of the task.
+    """
+    sent = TRAIN[type(manifest.strategy.train)].slots
+    model = schema_of(model_of(state))
+    return form_of(model, manifest.roles, sent, published_schema(state))
 
 
 def form_of(

@@ -16,16 +16,14 @@ from fl_node.blobs.encoding import (
     encoding_seed,
     update_size,
 )
-from fl_node.blobs.global_state import model_of, published_schema
 from fl_node.blobs.metrics import LONGEST
 from fl_node.blobs.model import Model
 from fl_node.blobs.store import Store
-from fl_node.blobs.tensors import payload_of, schema_of
+from fl_node.blobs.tensors import payload_of
 from fl_node.errors import BadData, StoreUnusable, UpdateInvalid
 from fl_node.manifest.manifest import Manifest
-from fl_node.round.form import form_of
+from fl_node.round.form import update_form
 from fl_node.round.validity import verify_update
-from fl_node.strategy.train import TRAIN
 
 BEGINNING_BYTES = 4096
 """Number of bytes that distinguish an update's content from almost any other's."""
@@ -51,12 +49,10 @@ class Verdicts:
     """
 
     def __init__(self, store: Store, manifest: Manifest, parent: Model) -> None:
-        sent = TRAIN[type(manifest.strategy.train)].slots
         self._store = store
         self._manifest = manifest
         self._parent = parent
-        model, published = model_of(parent.arrays), published_schema(parent.arrays)
-        self._form = form_of(schema_of(model), manifest.roles, sent, published)
+        self._form = update_form(manifest, parent.arrays)
         self._encoded = self._form.encoded(manifest.strategy.encode.stages)
         self._given: dict[UpdateRevealed, Verdict] = {}
 
@@ -129,7 +125,7 @@ class Verdicts:
         return update
 
     def _blob(self, revealed: UpdateRevealed) -> memoryview:
-        header = self._expected(revealed)
+        header = expected_header(self._manifest, self._parent.digest, revealed)
         most = update_size(header, self._encoded)
         if self._form.published:
             # Their shapes are numbers of the genesis, so its bytes do not bound them: the limit of a model does.
@@ -149,23 +145,26 @@ class Verdicts:
         """The decoded update, if it keeps every rule that needs no other update."""
         return verify_update(
             decode_update(blob),
-            self._expected(revealed),
+            expected_header(self._manifest, self._parent.digest, revealed),
             self._manifest.strategy.encode,
             self._form,
             self._manifest.limits,
         )
 
-    def _expected(self, revealed: UpdateRevealed) -> UpdateHeader:
-        manifest = self._manifest
-        return UpdateHeader(
-            task=revealed.task,
-            round=revealed.round,
-            client=revealed.client,
-            parent_digest=self._parent.digest,
-            num_examples=revealed.reveal.num_examples,
-            steps=manifest.limits.steps,
-            codec=manifest.strategy.encode.label,
-            seed=encoding_seed(manifest.seed, revealed.round, revealed.client),
-            metrics=dict.fromkeys(manifest.learner.metrics, LONGEST),
-            versions=dict.fromkeys(manifest.learner.required, LONGEST_VERSION),
-        )
+
+def expected_header(
+    manifest: Manifest, parent_digest: bytes, revealed: UpdateRevealed
+) -> UpdateHeader:
+    """What a revealed update must state (`verify_update`), with the longest of what only its client knows."""
+    return UpdateHeader(
+        task=revealed.task,
+        round=revealed.round,
+        client=revealed.client,
+        parent_digest=parent_digest,
+        num_examples=revealed.reveal.num_examples,
+        steps=manifest.limits.steps,
+        codec=manifest.strategy.encode.label,
+        seed=encoding_seed(manifest.seed, revealed.round, revealed.client),
+        metrics=dict.fromkeys(manifest.learner.metrics, LONGEST),
+        versions=dict.fromkeys(manifest.learner.required, LONGEST_VERSION),
+    )

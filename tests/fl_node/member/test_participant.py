@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,10 +12,18 @@ from doubles import MEMBERS, DriftingLearner, Federation, run, small_manifest
 
 from chain.errors import ChainRefused, ChainUnreachable, HistoryInvalid, TransactionFailed
 from chain.types import Address, Entry, Phase, RoundAborted, RoundFinalised, TaskState, Terms
-from fl_node.errors import Misuse, StoreUnusable, TrainingDiverged
+from fl_node.errors import (
+    Misuse,
+    NothingToSend,
+    PolicyForbids,
+    StoreUnusable,
+    TrainingDiverged,
+    TrainingFailed,
+)
 from fl_node.learner import Trained
 from fl_node.member.next_action import Action, next_action
 from fl_node.member.participant import Participant, take_part
+from fl_node.round.policy import Policy
 
 NOBODY = Address("0x" + "00" * 19 + "99")
 
@@ -296,6 +305,85 @@ def test_a_member_whose_training_diverges_declines_and_nobody_waits(
     run(federation)
     assert [event.included for event in finalised(federation)] == [0b110, 0b110]
     assert federation.clock.time == start
+
+
+@pytest.mark.parametrize("reason", [TrainingDiverged, TrainingFailed, PolicyForbids])
+def test_whatever_keeps_an_update_back_the_member_says_it_in_one_line(
+    federation: Federation, reason: type[NothingToSend]
+) -> None:
+    class Failing(DriftingLearner):
+        def train(self, *arguments: Any) -> Trained:
+            raise reason("line 3:\n\x1b[2J  KeyError")
+
+    federation.learners[MEMBERS[0]] = Failing(1)
+    step = federation.start(MEMBERS[0]).step()
+    assert (step.action, step.reason) == (Action.SKIP, r"line 3: \x1b[2J KeyError")
+    assert step.receipt is not None
+
+
+class TestPolicy:
+    @pytest.mark.parametrize(
+        ("policy", "reason"),
+        [
+            (Policy(most_examples=9), "states 10 examples; the node's policy allows 9"),
+            (Policy(most_bytes=100), "bytes; the node's policy allows 100"),
+        ],
+    )
+    def test_what_it_does_not_allow_does_not_leave(
+        self, federation: Federation, policy: Policy, reason: str
+    ) -> None:
+        step = federation.start(MEMBERS[0], policy=policy).step()
+        assert step.action is Action.SKIP
+        assert reason in step.reason
+        assert not list((federation.folder / MEMBERS[0]).glob("round-*"))
+
+    def test_the_others_go_on_without_that_member(self, federation: Federation) -> None:
+        nodes = [federation.start(member, policy=Policy(most_examples=29)) for member in MEMBERS]
+        while nodes[0].step().action is not Action.FINISHED:
+            for node in nodes[1:]:
+                node.step()
+        assert [event.included for event in finalised(federation)] == [0b011, 0b011]
+
+    def test_what_it_allows_leaves_as_it_is(
+        self, federation: Federation, federate: Callable[..., Federation]
+    ) -> None:
+        wide = Policy(most_examples=1000, most_bytes=1 << 20, clip=Decimal(1000))
+        other = federate(name="other")
+        for one, policy in ((federation, wide), (other, Policy())):
+            one.start(MEMBERS[0], policy=policy).step()
+        folders = [one.folder / MEMBERS[0] / "round-00001" for one in (federation, other)]
+        blobs = [(folder / "update.safetensors").read_bytes() for folder in folders]
+        assert blobs[0] == blobs[1]
+
+
+class TestDryRun:
+    def test_it_sends_nothing_and_keeps_nothing(self, federation: Federation) -> None:
+        run_of = federation.start(MEMBERS[0]).dry_run()
+        assert run_of.num_examples == 10
+        assert run_of.objections == ()
+        assert federation.ledger.task_state(federation.task).acted == 0
+        assert not list((federation.folder / MEMBERS[0]).glob("*-0*"))
+        assert federation.start(MEMBERS[0]).step().action is Action.COMMIT
+
+    def test_it_trains_for_the_round_that_is_open(self, federation: Federation) -> None:
+        federation.ledger.acting_as(MEMBERS[2]).skip(federation.task, 1)
+        while federation.ledger.task_state(federation.task).round == 1:
+            for member in MEMBERS[:2]:
+                federation.start(member).step()
+        learner = federation.learners[MEMBERS[0]]
+        before = federation.start(MEMBERS[0]).dry_run()
+        assert before.training_loss == 500_000  # of its second round: it goes on from what it kept
+        assert learner.trained == 2
+
+    def test_what_would_keep_an_update_back_is_raised(self, federation: Federation) -> None:
+        federation.learners[MEMBERS[0]] = DivergingLearner(1)
+        with pytest.raises(TrainingDiverged):
+            federation.start(MEMBERS[0]).dry_run()
+
+    def test_a_finished_task_has_no_round_to_train_for(self, federation: Federation) -> None:
+        run(federation)
+        with pytest.raises(Misuse, match="finished"):
+            federation.start(MEMBERS[0]).dry_run()
 
 
 def test_a_round_that_all_decline_keeps_its_parent(federation: Federation) -> None:
