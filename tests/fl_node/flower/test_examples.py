@@ -1,14 +1,13 @@
-"""docs/examples/: the Flower apps, unmodified, train as learners of three members and repeat bit for bit."""
+"""docs/examples/: the Flower apps, unmodified, as three members' learners, in this process and in children."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("flwr")
@@ -17,85 +16,85 @@ from pages import DOCS
 from quadratic import same_bits
 
 from fl_node.arrays import Array, Arrays
+from fl_node.blobs.model import decode_model
+from fl_node.child.learner import ChildLearner
 from fl_node.child.setup import Setup
-from fl_node.flower.app import parse_project
+from fl_node.code.requirements import installed
 from fl_node.flower.open import build_genesis, open_learner
-from fl_node.learner import Assignment, Learner
+from fl_node.learner import Assignment, Learner, StepProgress, Trained, no_progress
+from fl_node.manifest.code_learners import FlowerLearner
+from fl_node.manifest.packing import Draft, read_draft
+from fl_node.member.simulation import simulate
+from fl_node.round.genesis import genesis_state
 
 pytestmark = pytest.mark.slow
 
-APPS = {
-    "quickstart": Setup(
-        kind="flower",
-        entry="quickstart.client_app:app",
-        genesis="quickstart.task:Net",
-        knobs={"lr": "0.05"},
-        seed=1,
-        metrics=("eval_acc",),
-        losses={"training": "train_loss", "held_out": "eval_loss"},
-    ),
-    "listing": Setup(
-        kind="flower",
-        entry="listing.client_app:app",
-        genesis="listing.model:Generator",
-        seed=1,
-        metrics=("energy_distance",),
-        losses={"training": "gen_loss", "held_out": "energy_distance"},
-    ),
-}
 
-
-def folder(name: str) -> Path:
-    return DOCS / "examples" / f"flower-{name}"
-
-
-@pytest.fixture(params=APPS)
+@pytest.fixture(params=["quickstart", "listing"])
 def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.syspath_prepend(folder(request.param))
+    monkeypatch.syspath_prepend(DOCS / "examples" / f"flower-{request.param}")
     yield request.param
     for module in [key for key in sys.modules if key.partition(".")[0] == request.param]:
         del sys.modules[module]
 
 
-def members(setup: Setup, genesis: Arrays) -> list[Learner]:
-    return [open_learner(replace(setup, index=i, count=3), genesis) for i in range(3)]
+def task(name: str) -> tuple[Draft, Setup, Arrays]:
+    """A task as its manifest describes it, what a child would be told of it, and the model that it starts from."""
+    draft = read_draft(DOCS / "examples" / f"flower-{name}.toml")
+    learner = draft.manifest.learner
+    assert isinstance(learner, FlowerLearner) and draft.maker
+    setup = Setup(
+        kind="flower",
+        entry=learner.entry,
+        genesis=draft.maker,
+        knobs=learner.knobs,
+        seed=draft.manifest.seed,
+        metrics=learner.metrics,
+        losses=learner.losses.model_dump(exclude_none=True),
+    )
+    model = build_genesis(setup)
+    return draft.with_model(model), setup, model
 
 
-def federate(setup: Setup, rounds: int) -> tuple[list[dict[str, Array]], list[float]]:
-    """Rounds of a plain mean.
+@dataclass
+class Stating:
+    """An opened learner that states versions, as one in a child process does."""
 
-    Returns:
-        The model after each round, and the members' mean held-out loss before each.
-    """
-    model: dict[str, Array] = build_genesis(setup)
-    privates: list[Any] = [None] * 3
-    models, losses = [], []
-    for number in range(1, rounds + 1):
-        learners = members(setup, model)  # As if every node had been started anew.
-        losses.append(np.mean([one.measure(model, None).loss for one in learners]))
-        done = [one.train(Assignment(model, privates[i], seed=10 * number + i, steps=1, round=number))
-                for i, one in enumerate(learners)]  # fmt: skip
-        privates = [trained.private for trained in done]
-        model = {
-            tensor: np.asarray(np.mean([t.shared[tensor] for t in done], axis=0), array.dtype)
-            for tensor, array in model.items()
-        }
-        models.append(model)
-    return models, [float(loss) for loss in losses]
+    learner: Learner
+    versions: dict[str, str]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.learner, name)
+
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
+        return replace(self.learner.train(assignment, progress), versions=self.versions)
 
 
-def test_an_app_learns_and_repeats_itself(name: str) -> None:
-    models, losses = federate(APPS[name], 6)
-    again, _ = federate(APPS[name], 2)
+def run(
+    draft: Draft, learners: list[Any], model: Arrays, rounds: int
+) -> tuple[list[float], list[dict[str, Array]]]:
+    """The members' mean held-out loss in each round, and the model after each."""
+    manifest = draft.manifest
+    by_address = dict(zip(manifest.addresses, learners, strict=True))
+    losses, models = [], []
+    for one in islice(simulate(manifest, by_address, genesis_state(manifest, model)), rounds):
+        assert one.aggregated.left_out == {}
+        losses.append(sum(update.reveal.held_out_loss for update in one.reveals) / 3e6)
+        models.append(decode_model(one.aggregated.blob))
+    return losses, models
+
+
+def test_an_app_learns_and_a_child_process_gives_the_same_bytes(name: str) -> None:
+    draft, setup, model = task(name)
+    setups = [replace(setup, index=index, count=3) for index in range(3)]
+    versions = installed(draft.manifest.learner.requires)
+    here = [Stating(open_learner(setup, model), versions) for setup in setups]
+    losses, models = run(draft, here, model, 5)
 
     assert losses[-1] < losses[0] / 2
-    assert same_bits(models[1], again[1])
-    if name == "quickstart":
-        last = members(APPS[name], models[-1])[0].measure(models[-1], None)
-        assert last.metrics["eval_acc"] > 0.8
 
+    with ChildLearner(setups[0], draft.code, model, timeout=120, versions=versions) as child:
+        again, same = run(draft, [child, *here[1:]], model, 2)
 
-def test_a_folder_names_the_entry(name: str) -> None:
-    project = parse_project((folder(name) / "pyproject.toml").read_text())
-
-    assert project.client_app == APPS[name].entry
+    assert again == losses[:2]
+    assert same_bits(models[1], same[1])
