@@ -14,7 +14,7 @@ from fl_node.blobs.store import Store
 from fl_node.errors import BadData, Misuse
 from fl_node.learner import Learner
 from fl_node.learning import learner
-from fl_node.learning.data import Images, load_images
+from fl_node.learning.data import Images
 from fl_node.learning.genesis import genesis
 from fl_node.learning.kinds import kind_of, learning_options
 from fl_node.learning.partition import parse_partition, partition
@@ -40,7 +40,8 @@ def load_data(manifest: Manifest, data: str) -> Images:
     Raises:
         DataUnusable: Unknown or empty data, or a download that failed.
     """
-    return load_images(data, learning_options(manifest))
+    options = learning_options(manifest)
+    return kind_of(options).learner.data(data, options)
 
 
 def part_of(manifest: Manifest, images: Images, rule: str, index: int, count: int) -> Images:

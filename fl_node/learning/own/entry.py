@@ -9,7 +9,7 @@ from typing import Any
 
 from fl_node.errors import CodeRefused, Misuse
 from fl_node.learning.calling import calling, first_line
-from fl_node.learning.torch_learner import TorchLearner, verify_written
+from fl_node.learning.torch_learner import TorchLearner
 
 
 def load(entry: str) -> Callable[[], Any]:
@@ -43,12 +43,11 @@ def load_learner(entry: str) -> TorchLearner:
 
     Raises:
         CodeRefused: As for `load`.
-        Misuse: Also if the callable raises an error, or gives no complete `TorchLearner`.
+        Misuse: Also if the callable raises an error, or gives no `TorchLearner`.
     """
     make = load(entry)
     with calling(f"{entry}()", Misuse):
         learner = make()
     if not isinstance(learner, TorchLearner):
         raise Misuse(f"{entry}() gave a {type(learner).__name__}; a TorchLearner is expected")
-    verify_written(learner)
     return learner

@@ -18,6 +18,7 @@ from fl_node.learning.own.entry import load, load_learner
 from fl_node.learning.own.options import own_options
 from fl_node.learning.randomness import seeded
 from fl_node.learning.tensors import all_tensors
+from fl_node.learning.torch_learner import TorchLearner, verify_written
 from fl_node.learning.transfer import array_dtype, to_arrays
 
 
@@ -30,16 +31,25 @@ def build_genesis(setup: Setup) -> dict[str, Array]:
         CodeRefused: The code cannot be imported.
         Misuse: The code raises an error, or gives no model, or one that does not fit the entry's.
     """
-    learner, knobs = load_learner(setup.entry), own_options(setup).knobs
-    with seeded(setup.seed, "genesis"), calling("build()", Misuse):
-        built = tensors_of("build()", learner.build(knobs))
+    model = load_learner(setup.entry)
     if not setup.genesis:
-        return to_arrays(built)
+        return own_genesis(model, setup)
     make = load(setup.genesis)
     with seeded(setup.seed, "genesis"), calling(f"{setup.genesis}()", Misuse):
         arrays = to_arrays(tensors_of(f"{setup.genesis}()", make()))
-    verify_fits(arrays, built)
+    verify_fits(arrays, _built(model, setup))
     return arrays
+
+
+def own_genesis(model: TorchLearner, setup: Setup) -> dict[str, Array]:
+    """All tensors of a model that is at hand, as its `build` makes them; otherwise as `build_genesis`."""
+    return to_arrays(_built(model, setup))
+
+
+def _built(model: TorchLearner, setup: Setup) -> dict[str, Tensor]:
+    verify_written(model)
+    with seeded(setup.seed, "genesis"), calling("build()", Misuse):
+        return tensors_of("build()", model.build(own_options(setup).knobs))
 
 
 def tensors_of(source: str, model: Any) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from fl_node.learning.own.genesis import tensors_of, verify_fits
 from fl_node.learning.own.options import own_options
 from fl_node.learning.partition import parse_partition, partition
 from fl_node.learning.randomness import seeded
+from fl_node.learning.torch_learner import TorchLearner, verify_written
 from fl_node.learning.workplace import workplace
 from fl_node.seeds import derive_seed
 from fl_node.strategy.sharing import shared_names
@@ -43,18 +44,23 @@ def open_learner(setup: Setup, genesis: Arrays) -> MemberLearner:
         ManifestInvalid: A pattern of `setup.share` matches no tensor.
         Misuse: The code lacks something, or raises an error; or the genesis does not fit it, in the first difference.
     """
-    learner, options = load_learner(setup.entry), own_options(setup)
-    device = choose_device(setup.device)
+    return own_learner(load_learner(setup.entry), setup, genesis)
+
+
+def own_learner(model: TorchLearner, setup: Setup, genesis: Arrays) -> MemberLearner:
+    """A member's learner with a model that is at hand, whatever the setup's entry; otherwise as `open_learner`."""
+    options, device = own_options(setup), choose_device(setup.device)
+    verify_written(model)
     prepare(device, setup.threads)
-    place = workplace(learner, options, device)
+    place = workplace(model, options, device)
     tensors_of("build()", place.training.model)
     verify_fits(genesis, place.tensors)
     shared = shared_names(genesis, setup.share)
     with seeded(setup.seed, "data"), calling("data()", DataUnusable):
-        data = learner.data(setup.data, options.knobs)
+        data = model.data(setup.data, options.knobs)
     training, held_out = _split(data, setup)
     return MemberLearner(
-        learner,
+        model,
         options,
         setup.seed,
         training.on(device),
