@@ -27,6 +27,10 @@ may raise what is a `Misuse`, and whatever the task's code raises.
 """
 
 
+MAX_WORDS = 1000
+"""The most characters of an exception's own text."""
+
+
 def main(kinds: Mapping[str, str] = KINDS) -> None:
     """Serve the parent that started this process."""
     folder, asked, answered, lifeline = sys.argv[1:]
@@ -90,24 +94,28 @@ class Server:
 
     def _failed(self, request: Message, error: BaseException) -> Message:
         if isinstance(error, GanchorError):
-            return replies.failed_reply(type(error).__name__, str(error))
+            return replies.failed_reply(type(error).__name__, f"{error}{self._place(error)}")
         opening = request.says["call"] in ("open", "genesis")
-        return replies.failed_reply(
-            "CodeRefused" if opening else "TrainingFailed", self._raised(error)
-        )
+        said = f"the task's code raised {type(error).__name__}{_words(error)}{self._place(error)}"
+        return replies.failed_reply("CodeRefused" if opening else "TrainingFailed", said)
 
-    def _raised(self, error: BaseException) -> str:
-        """What the task's code raised, and where in it."""
-        try:
-            text = str(error)
-        except Exception:  # It is the code's own class.
-            text = ""
-        said = f"the task's code raised {type(error).__name__}" + (f": {text}" if text else "")
-        for frame in reversed(traceback.extract_tb(error.__traceback__)):
-            path = Path(frame.filename)
-            if path.is_relative_to(self._folder):
-                return f"{said[:1500]} ({path.relative_to(self._folder)}, line {frame.lineno})"
-        return said
+    def _place(self, error: BaseException | None) -> str:
+        """Where in the task's code an error, or what caused it, was raised; empty if that was elsewhere."""
+        while error is not None:
+            for frame in reversed(traceback.extract_tb(error.__traceback__)):
+                path = Path(frame.filename)
+                if path.is_relative_to(self._folder):
+                    return f" ({path.relative_to(self._folder)}, line {frame.lineno})"
+            error = error.__cause__
+        return ""
+
+
+def _words(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # It is a class of the code's own.
+        return ""
+    return f": {text[:MAX_WORDS]}" if text else ""
 
 
 def _frame(reply: Message) -> list[Blob]:
