@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,9 +24,21 @@ from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.blobs.encoding import UpdateHeader, decode_update, encode_update
 from fl_node.blobs.model import decode_model, encode_model
 from fl_node.blobs.tensors import decode_tensors, encode_tensors, schema_of
-from fl_node.errors import BadData, BlobMalformed, CodeRefused, ManifestInvalid, Misuse
+from fl_node.child import replies
+from fl_node.child.frames import LENGTH_BYTES, frame_of, message_of
+from fl_node.code.blob import read_code
+from fl_node.code.consent import read_allowed
+from fl_node.errors import (
+    BadData,
+    BlobMalformed,
+    CodeRefused,
+    ManifestInvalid,
+    Misuse,
+    TrainingFailed,
+)
 from fl_node.fields import Choice
 from fl_node.flower.app import parse_project
+from fl_node.learner import Assignment, Trained
 from fl_node.manifest.manifest import Limits, build_manifest, parse_manifest, read_manifest
 from fl_node.round.form import form_of
 from fl_node.round.validity import verify_update
@@ -183,6 +197,25 @@ def _flower_app(content: bytes) -> None:
     parse_project(content.decode(errors="replace"))
 
 
+def _code(content: bytes) -> None:
+    """As a member reads it before it consents: the names lead nowhere, the sizes are as stated."""
+    code = read_code(content)
+    for name, text in code.contents():
+        assert len(text) == code.files[name]
+        assert name.isprintable()
+        assert not Path(name).is_absolute()
+        assert ".." not in Path(name).parts
+
+
+def _child(content: bytes) -> None:
+    """As a node reads what a child process answers to a training."""
+    reply = message_of(content)
+    if replies.interim(reply) is None:
+        trained = replies.trained_of(reply, ASSIGNMENT, 1 << 20, {})
+        assert schema_of(trained.shared) == schema_of(ARRAYS)
+        assert all(np.isfinite(array).all() for array in trained.shared.values())
+
+
 def _answer(content: bytes) -> None:
     logs(parse_answer(content))
 
@@ -226,6 +259,31 @@ def _rejections() -> list[bytes]:
     ]
 
 
+def _zip(**files: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return content.getvalue()
+
+
+CODE = [
+    b"class Chest:\n    pass\n",
+    _zip(**{"app/__init__.py": "", "app/task.py": "x = 1\n" * 50, "pyproject.toml": "[project]"}),
+    _zip(**{"chest.py": "x = 1", "chest-1.dist-info/WHEEL": "Tag: py3-none-any\n"}),
+]
+ASSIGNMENT = Assignment(ARRAYS, None, SEED, 8)
+TRAINED = Trained(ARRAYS, {"step": np.array(7)}, 12, 8, 0.5, metrics={"accuracy": 0.25})
+REPLIES = [
+    b"".join(frame_of(message))[LENGTH_BYTES:]
+    for message in (
+        replies.trained_reply(TRAINED),
+        replies.progress_reply(1, 8, {"loss": 0.5}),
+        replies.failed_reply("TrainingDiverged", "no longer finite"),
+    )
+]
+ALLOWED = f"# reviewed\n{ZEROS}  # chest.py\n".encode()
+
 CHAIN = (LowRank(rank=2), TopK(), Rotate(block=64), Quantise(bits=4, bucket=64))
 
 DECODERS: Mapping[str, Decoder] = {
@@ -241,6 +299,9 @@ DECODERS: Mapping[str, Decoder] = {
     "deployment.json": _file(_deployment(), read_deployment, DeploymentInvalid),
     "report.json": _file(REPORT.model_dump_json(indent=1).encode(), read_report, Misuse),
     "Flower app's pyproject.toml": Decoder([FLOWER_APP], _flower_app, (CodeRefused,)),
+    "code": Decoder(CODE, _code, (BlobMalformed,)),
+    "child's answers": Decoder(REPLIES, _child, (BlobMalformed, TrainingFailed)),
+    "allowed code": _file(ALLOWED, read_allowed, Misuse),
     "endpoint's logs": Decoder([json.dumps([LOG, LOG]).encode()], _answer, (ValueError,)),
     "endpoint's reverts": Decoder(_rejections(), _rejection, ()),
 }
