@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,35 @@ class DriftingLearner:
 
     def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
         return Measured(2.0 / (1 + _rounds(private)))
+
+
+STATING = {
+    "kind": "module",
+    "code": "12" * 32,
+    "genesis": "34" * 32,
+    "entry": "net:Net",
+    "metrics": ["accuracy", "auc", "kid"],
+    "requires": ["torch>=2.6", "scikit-learn"],
+}
+"""A learner in a manifest, whose updates state metrics and versions."""
+
+
+@dataclass
+class StatingLearner(DriftingLearner):
+    """Drifts, and states what it measured and ran."""
+
+    in_training: Mapping[str, float] = field(default_factory=dict)
+    held_out: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(
+        default_factory=lambda: {"torch": "2.15.0", "numpy": "2", "scikit-learn": "1.9"}
+    )
+
+    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
+        trained = super().train(assignment, progress)
+        return replace(trained, metrics=self.in_training, versions=self.versions)
+
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
+        return replace(super().measure(model, private, training), metrics=self.held_out)
 
 
 def _rounds(private: Arrays | None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from chain.ledger import Ledger
@@ -13,6 +13,7 @@ from fl_node.audit.ledger_steps import a1_contract, a2_log_complete, a3_rules_ob
 from fl_node.audit.report import AuditedRound, AuditedUpdate, AuditReport, weighted_loss
 from fl_node.audit.reported import Report, a9_report, gas_by_round
 from fl_node.audit.store_steps import a4_agreement, a5_to_a7
+from fl_node.blobs.metrics import Metrics, mean_metrics, metrics_to_json
 from fl_node.blobs.store import Store
 from fl_node.errors import AuditImpossible
 from fl_node.history.record import RecordedRound, final_rounds, members_in, members_of
@@ -70,7 +71,8 @@ def audit(
     rounds: list[AuditedRound] = []
     blob_bytes = agreement.blob_bytes if agreement else 0
     for recorded_round, aggregated in a5_to_a7(findings, store, agreement, recorded):
-        rounds.append(_audited(recorded_round, members, aggregated))
+        named = agreement.manifest.learner.metrics if agreement else ()
+        rounds.append(_audited(recorded_round, members, aggregated, named))
         blob_bytes += aggregated.blob_bytes if aggregated else 0
         progress(len(rounds), len(recorded))
     history = AuditReport(
@@ -109,10 +111,14 @@ def _settled(ledger: Ledger, task: int) -> tuple[TaskState, Sequence[Entry]]:
 
 
 def _audited(
-    recorded: RecordedRound, members: Sequence[Address], aggregated: Aggregated | None
+    recorded: RecordedRound,
+    members: Sequence[Address],
+    aggregated: Aggregated | None,
+    named: Sequence[str],
 ) -> AuditedRound:
     included = members_in(members, recorded.finalised.included)
     left_out = aggregated.left_out if aggregated else {}
+    metrics = aggregated.metrics if aggregated else {}
     updates = tuple(
         AuditedUpdate(
             client=revealed.client,
@@ -123,6 +129,9 @@ def _audited(
             included=revealed.client in included,
             left_out_because=str(left_out[revealed.client])
             if revealed.client in left_out
+            else None,
+            metrics=metrics_to_json(metrics[revealed.client])
+            if revealed.client in metrics
             else None,
         )
         for revealed in recorded.reveals
@@ -138,4 +147,15 @@ def _audited(
         held_out_loss=weighted_loss([(u.held_out_loss, u.num_examples) for u in counted]),
         opened_at=recorded.opened_at,
         finalised_at=recorded.finalised_at,
+        metrics=_means(metrics, counted, named) if aggregated else None,
     )
+
+
+def _means(
+    metrics: Mapping[Address, Metrics], counted: Sequence[AuditedUpdate], named: Sequence[str]
+) -> dict[str, str | None] | None:
+    """The means of a round's metrics; None if an update that the round included is not among those that were read."""
+    if any(update.client not in metrics for update in counted):
+        return None
+    stated = [(metrics[update.client], update.num_examples) for update in counted]
+    return metrics_to_json(mean_metrics(named, stated))

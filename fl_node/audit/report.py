@@ -53,7 +53,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class AuditedUpdate:
-    """One revealed update: who sent it, whether the round included it, and if not, why (recomputed)."""
+    """One revealed update: who sent it, whether the round included it, and if not, why (recomputed).
+
+    `metrics` is what a valid update states, as its header spells it; None if the update is not valid or cannot be read.
+    """
 
     client: Address
     digest: str
@@ -62,12 +65,15 @@ class AuditedUpdate:
     held_out_loss: int
     included: bool
     left_out_because: str | None = None
+    metrics: dict[str, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AuditedRound:
     """One final round as the chain recorded it. Losses are example-weighted means over the included updates, in
-    millionths; None if no update was included."""
+    millionths; None if no update was included. `metrics` are such means too, over the included updates that have a
+    value; None if the updates that the round included cannot all be read.
+    """
 
     round: int
     attempts: int
@@ -78,6 +84,7 @@ class AuditedRound:
     held_out_loss: int | None
     opened_at: int
     finalised_at: int
+    metrics: dict[str, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from chain.text import shown
 from chain.types import Entry, RoundFinalised, RoundOpened, TaskOpened
 from fl_node.audit.findings import Findings
 from fl_node.audit.report import AuditedRound, AuditReport
+from fl_node.blobs.metrics import LONGEST, NAME
 from fl_node.errors import Misuse
 
 MAX_REPORT_BYTES = 1 << 26
@@ -22,6 +23,8 @@ MAX_REPORT_BYTES = 1 << 26
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Account = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$")]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+MetricName = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+Exact = Annotated[str, Field(max_length=len(str(LONGEST)))]
 Millionths = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
 
 
@@ -30,8 +33,9 @@ class _Strict(BaseModel):
 
 
 class ReportedRound(_Strict):
-    """One final round in a report. Losses are example-weighted means in millionths; `gas` is the total of the round's
-    transactions, None if unknown; `seconds` is the time from the round's opening to its result."""
+    """One final round in a report. Losses are example-weighted means in millionths, and `metrics` are such means, as
+    exact decimals; None if they are unknown. `gas` is the total of the round's transactions, None if unknown; `seconds`
+    is the time from the round's opening to its result."""
 
     round: Count
     attempts: Count
@@ -41,6 +45,7 @@ class ReportedRound(_Strict):
     included: tuple[Account, ...]
     training_loss: Millionths | None
     held_out_loss: Millionths | None
+    metrics: dict[MetricName, Exact | None] | None
     gas: Count | None
     seconds: Count
 
@@ -58,6 +63,9 @@ class Report(_Strict):
     final_digest: Digest
     rounds: tuple[ReportedRound, ...]
 
+
+MAY_BE_UNKNOWN = {"gas", "metrics"}
+"""Facts of a round that an audit cannot always learn: from a ledger without transactions, or from damaged updates."""
 
 OF_THE_RUN = {"audit", "seconds", "workspace"}
 """Fields that no chain can confirm."""
@@ -161,6 +169,7 @@ def _round(audited: AuditedRound, gas: Mapping[int, int]) -> ReportedRound:
         included=tuple(update.client for update in audited.updates if update.included),
         training_loss=audited.training_loss,
         held_out_loss=audited.held_out_loss,
+        metrics=audited.metrics,
         gas=gas.get(audited.round),
         seconds=audited.finalised_at - audited.opened_at,
     )
@@ -171,7 +180,9 @@ def _compare(
 ) -> None:
     for name, expected in ours.items():
         actual = theirs[name]
-        unknown = name == "gas" and None in (expected, actual)
+        unknown = (name == "gas" and actual is None) or (
+            name in MAY_BE_UNKNOWN and expected is None
+        )
         if not unknown and _comparable(expected) != _comparable(actual):
             findings.add(
                 "A9",
@@ -191,6 +202,7 @@ def _shown(value: Any, beside: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(value) or "none"
     if isinstance(value, dict):
-        other = [f"{key}: {item}" for key, item in value.items() if beside.get(key) != item]
+        known = beside or {}
+        other = [f"{key}: {item}" for key, item in value.items() if known.get(key, "") != item]
         return ", ".join(other) or "no others"
     return str(value)

@@ -19,6 +19,7 @@ from fl_node.history.record import RecordedRound, members_in
 from fl_node.manifest.agreement import check_agreement
 from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from fl_node.round.aggregate import Aggregated, aggregate_round
+from fl_node.round.form import state_objection
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,9 @@ def a4_agreement(
         )
     if derive_genesis:
         a4_genesis(findings, state.genesis_digest, manifest, derive_genesis)
+    if objection := state_objection(manifest, genesis.arrays):
+        findings.add("A4", f"no round can start from the genesis: {objection}", digest=digest.hex())
+        return None
     blob_bytes = len(manifest.to_bytes()) + size_of(schema_of(genesis.arrays))
     return Agreement(manifest, genesis, blob_bytes)
 
@@ -104,7 +108,7 @@ def a5_to_a7(
         if agreement and parent:
             aggregated, parent = a5_to_a7_round(findings, store, agreement.manifest, parent, round)
         elif agreement:
-            because = "the model that it starts from is missing"
+            because = "the model that it starts from is missing or unfit"
             findings.skip(*steps, because=because, round=round.opened.round)
         yield round, aggregated
 
@@ -125,7 +129,8 @@ def a5_to_a7_round(
         findings.skip("A6", "A7", because=because, round=recorded.opened.round)
     else:
         a6_included(findings, manifest, recorded, aggregated)
-    return aggregated, a7_model(findings, store, manifest, recorded, aggregated, damaged)
+    model = a7_model(findings, store, manifest, recorded, aggregated, damaged)
+    return aggregated, a7_unbroken(findings, parent, recorded, model)
 
 
 DAMAGED = (BlobMissing, BlobTampered, BlobOversized)
@@ -201,6 +206,21 @@ def a7_model(
             actual=digest.hex(),
         )
     return model
+
+
+def a7_unbroken(
+    findings: Findings, parent: Model, recorded: RecordedRound, model: Model | None
+) -> Model | None:
+    """The round's model, if the next round can start from it: a quorum can make any bytes final."""
+    if model is None or schema_of(model.arrays) == schema_of(parent.arrays):
+        return model
+    findings.add(
+        "A7",
+        "the recorded aggregate has other tensors than the model before it",
+        round=recorded.opened.round,
+        digest=model.digest.hex(),
+    )
+    return None
 
 
 def _same_bytes(left: memoryview, right: bytes) -> bool:

@@ -26,7 +26,7 @@ from chain.types import Phase, Receipt, Reveal, TaskState
 from fl_node.arrays import Arrays
 from fl_node.blobs.model import Model, decode_model, load_model
 from fl_node.blobs.store import Store
-from fl_node.errors import Misuse, NothingToSend
+from fl_node.errors import BlobMalformed, Misuse, NothingToSend
 from fl_node.history.record import attempts_of_current_round, members_in, verify_complete
 from fl_node.learner import Learner, StepProgress, no_progress
 from fl_node.manifest.manifest import Manifest
@@ -37,6 +37,7 @@ from fl_node.member.waiting import patiently
 from fl_node.round.aggregate import Aggregated, aggregate_round
 from fl_node.round.contribute import Received, UpdateId, contribute
 from fl_node.round.dry_run import DryRun, dry_run
+from fl_node.round.form import state_objection
 from fl_node.round.policy import OPEN, Policy
 
 OVERTAKEN = (
@@ -117,7 +118,8 @@ class Participant:
             ChainUnreachable, ChainRefused: The chain gave no answer, or refused for now; call again later.
             TransactionFailed: A transaction failed in its block but would succeed now; call again.
             StoreUnusable: The store cannot be reached; call again later.
-            BadData: The round's parent model is missing from the store or damaged; call again later.
+            BadData: The round's parent model is missing from the store, damaged, or no model of this task; call again
+                later.
             HistoryInvalid: The ledger's log and state disagree; call again later.
         """
         state = self._ledger.task_state(self._task)
@@ -229,7 +231,10 @@ class Participant:
         # A node that aggregated the last round still has its model, and so downloads only the (small) updates.
         if self._made is not None and self._made.digest == digest:
             return self._made
-        return load_model(self._store, digest, self._manifest.limits.model_bytes)
+        model = load_model(self._store, digest, self._manifest.limits.model_bytes)
+        if objection := state_objection(self._manifest, model.arrays):
+            raise BlobMalformed(f"no round can start from the model {digest.hex()}: {objection}")
+        return model
 
 
 Notice = Callable[[Step | Exception], None]

@@ -14,6 +14,7 @@ from fl_node.arrays import Array, Arrays, unprefixed
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import Update
 from fl_node.blobs.global_state import model_of, named_in_slot, slot_of
+from fl_node.blobs.metrics import Metrics
 from fl_node.blobs.model import Model, encode_model
 from fl_node.blobs.store import Store
 from fl_node.errors import BadData
@@ -34,12 +35,14 @@ class Aggregated:
         left_out: The other members that revealed, and what is wrong with their updates.
         blob_bytes: Total size of the blobs that were aggregated: the parent, which is as large as the next model, and
             the included updates.
+        metrics: What each included client measured, in ascending order of client.
     """
 
     blob: bytes
     included: int
     left_out: dict[Address, BadData]
     blob_bytes: int
+    metrics: dict[Address, Metrics]
 
     @property
     def digest(self) -> bytes:
@@ -88,16 +91,18 @@ def aggregate_round(
         state |= _combine(manifest, parent, verdicts.read_again(included))
     for slot in TRAIN[type(manifest.strategy.train)].slots:
         state |= _advance(manifest, parent, slot, verdicts.read_again(included))
-    kept = [_valid(verdicts, revealed) for revealed in included]
+    valid = {revealed.client: _valid(verdicts, revealed) for revealed in included}
+    kept = list(valid.values())
     if kept:
         state |= never_negative(manifest.roles, model_of(state))
-        state |= _averages(manifest, parent, state, [valid.steps for valid in kept])
+        state |= _averages(manifest, parent, state, [one.steps for one in kept])
     blob = encode_model(state)
     return Aggregated(
         blob=blob,
         included=sum(1 << manifest.addresses.index(revealed.client) for revealed in included),
         left_out={revealed.client: fault for revealed, fault in faults.items()},
-        blob_bytes=len(blob) + sum(valid.blob_bytes for valid in kept),
+        blob_bytes=len(blob) + sum(one.blob_bytes for one in kept),
+        metrics={client: one.metrics for client, one in valid.items()},
     )
 
 

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.encoding import difference_schema
-from fl_node.blobs.global_state import NOTHING, PUBLISHED, model_of, published_schema
+from fl_node.blobs.global_state import (
+    NOTHING,
+    PUBLISHED,
+    first_state,
+    model_of,
+    published_schema,
+)
 from fl_node.blobs.tensors import Schema, Spec, schema_of
 from fl_node.errors import Misuse, UpdateInvalid
 from fl_node.fields import Choice
@@ -79,6 +85,31 @@ def update_form(manifest: Manifest, state: Arrays) -> Form:
     sent = TRAIN[type(manifest.strategy.train)].slots
     model = schema_of(model_of(state))
     return form_of(model, manifest.roles, sent, published_schema(state))
+
+
+def state_objection(manifest: Manifest, state: Arrays) -> str | None:
+    """Why no round of a task can start from a global state; None if rounds can.
+
+    Args:
+        manifest: The task.
+        state: An untrusted global state.
+    """
+    model = model_of(state)
+    if objection := manifest.roles.objection(model):
+        return objection
+    weights = manifest.roles.only("weight", model)
+    try:
+        expected = schema_of(
+            first_state(model, manifest.strategy.slots, weights, published_schema(state))
+        )
+        update_form(manifest, state).encoded(manifest.strategy.encode.stages)
+    except Misuse as refused:
+        return str(refused)
+    found = schema_of(state)
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            return f"{name!r} is {found.get(name)}; the strategy keeps {expected.get(name)}"
+    return None
 
 
 def form_of(

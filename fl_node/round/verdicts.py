@@ -16,7 +16,7 @@ from fl_node.blobs.encoding import (
     encoding_seed,
     update_size,
 )
-from fl_node.blobs.metrics import LONGEST
+from fl_node.blobs.metrics import LONGEST, Metrics
 from fl_node.blobs.model import Model
 from fl_node.blobs.store import Store
 from fl_node.blobs.tensors import payload_of
@@ -31,11 +31,12 @@ BEGINNING_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Valid:
-    """What is remembered of a valid update: the first bytes of its content, its blob's size, and its steps."""
+    """What is remembered of a valid update: its content's first bytes, its blob's size, and parts of its header."""
 
     beginning: bytes
     blob_bytes: int
     steps: int
+    metrics: Metrics
 
 
 Verdict = Valid | BadData
@@ -120,8 +121,8 @@ class Verdicts:
         except BadData as fault:
             self._given[revealed] = fault
             return None
-        beginning = bytes(payload_of(blob)[:BEGINNING_BYTES])
-        self._given[revealed] = Valid(beginning, len(blob), update.header.steps)
+        beginning, header = bytes(payload_of(blob)[:BEGINNING_BYTES]), update.header
+        self._given[revealed] = Valid(beginning, len(blob), header.steps, header.metrics)
         return update
 
     def _blob(self, revealed: UpdateRevealed) -> memoryview:

@@ -141,6 +141,7 @@ REPORT = Report(
             included=(CLIENT,),
             training_loss=-5,
             held_out_loss=None,
+            metrics={"accuracy": "0.5", "auc": None},
             gas=None,
             seconds=3,
         ),

@@ -329,7 +329,7 @@ class TestStore:
         assert steps_with_findings(report) == ["A5", "A7"]
         assert [finding.round for finding in report.findings] == [1, 1, 1, 1]
         assert not_reached(report) == ["A6", "A9"]
-        lost = "round 2: the model that it starts from is missing"
+        lost = "round 2: the model that it starts from is missing or unfit"
         assert report.reasons["A5"] == (lost,)
         assert lost in report.reasons["A6"] and lost in report.reasons["A7"]
         assert len(report.rounds) == 2

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
 import pytest
-from doubles import DriftingLearner, small_genesis, small_manifest
+from doubles import STATING, DriftingLearner, StatingLearner, small_genesis, small_manifest
 
 from chain.history import commitment_of
 from chain.types import Reveal
@@ -18,7 +17,6 @@ from fl_node.blobs.encoding import UpdateHeader, decode_update, difference, enco
 from fl_node.blobs.global_state import first_state
 from fl_node.errors import TrainingDiverged, TrainingFailed
 from fl_node.learner import Assignment, Measured, Trained, no_progress
-from fl_node.manifest.learners import GanLearner
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.contribute import MAX_LOSS, Contribution, Received, UpdateId, contribute
 from fl_node.seeds import derive_seed
@@ -118,44 +116,16 @@ def test_losses_that_no_reveal_can_hold_are_a_divergence(which, loss):
         contribute(MANIFEST, PLACE, learner, Received(small_genesis()), None)
 
 
-class Stating(GanLearner):
-    """A learner whose updates state metrics and versions."""
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        return "accuracy", "auc", "kid"
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        return "scikit-learn", "torch"
-
-
-@dataclass
-class Measuring(DriftingLearner):
-    """A learner that measures, in training and on held-out data, and says what it runs."""
-
-    trains: Mapping[str, float] = field(default_factory=dict)
-    measures: Mapping[str, float] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(
-        default_factory=lambda: {"torch": "2.15.0", "numpy": "2", "scikit-learn": "1.9"}
-    )
-
-    def train(self, assignment, progress=no_progress) -> Trained:
-        trained = super().train(assignment, progress)
-        return replace(trained, metrics=self.trains, versions=self.versions)
-
-    def measure(self, model, private, training=False) -> Measured:
-        return replace(super().measure(model, private), metrics=self.measures)
-
-
-def stated(learner: Measuring) -> UpdateHeader:
-    manifest = MANIFEST.model_copy(update={"learner": Stating()})
+def stated(learner: StatingLearner) -> UpdateHeader:
+    manifest = small_manifest(learner=STATING)
     contribution = contribute(manifest, PLACE, learner, Received(small_genesis()), None)
     return decode_update(contribution.blob).header
 
 
 def test_an_update_states_what_the_manifest_names_and_nothing_else():
-    header = stated(Measuring(4, trains={"auc": 0.25, "loss": 9}, measures={"accuracy": 2 / 3}))
+    header = stated(
+        StatingLearner(4, in_training={"auc": 0.25, "loss": 9}, held_out={"accuracy": 2 / 3})
+    )
     assert header.metrics == {
         "accuracy": Decimal("0.666666667"),
         "auc": Decimal("0.25"),
@@ -165,12 +135,14 @@ def test_an_update_states_what_the_manifest_names_and_nothing_else():
 
 
 def test_of_two_numbers_with_one_name_the_one_on_held_out_data_counts():
-    assert stated(Measuring(4, trains={"auc": 1}, measures={"auc": 2})).metrics["auc"] == 2
+    assert (
+        stated(StatingLearner(4, in_training={"auc": 1}, held_out={"auc": 2})).metrics["auc"] == 2
+    )
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1e9])
 def test_a_number_that_is_no_metric_is_null(value):
-    assert stated(Measuring(4, measures={"auc": value})).metrics["auc"] is None
+    assert stated(StatingLearner(4, held_out={"auc": value})).metrics["auc"] is None
 
 
 @pytest.mark.parametrize("version", [None, "", "2" * 65, "2\n", "2\x1b[2J", "zwei²"])
@@ -179,7 +151,7 @@ def test_a_version_that_cannot_be_stated_costs_the_round(version):
     with pytest.raises(
         TrainingFailed, match=r"^the version of scikit-learn must be 1 to 64 printable"
     ):
-        stated(Measuring(4, versions=versions))
+        stated(StatingLearner(4, versions=versions))
 
 
 NORMED = {

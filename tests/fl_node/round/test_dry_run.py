@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
 import pytest
-from doubles import DriftingLearner, small_genesis, small_manifest
+from doubles import STATING, StatingLearner, small_genesis, small_manifest
 
 from fl_node.blobs.encoding import decode_update
-from fl_node.learner import Assignment, StepProgress, Trained, no_progress
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.contribute import Received, UpdateId, contribute
 from fl_node.round.dry_run import DryRun, dry_run
 from fl_node.round.policy import OPEN, Policy
 from fl_node.round.validity import norm
 
-STATING = {
-    "kind": "module",
-    "code": "12" * 32,
-    "genesis": "34" * 32,
-    "entry": "net:Net",
-    "metrics": ["accuracy"],
-    "requires": ["torch>=2"],
-}
-
-
-@dataclass
-class Measuring(DriftingLearner):
-    """States an accuracy and a version."""
-
-    def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
-        trained = super().train(assignment, progress)
-        return replace(trained, metrics={"accuracy": 0.5}, versions={"torch": "2.15.0"})
+LEARNER = StatingLearner(4, held_out={"auc": 0.5})
 
 
 def place(manifest: Manifest) -> UpdateId:
@@ -42,12 +24,25 @@ def place(manifest: Manifest) -> UpdateId:
 
 def tried(manifest: Manifest, policy: Policy = OPEN, received: Received | None = None) -> DryRun:
     received = received or Received(small_genesis())
-    return dry_run(manifest, place(manifest), Measuring(4), received, None, policy=policy)
+    return dry_run(
+        manifest,
+        place(manifest),
+        StatingLearner(4, held_out={"auc": 0.5}),
+        received,
+        None,
+        policy=policy,
+    )
 
 
 def test_it_shows_the_update_that_would_be_sent():
     manifest = small_manifest(learner=STATING)
-    made = contribute(manifest, place(manifest), Measuring(4), Received(small_genesis()), None)
+    made = contribute(
+        manifest,
+        place(manifest),
+        StatingLearner(4, held_out={"auc": 0.5}),
+        Received(small_genesis()),
+        None,
+    )
     update = decode_update(made.blob)
     assert tried(manifest) == DryRun(
         num_examples=40,
@@ -56,8 +51,8 @@ def test_it_shows_the_update_that_would_be_sent():
         blob_bytes=len(made.blob),
         norm=norm(update.arrays),
         steps=4,
-        metrics={"accuracy": Decimal("0.5")},
-        versions={"torch": "2.15.0"},
+        metrics={"accuracy": None, "auc": Decimal("0.5"), "kid": None},
+        versions={"scikit-learn": "1.9", "torch": "2.15.0"},
         objections=(),
     )
 
