@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -41,6 +42,7 @@ from fl_node.flower.app import parse_project
 from fl_node.learner import Assignment, Trained
 from fl_node.manifest.manifest import Limits, build_manifest, parse_manifest, read_manifest
 from fl_node.round.form import form_of
+from fl_node.round.policy import read_policy
 from fl_node.round.validity import verify_update
 from fl_node.strategy.encode import STAGES, decode_arrays, encode_arrays
 from fl_node.strategy.encode.low_rank import LowRank
@@ -84,6 +86,10 @@ HEADER = UpdateHeader(3, 2, CLIENT, bytes(range(32)), 77, 8, "float32", SEED)
 UPDATES = [
     encode_update(HEADER, ARRAYS),
     encode_update(replace(HEADER, codec="top_k+quantise", num_examples=1 << 63), ARRAYS),
+    encode_update(
+        replace(HEADER, metrics={"auc": Decimal("0.5"), "kid": None}, versions={"torch": "2.6"}),
+        ARRAYS,
+    ),
 ]
 CHOSEN = {
     "name": "fuzz",
@@ -122,6 +128,10 @@ clientapp = "quickstart.client_app:app"
 local-epochs = 1
 optimiser = { name = "sgd", rate = 0.05, nesterov = true }
 """
+POLICY = f"""allow_code = ["{ZEROS}"]
+most_examples = 5000
+clip_norm = 1.5
+""".encode()
 REPORT = Report(
     audit="clean",
     seconds=1.5,
@@ -291,6 +301,7 @@ DECODERS: Mapping[str, Decoder] = {
     "json": Decoder([*MANIFESTS, b'{"a":["\\u0001",-5,null]}'], _json, (ValueError,)),
     "manifest": Decoder(MANIFESTS, _manifest, (BlobMalformed,)),
     "manifest.toml": _file(TOML, read_manifest, ManifestInvalid),
+    "policy.toml": _file(POLICY, read_policy, Misuse),
     "tensors": Decoder([*MODELS, *UPDATES], _tensors, (BlobMalformed,)),
     "model": Decoder(MODELS, _model, (BlobMalformed,)),
     "update": Decoder(UPDATES, _update, (BlobMalformed,)),

@@ -21,6 +21,7 @@
 16  one absurd number in a manifest hangs whoever reads it                 test_hostile_manifests
 17  a variance goes below zero, and the model to NaN; averages are sent    test_roles_as_a_way_in
 18  a task's own code looks for secrets, breaks down, or does not stop      test_hostile_code
+19  a member claims absurd metrics, or megabytes of them                   test_claims
 
 What is not defended against, by design: a quorum of members who collude, and a member whose update keeps every rule
 and is harmful all the same.
