@@ -71,17 +71,23 @@ def project_of(entry: str) -> Project:
     Raises:
         CodeRefused: As `parse_project`, or the file cannot be read.
     """
-    spec = find_spec(entry.partition(":")[0].partition(".")[0])
-    if spec is None or spec.origin is None:
-        return Project()
-    home = Path(spec.origin).parent
-    file = (home.parent if spec.submodule_search_locations else home) / PROJECT_FILE
-    if not file.is_file():
+    home = home_of(entry)
+    file = None if home is None else home / PROJECT_FILE
+    if file is None or not file.is_file():
         return Project()
     try:
         return parse_project(read_text(file, MAX_PROJECT_BYTES))
     except FileUnusable as error:
         raise CodeRefused(str(error)) from None
+
+
+def home_of(entry: str) -> Path | None:
+    """The folder in which the package or module of `module:name` lies; None if it cannot be found."""
+    spec = find_spec(entry.partition(":")[0].partition(".")[0])
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent
+    return folder.parent if spec.submodule_search_locations else folder
 
 
 def run_config(project: Project, knobs: Mapping[str, Any]) -> dict[str, Value]:

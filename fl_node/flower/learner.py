@@ -20,7 +20,7 @@ from flwr.clientapp import ClientApp
 from fl_node.arrays import Array, Arrays
 from fl_node.child.setup import Setup
 from fl_node.errors import CodeRefused, TrainingDiverged, TrainingFailed
-from fl_node.flower.app import Config
+from fl_node.flower.app import Config, home_of
 from fl_node.flower.inner import form_of, instruction, keys_for, registered
 from fl_node.flower.reply import Reply, arrays_of, examples_of, number, one_line, read_reply
 from fl_node.flower.state import kept, restored
@@ -65,6 +65,7 @@ class FlowerAppLearner:
                 "position alone, but the model's have names: write a callable in learner.genesis"
             )
         self._genesis = in_order(genesis)
+        self._home = home_of(setup.entry)
         self._run_id = derive_seed(setup.seed, "flower")
         self._evaluation = derive_seed(setup.seed, "flower", "evaluate")
         self._node_id = derive_seed(setup.seed, "flower", setup.index)
@@ -81,7 +82,7 @@ class FlowerAppLearner:
             TrainingDiverged: The reply's tensors or its loss are not finite.
         """
         model = self._whole(assignment.model)
-        with one_line(TRAIN):
+        with one_line(TRAIN, self._home):
             seed_everything(assignment.seed, self._setup.threads)
             context = self._context(assignment.private)
             reply = self._ask(TRAIN, model, assignment.round, context)
@@ -111,7 +112,7 @@ class FlowerAppLearner:
         """
         if "evaluate.default" not in self._functions:
             return Measured(0.0)
-        with one_line(EVALUATE):
+        with one_line(EVALUATE, self._home):
             seed_everything(self._evaluation, self._setup.threads)
             # Evaluation has no round of its own: the app sees round 0.
             reply = self._ask(EVALUATE, self._whole(model), 0, self._context(private))

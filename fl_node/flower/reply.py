@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -33,8 +35,12 @@ class Reply:
 
 
 @contextmanager
-def one_line(asked: str) -> Iterator[None]:
+def one_line(asked: str, home: Path | None = None) -> Iterator[None]:
     """Turn whatever an app raises, when asked to `train` or to `evaluate`, into one line.
+
+    Args:
+        asked: What it was asked.
+        home: The folder in which its code lies, to say where in it.
 
     Raises:
         TrainingFailed: The block raised an error that is not this project's.
@@ -45,7 +51,17 @@ def one_line(asked: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise TrainingFailed(f"the Flower app's {asked} raised {shown(said)}") from None
+        raise TrainingFailed(
+            f"the Flower app's {asked} raised {shown(said)}{_where(error, home)}"
+        ) from None
+
+
+def _where(error: BaseException, home: Path | None) -> str:
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if home is not None and path.is_relative_to(home):
+            return f" ({shown(path.relative_to(home))}, line {frame.lineno})"
+    return ""
 
 
 def read_reply(asked: str, reply: object) -> Reply | None:

@@ -15,7 +15,7 @@ pytest.importorskip("flwr")
 from flower_apps import MODEL, assignment
 
 from fl_node.child.setup import Setup
-from fl_node.errors import CodeRefused
+from fl_node.errors import CodeRefused, TrainingFailed
 from fl_node.flower import open as opening
 from fl_node.flower.open import build_genesis, open_learner
 
@@ -111,6 +111,14 @@ def test_knobs_and_the_node_s_configuration_come_last() -> None:
 
     assert (trained.shared["w"] == 6).all()
     assert trained.num_examples == 7
+
+
+def test_an_error_says_where_in_the_app_it_was_raised() -> None:
+    learner = open_learner(setup(data="num-partitions=three"), MODEL)
+
+    line = 1 + APP[: APP.index("    step = ")].count("\n")
+    with pytest.raises(TrainingFailed, match=rf"TypeError.* \(tiny_app\.py, line {line}\)$"):
+        learner.train(assignment())
 
 
 @pytest.mark.parametrize(
