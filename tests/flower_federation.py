@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from doubles import Federation
+from doubles import MEMBERS, Federation, small_manifest
 from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
@@ -20,8 +20,23 @@ from fl_node.blobs.model import load_model
 from fl_node.flower.mod import Seat, anchoring
 from fl_node.flower.records import KEY, array_record
 from fl_node.flower.strategy import Anchored
+from fl_node.manifest.manifest import Manifest
 
 POLL = 0.002
+STALLED = 60.0
+
+
+def flower_manifest(members: tuple[str, ...] = MEMBERS, **changes: Any) -> Manifest:
+    """A task of two rounds whose learner is a Flower app; `changes` replace its sections or the learner's fields."""
+    learner = {
+        "kind": "flower",
+        "code": "ab" * 32,
+        "entry": "moving:app",
+        "genesis": "cd" * 32,
+        "losses": {"training": "train_loss", "held_out": "eval_loss"},
+        **changes.pop("learner", {}),
+    }
+    return small_manifest(members, learner=learner, **changes)
 
 
 def moving_app(mods: list[Any], evaluates: bool = True) -> ClientApp:
@@ -93,10 +108,18 @@ class ThreadGrid(Grid):
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
         wanted = [one for one in messages if one.metadata.dst_node_id not in self.lost]
-        with ThreadPoolExecutor(max(len(wanted), 1)) as threads:
-            replies = list(threads.map(self._answer, wanted))
+        replies: list[Message] = []
+        threads = [
+            threading.Thread(target=lambda one=one: replies.append(self._answer(one)), daemon=True)
+            for one in wanted
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(STALLED)
         self.errors += [str(reply.error.reason) for reply in replies if reply.has_error()]
-        return replies[::-1]
+        assert len(replies) == len(wanted), f"nodes are stuck; the others: {self.errors}"
+        return sorted(replies, key=lambda reply: reply.metadata.src_node_id)
 
     def _answer(self, message: Message) -> Message:
         node = message.metadata.dst_node_id

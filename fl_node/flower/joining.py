@@ -79,7 +79,9 @@ def read_settings(path: Path) -> Settings:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
         raise Misuse(f"{path}: {shown(field)}: {shown(first['msg'])}") from None
-    except (FileUnusable, ValueError) as error:
+    except FileUnusable as error:
+        raise Misuse(f"settings {error}") from None
+    except ValueError as error:
         raise Misuse(f"{path}: {shown(error)}") from None
     home = path.absolute().parent
     names = ("deployment", "keystore", "password_file", "state")

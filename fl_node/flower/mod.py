@@ -31,7 +31,12 @@ from fl_node.blobs.digest import digest_of
 from fl_node.blobs.model import encode_model
 from fl_node.blobs.store import Store
 from fl_node.errors import GanchorError, Misuse, NothingToSend
-from fl_node.flower.passing import PassingLearner, ServerDiffers, remember_measured
+from fl_node.flower.passing import (
+    PassingLearner,
+    ServerDiffers,
+    flower_learner,
+    remember_measured,
+)
 from fl_node.flower.records import (
     KEY,
     Anchor,
@@ -148,7 +153,8 @@ class _Node:
         seat, digest = self.seat, _digest_of(message.content)
         first = self._state()
         self._verify_parent(first, digest)
-        learner = PassingLearner(message, context, call_next, seat.manifest, first.round, digest)
+        choice = flower_learner(seat.manifest)
+        learner = PassingLearner(message, context, call_next, choice, first.round, digest)
         membership = Membership(
             seat.ledger.chain_id, seat.ledger.contract, seat.task, seat.ledger.account
         )

@@ -25,6 +25,7 @@ from fl_node.blobs.model import decode_model, encode_model, load_model
 from fl_node.blobs.store import Store
 from fl_node.blobs.tensors import schema_of
 from fl_node.errors import BadData, Misuse
+from fl_node.flower.passing import flower_learner
 from fl_node.flower.records import (
     KEY,
     Announcement,
@@ -63,6 +64,9 @@ class Anchored(Strategy):
         poll: Seconds between looks at the chain while something is awaited.
         patience: Seconds to wait for a chain or a store that gives no answer, or lags behind the nodes' view of it.
         sleep: Waits; replaced in tests.
+
+    Raises:
+        Misuse: As `flower_learner`.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Anchored(Strategy):
         patience: float = 60.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        flower_learner(manifest)
         self._inner = inner
         self._ledger, self._store, self._task, self._manifest = ledger, store, task, manifest
         self._poll, self._patience, self._sleep = poll, patience, sleep
@@ -138,8 +143,10 @@ class Anchored(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """What the inner strategy sends, with the announcement; and a message of its own to all others that trained."""
-        messages = list(self._inner.configure_evaluate(server_round, arrays, config, grid))
         self._asked_only_to_attest = set()
+        if self._announced is None and self._state().phase is Phase.FINISHED:
+            return []  # Nothing has changed since the last evaluation.
+        messages = list(self._inner.configure_evaluate(server_round, arrays, config, grid))
         if self._announced is None:
             return messages
         for message in messages:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from doubles import MEMBERS, Federation
-from flower_federation import anchored, genesis_record, nodes_of
+from flower_federation import anchored, flower_manifest, genesis_record, nodes_of
 
 from chain.types import Phase, TaskState
 from fl_node.audit import AuditReport, Status, audit
@@ -15,6 +16,11 @@ from fl_node.blobs.model import decode_model, encode_model, load_model
 from fl_node.flower.strategy import Anchored
 from fl_node.history.record import attempts_of_current_round
 from fl_node.round.aggregate import Aggregated, aggregate_round
+
+
+@pytest.fixture
+def federation(federate: Callable[..., Federation]) -> Federation:
+    return federate(flower_manifest())
 
 
 class Altering(Anchored):

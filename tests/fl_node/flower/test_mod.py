@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
-from doubles import MEMBERS, Federation, small_manifest
+from doubles import MEMBERS, Federation
 from flower_federation import (
     POLL,
     anchored,
+    flower_manifest,
     genesis_record,
     message_to,
     moving_app,
@@ -47,7 +49,7 @@ ALONE = MEMBERS[:1]
 def alone(federate: Callable[..., Federation]) -> Federation:
     """A task with one member, who waits for nobody."""
     rounds = {"count": 3, "cohort_floor": 1, "min_updates": 1}
-    return federate(small_manifest(ALONE, rounds=rounds))
+    return federate(flower_manifest(ALONE, rounds=rounds))
 
 
 class Node:
@@ -247,7 +249,7 @@ def test_who_is_not_asked_to_train_declines(alone: Federation) -> None:
 def test_a_member_that_was_missing_rejoins_and_trains_in_the_next_round(
     federate: Callable[..., Federation],
 ) -> None:
-    manifest = small_manifest(rounds={"count": 4, "min_updates": 2})
+    manifest = flower_manifest(rounds={"count": 4, "min_updates": 2})
     federation = federate(manifest)
 
     def later(seconds: float) -> None:
@@ -267,3 +269,28 @@ def test_a_member_that_was_missing_rejoins_and_trains_in_the_next_round(
     strategy.start(grid, genesis, num_rounds=1)
     clients = [event.client for event in events(federation, UpdateRevealed) if event.round == 3]
     assert sorted(clients) == sorted(MEMBERS)
+
+
+def test_the_update_states_what_the_app_measured_and_what_it_ran_on(
+    federate: Callable[..., Federation],
+) -> None:
+    learner = {"metrics": ["train_loss", "eval_loss", "auc"], "requires": ["numpy>=1"]}
+    rounds = {"count": 2, "cohort_floor": 1, "min_updates": 1}
+    alone = federate(flower_manifest(ALONE, learner=learner, rounds=rounds))
+    node, genesis = Node(alone), genesis_record(alone)
+    node.ask(genesis, "evaluate")
+    reply = node.ask(genesis)
+    header = decode_update(alone.store.get(read_anchor(reply.content).digest, 1 << 20)).header
+    assert header.metrics == {"train_loss": 1, "eval_loss": Decimal("1.25"), "auc": None}
+    assert header.versions == {"numpy": np.__version__}
+    (revealed,) = events(alone, UpdateRevealed)
+    assert revealed.reveal.held_out_loss == 1_250_000
+    assert revealed.reveal.training_loss == 1_000_000
+
+
+def test_a_package_that_the_task_requires_and_this_machine_lacks_is_named(
+    federate: Callable[..., Federation],
+) -> None:
+    rounds = {"count": 2, "cohort_floor": 1, "min_updates": 1}
+    alone = federate(flower_manifest(ALONE, learner={"requires": ["numpy<1"]}, rounds=rounds))
+    assert "needs numpy<1" in Node(alone).ask(genesis_record(alone)).error.reason

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from doubles import MEMBERS, Federation, small_manifest
-from flower_federation import ThreadGrid, anchored, genesis_record, moving_app, nodes_of
+from flower_federation import (
+    ThreadGrid,
+    anchored,
+    flower_manifest,
+    genesis_record,
+    message_to,
+    moving_app,
+    nodes_of,
+)
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg
 
@@ -18,6 +26,11 @@ from fl_node.blobs.digest import digest_of
 from fl_node.blobs.model import encode_model
 from fl_node.errors import Misuse
 from fl_node.flower.records import KEY, array_record, received_arrays
+
+
+@pytest.fixture
+def federation(federate: Callable[..., Federation]) -> Federation:
+    return federate(flower_manifest())
 
 
 def digest_in(record: ArrayRecord) -> bytes:
@@ -52,6 +65,11 @@ def test_the_set_that_the_members_revealed_is_the_set_that_the_server_averaged(
     assert not grid.errors
     assert digest_in(result.arrays) == final_digest(federation)
     assert included(federation) == [0b111, 0b111]
+    first, second = audit(lambda: federation.ledger, federation.store, federation.task).rounds
+    assert (first.training_loss, second.training_loss) == (1_000_000, 500_000)
+    evaluated = 1_000_000 * result.evaluate_metrics_clientapp[1]["eval_loss"]
+    assert first.held_out_loss == 0, "nobody had evaluated the genesis"
+    assert second.held_out_loss == pytest.approx(evaluated, abs=1)
     assert result.train_metrics_clientapp[2]["train_loss"] == pytest.approx(0.5)
     assert len(result.evaluate_metrics_clientapp) == 2
     verify_clean(federation)
@@ -69,7 +87,7 @@ class InOrder(ThreadGrid):
 def test_the_order_of_the_replies_changes_no_byte(federate: Callable[..., Federation]) -> None:
     digests = set()
     for kind in (ThreadGrid, InOrder):
-        federation = federate(name=kind.__name__)
+        federation = federate(flower_manifest(), kind.__name__)
         nodes = nodes_of(federation)
         anchored(federation).start(
             kind(nodes.apps, nodes.contexts), genesis_record(federation), num_rounds=2
@@ -92,7 +110,7 @@ def test_a_server_that_evaluates_nobody_still_has_its_rounds_attested(
 def test_nobody_waits_for_a_node_that_the_server_did_not_choose(
     federate: Callable[..., Federation],
 ) -> None:
-    federation = federate(small_manifest(rounds={"count": 2, "min_updates": 2}))
+    federation = federate(flower_manifest(rounds={"count": 2, "min_updates": 2}))
     start, grid = federation.clock.time, nodes_of(federation)
     strategy = anchored(federation, average(fraction_train=0.7))
     strategy.start(grid, genesis_record(federation), num_rounds=2)
@@ -193,3 +211,24 @@ def test_arrays_keep_the_order_that_the_app_gave_them(federation: Federation) ->
         nodes_of(federation), array_record(genesis, order), num_rounds=1
     )
     assert list(result.arrays) == order
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"learner": {"kind": "gan"}}, 'learner.kind = "gan"'),
+        ({"strategy": {"combine": "momentum"}}, "momentum keeps a state beside the model"),
+    ],
+    ids=["no app", "a server with a memory"],
+)
+def test_a_task_that_flowers_messages_cannot_carry_is_refused(
+    federate: Callable[..., Federation], changes: dict[str, Any], why: str
+) -> None:
+    manifest = small_manifest(**changes) if "learner" in changes else flower_manifest(**changes)
+    federation = federate(manifest)
+    with pytest.raises(Misuse, match=why):
+        anchored(federation)
+    grid = nodes_of(federation)
+    (node, *_) = grid.apps
+    reply = grid.apps[node](message_to(node, genesis_record(federation)), grid.contexts[node])
+    assert why in reply.error.reason
