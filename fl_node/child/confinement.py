@@ -6,6 +6,7 @@ the node's user (docs/protocol.md, "Threat model").
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import resource
@@ -18,6 +19,7 @@ from pathlib import Path
 _PASSED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
            "TORCH_HOME", "XDG_CACHE_HOME"}  # fmt: skip
 _PASSED_FAMILIES = ("LC_", "OMP_", "MKL_", "OPENBLAS_", "CUDA_", "CUBLAS_", "NVIDIA_")
+_SET_DUMPABLE = 4
 _OUT_OF_MEMORY = Path("/proc/self/oom_score_adj")
 
 
@@ -39,6 +41,16 @@ def environment(ours: Mapping[str, str], folder: Path) -> dict[str, str]:
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
     }
+
+
+def withhold() -> None:
+    """Called by the node: keep its memory, environment and open files from other processes of the same user.
+
+    Otherwise the child could read the node's environment under /proc (prctl(2), PR_SET_DUMPABLE). Root still can, and
+    there is nothing of the kind but on Linux.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0)))
 
 
 def confine(lifeline: int, *pipes: int) -> None:

@@ -17,7 +17,7 @@ from typing import Final, NoReturn
 
 from chain.text import shown
 from fl_node.blobs.digest import Blob
-from fl_node.child.confinement import environment
+from fl_node.child.confinement import environment, withhold
 from fl_node.child.frames import LENGTH_BYTES, buffer_of
 from fl_node.code.blob import Code
 from fl_node.code.unpacking import unpack
@@ -62,6 +62,7 @@ class Child:
         for name in ("code", "work"):
             (root / name).mkdir()
         unpack(code, root / "code", module)
+        withhold()
         requests, replies, lifeline, printed = (os.pipe() for _ in range(4))
         theirs = (requests[0], replies[1], lifeline[0])
         ours = (requests[1], replies[0], lifeline[1], printed[0])

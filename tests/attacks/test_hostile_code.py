@@ -149,6 +149,18 @@ def test_modules_named_like_the_node_s_own_do_not_replace_them() -> None:
         assert learner.train(told("")).num_examples == 12
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl")
+def test_the_node_cannot_be_read_under_proc() -> None:
+    """The kernel then shows /proc/PID/environ and its like to root alone, and lets nobody else attach."""
+    program = PARENT.format(
+        tests=str(Path(__file__).parents[1]),
+        then="import ctypes; print(ctypes.CDLL(None).prctl(3)); "  # PR_GET_DUMPABLE
+        "print(os.stat('/proc/self/environ').st_uid)",
+    )
+    answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert answer.stdout.split()[1:] == [b"0", b"0"]
+
+
 # It dies with its node
 
 
