@@ -281,6 +281,28 @@ class StepChangesItsMind(Whole):
         return {f"loss {self.count}": torch.zeros(())}
 
 
+class Replaces(Whole):
+    """A buffer that each step puts another tensor in the place of, as modules often do."""
+
+    def build(self, knobs: Mapping[str, Any]) -> nn.Module:
+        model = nn.Linear(2, 1)
+        model.register_buffer("seen", torch.zeros(2))
+        return model
+
+    def loss(self, model: nn.Module, batch: Any) -> Any:
+        model.seen = model.seen + batch.sum(dim=0)
+        model.bias.data = model.bias.data.clamp(-1, 1)
+        return model(batch).square().mean()
+
+
+class Grows(Whole):
+    """Whose second training finds another model than the first."""
+
+    def loss(self, model: nn.Module, batch: Any) -> Any:
+        model.register_buffer("seen", batch.clone())
+        return model(batch).square().mean()
+
+
 class MeasureRaises(Whole):
     def measure(self, model: nn.Module, held_out: Iterable[Any]) -> Any:
         return {"accuracy": "high"}

@@ -7,7 +7,7 @@ state when received weights replace the local ones is the assignment's choice (`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fl_node.arrays import Array, Arrays
-from fl_node.errors import Misuse, TrainingDiverged
+from fl_node.errors import Misuse, TrainingDiverged, TrainingFailed
 from fl_node.learner import (
     Assignment,
     Measured,
@@ -33,8 +33,8 @@ from fl_node.learning.options import Options, at_round, in_steps
 from fl_node.learning.steps import Examples, to_device
 from fl_node.learning.tensors import fill_all
 from fl_node.learning.torch_learner import TorchLearner
-from fl_node.learning.transfer import to_arrays
-from fl_node.learning.workplace import Workplace, workplace
+from fl_node.learning.transfer import array_dtype, to_arrays
+from fl_node.learning.workplace import Workplace, leave, workplace
 from fl_node.seeds import derive_seed
 from fl_node.strategy.sharing import shared_names
 
@@ -140,11 +140,16 @@ class MemberLearner:
         weights = self._complete(assignment.model, assignment.private)
         place.resume(options, weights, None if assignment.fresh else assignment.private)
         terms = self._terms(place, assignment)
-        with place.random(assignment.seed, "train"):
-            training_loss = place.runner.run(
-                options, self._examples, assignment.steps, assignment.seed, terms, progress
-            )
-        return self._trained(place, assignment, weights, training_loss, terms)
+        try:
+            with place.random(assignment.seed, "train"):
+                training_loss = place.runner.run(
+                    options, self._examples, assignment.steps, assignment.seed, terms, progress
+                )
+            return self._trained(place, assignment, weights, training_loss, terms)
+        except Exception:
+            if not self._learner.recordable:
+                leave()
+            raise
 
     def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
         """The loss and metrics on the held-out examples, or on at most `MEASURED` training examples.
@@ -178,9 +183,11 @@ class MemberLearner:
         training_loss: float,
         terms: Terms,
     ) -> Trained:
+        tensors = place.tensors
+        _verify_same_form(tensors, weights)
         moved = {
             name: tensor
-            for name, tensor in place.tensors.items()
+            for name, tensor in tensors.items()
             if self._is_kept(name, tensor, assignment.private, weights[name])
         }
         arrays = to_arrays(moved) | place.state.arrays()
@@ -240,6 +247,28 @@ class MemberLearner:
         if arrays.keys() != set(self._shared):
             differing = min(arrays.keys() ^ set(self._shared))
             raise Misuse(f"the tensors differ from the shared ones, first in {differing!r}")
+
+
+def _verify_same_form(tensors: Mapping[str, Tensor], before: Arrays) -> None:
+    """Check that a training changed the model's values alone.
+
+    Raises:
+        TrainingFailed: A tensor has come, gone, or changed its shape or dtype.
+    """
+    for name in sorted(tensors.keys() | before.keys()):
+        now = tensors.get(name)
+        if now is None or name not in before or _form(name, now) != _form_of(before[name]):
+            raise TrainingFailed(
+                f"the training changed the model's form, first in {name!r}: names, shapes and dtypes are to stay"
+            )
+
+
+def _form(name: str, tensor: Tensor) -> tuple[object, ...]:
+    return tuple(tensor.shape), array_dtype(name, tensor.dtype)
+
+
+def _form_of(array: Array) -> tuple[object, ...]:
+    return array.shape, array.dtype
 
 
 def _verify_finite(arrays: Arrays) -> None:

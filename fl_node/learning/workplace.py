@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fl_node.arrays import Arrays, unprefixed
 from fl_node.errors import Misuse
@@ -45,11 +45,18 @@ class Workplace:
             with calling("optimisers()", Misuse):
                 optimisers = learner.optimisers(model, options.knobs)
         self.training: Training = Training(model, dict(optimisers))
-        self.tensors = learner.tensors(model)
+        self._tensors = learner.tensors(model) if learner.recordable else None
         self.state = (FixedState if learner.recordable else AnyState)(self.training)
         self.runner: Runner = runner_on(device, learner, self.training)
         self.gradient_terms = GradientTerms(self.training)
         self._opponents: list[nn.Module] = []
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The model's tensors by name. A user's code may put others in their place; recorded steps never do."""
+        if self._tensors is not None:
+            return self._tensors
+        return self.learner.tensors(self.training.model)
 
     def model(self, weights: Arrays) -> nn.Module:
         """The model, filled with all of its weights.
@@ -122,11 +129,16 @@ class Workplace:
 _HERE = threading.local()
 
 
+def leave() -> None:
+    """Give this thread's workplace up, because a user's code may have failed in the middle of anything."""
+    _HERE.key = _HERE.workplace = None
+
+
 def workplace(learner: TorchLearner, options: Options, device: torch.device) -> Workplace:
     """This thread's workplace; a new one if its last one was for another model or device."""
     key = (learner, device, *comparable(options))
     if getattr(_HERE, "key", None) != key:
-        _HERE.key = _HERE.workplace = None  # A large model is freed before the next one is built.
+        leave()  # A large model is freed before the next one is built.
         _HERE.workplace = Workplace(learner, options, device)
         _HERE.key = key
     return _HERE.workplace

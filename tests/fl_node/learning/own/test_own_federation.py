@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -72,14 +73,20 @@ def setup_of(manifest: Manifest, member: int = 0, **changes: Any) -> Setup:
     return Setup(**given | changes)
 
 
-def run(learner: dict[str, Any], strategy: dict[str, Any], rounds: int = 2) -> Any:
+def run(
+    learner: dict[str, Any],
+    strategy: dict[str, Any],
+    rounds: int = 2,
+    executor: Executor | None = None,
+) -> Any:
     manifest = manifest_of(learner, strategy, rounds)
     genesis = build_genesis(setup_of(manifest))
     learners = {
         member: open_learner(setup_of(manifest, index + 1), genesis)
         for index, member in enumerate(manifest.addresses)
     }
-    done = list(simulate(manifest, learners, genesis_state(manifest, genesis)))
+    start = genesis_state(manifest, genesis)
+    done = list(simulate(manifest, learners, start, executor=executor))
     return manifest, genesis, learners, done
 
 
@@ -147,6 +154,8 @@ def test_weights_of_every_precision_and_whole_numbers_in_buffers_go_round(
         assert (array != genesis[name]).any() == (name != "norm.num_batches_tracked"), name
 
 
-def test_its_simulation_repeats_itself() -> None:
-    first, second = (run(RING, {})[-1] for _ in range(2))
+def test_its_simulation_repeats_itself_in_threads_too() -> None:
+    """Though its code draws from the process's random numbers, of which threads have one set."""
+    with ThreadPoolExecutor(3) as threads:
+        first, second = (run(RING, {}, executor=executor)[-1] for executor in (None, threads))
     assert [one.aggregated.digest for one in first] == [one.aggregated.digest for one in second]

@@ -177,6 +177,25 @@ def test_an_optimiser_that_computes_its_gradients_itself_takes_no_terms() -> Non
         train("Closure", anchor=far, mu=1.0)
 
 
+def test_a_step_may_put_another_tensor_in_the_place_of_a_buffer() -> None:
+    setup = setup_of("Replaces", share=("weight", "bias"))
+    genesis = build_genesis(setup)
+    shared = {name: genesis[name] for name in ("weight", "bias")}
+    learner = open_learner(setup, genesis)
+    first = learner.train(Assignment(shared, None, 1, 3))
+    assert first.private["seen"].tolist() == [24, 24]
+    assert (first.shared["bias"] != shared["bias"]).any()
+    again = learner.train(Assignment(shared, None, 1, 3))
+    assert all(again.shared[name].tobytes() == first.shared[name].tobytes() for name in shared)
+
+
+def test_a_step_that_changes_the_models_form_costs_the_round_and_leaves_no_trace() -> None:
+    learner = open_learner(setup_of("Grows"), WHOLE)
+    for _ in range(2):
+        with pytest.raises(TrainingFailed, match="changed the model's form, first in 'seen'"):
+            learner.train(Assignment(WHOLE, None, 1, 3))
+
+
 def test_a_tied_weight_is_one_tensor_and_a_mask_holds_truth_values() -> None:
     genesis = build_genesis(setup_of("Tied"))
     assert sorted(genesis) == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +47,16 @@ def test_the_same_input_gives_the_same_bytes(setup: Setup) -> None:
     assert_same_bytes(first.shared, second.shared)
     assert_same_bytes(first.private, second.private)
     assert first.training_loss == second.training_loss
+
+
+@BOTH
+def test_a_learner_that_moves_to_another_process_trains_as_here(setup: Setup) -> None:
+    genesis = build_genesis(setup)
+    learner = open_learner(setup, genesis)
+    moved = pickle.loads(pickle.dumps(learner))
+    first, second = (one.train(Assignment(genesis, None, 1, 5)) for one in (learner, moved))
+    assert_same_bytes(first.shared, second.shared)
+    assert_same_bytes(first.private, second.private)
 
 
 @BOTH
