@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,16 @@ from typing import Any
 
 import hypothesis
 import pytest
-from doubles import Clock, Federation, small_genesis, small_manifest
+from doubles import (
+    MEMBERS,
+    STATING,
+    Clock,
+    Federation,
+    StatingLearner,
+    run,
+    small_genesis,
+    small_manifest,
+)
 
 from chain.memory_ledger import MemoryLedger
 from fl_node.blobs.global_state import first_state
@@ -80,3 +90,18 @@ def federate(tmp_path: Path) -> Callable[..., Federation]:
 @pytest.fixture
 def federation(federate: Callable[..., Federation]) -> Any:
     return federate()
+
+
+@pytest.fixture
+def measuring(federate: Callable[..., Federation]) -> Federation:
+    """A finished task whose members, with 10, 20 and 30 examples, measured something."""
+    federation: Federation = federate(small_manifest(learner=STATING))
+    numbers: list[dict[str, float]] = [
+        {"accuracy": 0.5, "auc": 0.25},
+        {"accuracy": 0.8, "auc": math.nan},
+        {"accuracy": 0.9},
+    ]
+    for index, member in enumerate(MEMBERS):
+        federation.learners[member] = StatingLearner(1 + index, held_out=numbers[index])
+    run(federation)
+    return federation

@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from doubles import MEMBERS, STATING, Federation, StatingLearner, run, small_manifest
+from doubles import MEMBERS, Federation, run
 
 from fl_node.audit import AuditReport, Report, Status, audit
 from fl_node.audit.reported import report_of
-from fl_node.blobs.metrics import metrics_to_json
 from fl_node.blobs.store import key_of
-from fl_node.round.measured import MeasuredRound, measured_rounds
 
-MEASURED = (
-    {"accuracy": 0.5, "auc": 0.25},
-    {"accuracy": 0.8, "auc": math.nan},
-    {"accuracy": 0.9},
-)
-"""Of members with 10, 20 and 30 examples."""
 MEANS = {"accuracy": "0.8", "auc": "0.25", "kid": None}
-
-
-@pytest.fixture
-def measuring(federate: Callable[..., Federation]) -> Federation:
-    """A finished task whose members state metrics."""
-    federation = federate(small_manifest(learner=STATING))
-    for index, member in enumerate(MEMBERS):
-        federation.learners[member] = StatingLearner(1 + index, held_out=MEASURED[index])
-    run(federation)
-    return federation
 
 
 def audit_of(federation: Federation, **options: Any) -> AuditReport:
@@ -125,36 +105,3 @@ class TestReport:
     def test_another_form_is_no_report(self, measuring, value):
         with pytest.raises(ValueError, match="metrics"):
             self.saying(measuring, MEANS | {"accuracy": value})
-
-
-class TestLookingWithoutAnAudit:
-    def rounds(self, federation: Federation, last: int = 5) -> list[MeasuredRound]:
-        state = federation.ledger.task_state(federation.task)
-        entries = federation.ledger.history(federation.task)
-        return measured_rounds(federation.store, state, entries, last)
-
-    def test_the_means_are_the_audits(self, measuring):
-        audited = [(one.round, one.metrics) for one in audit_of(measuring).rounds]
-        looked = [(one.round, metrics_to_json(one.metrics)) for one in self.rounds(measuring)]
-        assert looked == audited
-
-    def test_only_the_last_rounds_are_read(self, measuring):
-        assert [one.round for one in self.rounds(measuring, last=1)] == [2]
-
-    def test_a_round_with_a_missing_update_is_left_out(self, measuring):
-        remove(measuring, audit_of(measuring).rounds[0].updates[1].digest)
-        assert [one.round for one in self.rounds(measuring)] == [2]
-
-    @pytest.mark.parametrize("blob", ["manifest_digest", "genesis_digest"])
-    def test_without_manifest_or_genesis_nothing_is_shown(self, measuring, blob):
-        state = measuring.ledger.task_state(measuring.task)
-        remove(measuring, getattr(state, blob).hex())
-        assert self.rounds(measuring) == []
-
-    def test_of_a_task_that_measures_nothing_no_model_is_read(self, federation):
-        run(federation)
-        remove(federation, federation.ledger.task_state(federation.task).genesis_digest.hex())
-        assert self.rounds(federation) == []
-
-    def test_before_the_first_final_round_there_is_nothing(self, federate):
-        assert self.rounds(federate(small_manifest(learner=STATING))) == []
