@@ -238,6 +238,16 @@ class LossRaises(Whole):
         raise ValueError("no such\x1b[2J column\nand more")
 
 
+class Wordless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+class LossIsWordless(Whole):
+    def loss(self, model: nn.Module, batch: Any) -> Any:
+        raise Wordless
+
+
 class LossOfExamples(Whole):
     def loss(self, model: nn.Module, batch: Any) -> Any:
         return model(batch).squeeze(1)

@@ -24,10 +24,15 @@ def calling(what: str, error: type[GanchorError] = TrainingFailed) -> Iterator[N
     except GanchorError:
         raise
     except (Exception, SystemExit) as trouble:
-        raise error(f"{what} raised {type(trouble).__name__}: {first_line(trouble)}") from trouble
+        raise error(f"{what} raised {named(trouble)}") from trouble
 
 
-def first_line(trouble: BaseException) -> str:
-    """The first line of an error's text, without control characters."""
-    lines = str(trouble).strip().splitlines() or [""]
-    return "".join(sign if sign.isprintable() else " " for sign in lines[0])[:MOST]
+def named(trouble: BaseException) -> str:
+    """An error's type and the first line of its text, without control characters."""
+    name = type(trouble).__name__
+    try:
+        lines = str(trouble).strip().splitlines()
+    except Exception:  # It is a class of the user's own.
+        return name
+    words = "".join(sign if sign.isprintable() else " " for sign in (lines or [""])[0])
+    return f"{name}: {words[:MOST]}" if words else name

@@ -79,6 +79,7 @@ class OwnOptions:
 
     Attributes:
         text: The manifest's `learner.knobs` as JSON.
+        metrics: Names of what `measure` has to give, beside what else it gives.
     """
 
     kind: ClassVar[str] = "module"
@@ -87,6 +88,7 @@ class OwnOptions:
     held_out: float
     batch: int
     share: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
     schedules: Schedules = ()
 
     @property

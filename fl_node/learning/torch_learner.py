@@ -30,7 +30,7 @@ from fl_node.learner import Measured
 from fl_node.learning.calling import calling
 from fl_node.learning.drift import Terms
 from fl_node.learning.examples import Batches, Data, Split
-from fl_node.learning.options import Options
+from fl_node.learning.options import Options, OwnOptions
 from fl_node.learning.steps import Examples, Features, Step, Training
 from fl_node.learning.tensors import all_tensors
 
@@ -116,8 +116,9 @@ class TorchLearner:
     def measure(self, model: nn.Module, held_out: Iterable[Any]) -> Mapping[str, float]:
         """Numbers that say how good a model is, by name, such as an accuracy. By default none.
 
-        Those that the manifest names in `metrics` travel with each update. One named `loss` becomes the held-out loss;
-        without it, that is the mean of `loss` over the held-out examples.
+        Those that the manifest names in `learner.metrics` travel with each update, and all of these have to be there;
+        NaN is one that there is nothing to measure for. One named `loss` is the held-out loss; without it, that is the
+        mean of `loss` over the held-out examples.
 
         Args:
             model: In evaluation mode; no gradients are computed.
@@ -168,14 +169,20 @@ class TorchLearner:
         return take
 
     def measured(
-        self, options: Options, model: nn.Module, examples: Examples, seed: int
+        self, options: OwnOptions, model: nn.Module, examples: Examples, seed: int
     ) -> Measured:
         """Measure a model on some examples; the seed determines what is drawn for it."""
         batches = Batches(examples, options.batch)
         with calling("measure()"), torch.no_grad():
             given = self.measure(model.eval(), batches)
             metrics = {str(name): float(value) for name, value in given.items()}
-        loss = metrics.pop(LOSS) if LOSS in metrics else self._mean_loss(model, batches)
+        for name in options.metrics:
+            if name not in metrics:
+                given_names = ", ".join(metrics) or "nothing"
+                raise TrainingFailed(
+                    f"measure() gave no {name!r}, which learner.metrics names; it gave {given_names}"
+                )
+        loss = metrics[LOSS] if LOSS in metrics else self._mean_loss(model, batches)
         return Measured(loss, metrics)
 
     @torch.no_grad()

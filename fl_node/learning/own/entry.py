@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any
 
 from fl_node.errors import CodeRefused, Misuse
-from fl_node.learning.calling import calling, first_line
+from fl_node.learning.calling import calling, named
 from fl_node.learning.torch_learner import TorchLearner
 
 
@@ -26,9 +26,7 @@ def load(entry: str) -> Callable[[], Any]:
     try:
         imported = importlib.import_module(module)
     except (Exception, SystemExit) as trouble:
-        raise CodeRefused(
-            f"{module!r} cannot be imported: {type(trouble).__name__}: {first_line(trouble)}"
-        ) from trouble
+        raise CodeRefused(f"{module!r} cannot be imported: {named(trouble)}") from trouble
     try:
         found = reduce(getattr, name.split("."), imported)
     except AttributeError:

@@ -18,4 +18,5 @@ def own_options(setup: Setup) -> OwnOptions:
         held_out=float(setup.held_out),
         batch=setup.batch or BATCH,
         share=setup.share,
+        metrics=setup.metrics,
     )

@@ -170,6 +170,19 @@ def test_a_measurement_that_fails_names_its_method() -> None:
         open_learner(setup_of("LossRaises"), WHOLE).measure(WHOLE, None)
 
 
+def test_a_measurement_has_what_the_manifest_names() -> None:
+    setup = setup_of("Prices", metrics=("error", "accuracy"), data="1")
+    genesis = build_genesis(setup)
+    learner = open_learner(setup, genesis)
+    with pytest.raises(TrainingFailed, match=r"measure\(\) gave no 'accuracy', .*; it gave error"):
+        learner.measure(genesis, None)
+
+
+def test_an_error_without_words_is_named_too() -> None:
+    with pytest.raises(TrainingFailed, match=r"loss\(\) raised Wordless$"):
+        train("LossIsWordless")
+
+
 def test_an_optimiser_that_computes_its_gradients_itself_takes_no_terms() -> None:
     assert np.isfinite(train("Closure").training_loss)
     far = {name: array + 1 for name, array in WHOLE.items()}

@@ -37,7 +37,7 @@ def test_it_learns(setup: Setup) -> None:
     trained = learner.train(Assignment(genesis, None, 1, 120))
     after = learner.measure(trained.shared, trained.private)
     assert after.loss < before.loss / 2
-    assert after.metrics.keys() == ({"error"} if setup is PRICES else {"radius"})
+    assert after.metrics.keys() == ({"error"} if setup is PRICES else {"loss", "radius"})
 
 
 @BOTH
