@@ -17,13 +17,15 @@ from fl_node.arrays import Arrays
 from fl_node.audit import audit as replay_history
 from fl_node.audit.report import AuditReport
 from fl_node.audit.reported import read_report
-from fl_node.blobs.store import open_store
+from fl_node.blobs.store import Store, open_store
 from fl_node.cli import options, wiring
 from fl_node.cli.exits import FindingsReported
 from fl_node.cli.tables import print_audit, print_digests, print_head, rounds_table
 from fl_node.cli.workspace import Workspace
 from fl_node.errors import Misuse
+from fl_node.manifest.code_learners import CodeLearner
 from fl_node.manifest.manifest import Manifest
+from fl_node.round.genesis import stored_genesis
 
 
 def audit(
@@ -48,7 +50,8 @@ def audit(
     derive_genesis: Annotated[
         bool,
         typer.Option(
-            "--derive-genesis", help="A4 also derives the genesis from its seed (uses torch)."
+            "--derive-genesis",
+            help="A4 also derives the genesis: from the seed (uses torch) or, for own code, from its first model.",
         ),
     ] = False,
     as_json: options.Json = False,
@@ -112,13 +115,14 @@ def run_audit(
     deployed = read_deployment(deployment)
     console = Console(stderr=True)
     hidden = quiet or not console.is_terminal  # A log gets no bar, and no blank line in its place.
+    blobs = open_store(store, must_exist=True)
     with Progress(console=console, disable=hidden, transient=True) as bar:
         rounds = bar.add_task("auditing rounds", total=None)
         return replay_history(
             lambda: wiring.connect(rpc_url, deployed, task=task),
-            open_store(store, must_exist=True),
+            blobs,
             task,
-            derive_genesis=_derivation() if derive_genesis else None,
+            derive_genesis=_derivation(blobs) if derive_genesis else None,
             reported=read_report(report) if report else None,
             unreported=unreported,
             expected_head=expected_head,
@@ -126,9 +130,14 @@ def run_audit(
         )
 
 
-def _derivation() -> Callable[[Manifest], Arrays]:
-    from fl_node.learning.task import (
-        derive_genesis,  # Imports torch, which the rest of the audit does not need.
-    )
+def _derivation(store: Store) -> Callable[[Manifest], Arrays]:
+    def derive(manifest: Manifest) -> Arrays:
+        if isinstance(manifest.learner, CodeLearner):
+            return stored_genesis(manifest, manifest.learner, store)
+        from fl_node.learning import (
+            task,
+        )  # Imports torch, which the rest of the audit does not need.
 
-    return derive_genesis
+        return task.derive_genesis(manifest)
+
+    return derive

@@ -14,6 +14,7 @@ from fl_node.cli import options
 from fl_node.cli.subjects import Subject, find_subjects
 from fl_node.errors import Misuse
 from fl_node.fields import Section
+from fl_node.manifest.code_learners import CodeLearner
 from fl_node.manifest.manifest import Manifest
 
 PYTORCH = (".pt", ".pth")
@@ -68,20 +69,14 @@ def _write(subject: Subject, path: Path) -> None:
 
 
 def loading_lines(manifest: Manifest, subject: Subject, path: Path) -> list[str]:
-    """Python code that reads the file, builds the networks, and uses them."""
+    """Python code that reads the file and, for a learner of this package, builds the networks and uses them."""
+    reading = _reading_lines(path)
+    if isinstance(manifest.learner, CodeLearner):
+        return reading
     from fl_node.learning import kind_of, learning_options
 
     options = learning_options(manifest)
-    reading = (
-        [
-            f"state = torch.load({str(path)!r}, weights_only=True)",
-            "weights = {name: tensor.numpy() for name, tensor in state.items()}",
-        ]
-        if path.suffix in PYTORCH
-        else ["from safetensors.numpy import load_file", f"weights = load_file({str(path)!r})"]
-    )
     return [
-        "import torch",
         *reading,
         "",
         "from fl_node import build_networks",
@@ -90,6 +85,20 @@ def loading_lines(manifest: Manifest, subject: Subject, path: Path) -> list[str]
         f"data, learner = {_as_python(manifest.data)}, {_as_python(manifest.learner)}",
         "model = build_networks(data, learner, weights)",
         *kind_of(options).usage(options, {name.partition(".")[0] for name in subject.load()}),
+    ]
+
+
+def _reading_lines(path: Path) -> list[str]:
+    if path.suffix in PYTORCH:
+        return [
+            "import torch",
+            f"state = torch.load({str(path)!r}, weights_only=True)",
+            "weights = {name: tensor.numpy() for name, tensor in state.items()}",
+        ]
+    return [
+        "import torch",
+        "from safetensors.numpy import load_file",
+        f"weights = load_file({str(path)!r})",
     ]
 
 

@@ -15,13 +15,18 @@ from rich.console import Console
 from chain.accounts import keystore_address, to_address
 from chain.types import Address
 from fl_node.blobs.digest import digest_of
+from fl_node.blobs.model import decode_model
 from fl_node.cli import options
 from fl_node.cli.pictures import Look, look_at
 from fl_node.cli.words import follow_up
 from fl_node.errors import Misuse
 from fl_node.manifest.bounds import parse_toml
+from fl_node.manifest.code_learners import CodeLearner
 from fl_node.manifest.learners import SHIPPED, PictureLearner
-from fl_node.manifest.manifest import build_manifest, read_manifest
+from fl_node.manifest.manifest import build_manifest
+from fl_node.manifest.packing import read_draft
+from fl_node.member.own_code import completed
+from fl_node.round.genesis import genesis_state
 
 LEARNER_OF = {learner.name(): learner for learner in SHIPPED}
 
@@ -67,15 +72,23 @@ def manifest_check(
     ],
     as_json: options.Json = False,
 ) -> None:
-    """Check a manifest without a chain: print what is wrong, or its name, members, rounds and digest."""
-    manifest = read_manifest(manifest_file)
+    """Check a manifest without a chain: print what is wrong, or its name, members, rounds and digest.
+
+    Code that it names by a path is packed and, if it makes the first model, run.
+    """
+    draft = completed(read_draft(manifest_file))
+    manifest = draft.manifest
+    learner = manifest.learner
     facts = {
         "name": manifest.name,
         "members": len(manifest.members),
         "rounds": manifest.rounds.count,
-        "learner": manifest.learner.kind,
+        "learner": learner.kind,
+        **({"code_digest": learner.code} if isinstance(learner, CodeLearner) else {}),
         "manifest_digest": digest_of(manifest.to_bytes()).hex(),
     }
+    if draft.model is not None:
+        genesis_state(manifest, decode_model(draft.model))
     if as_json:
         typer.echo(json.dumps(facts))
     else:

@@ -104,6 +104,38 @@ Data = Annotated[
         help="digits, cifar10, mnist, fashion-mnist, or folder:PATH with your own pictures.",
     ),
 ]
+TaskData = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="digits (the default), cifar10, mnist, fashion-mnist, or folder:PATH with your own pictures. For a task's "
+        "own code: the text that its data() gets.",
+    ),
+]
+AllowedCode = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-code",
+        metavar="SHA256",
+        help="Code of the task's that may run here; read it first with `ganchor code show`. Repeat for several.",
+    ),
+]
+NodeConfig = Annotated[
+    str | None,
+    typer.Option(
+        "--node-config",
+        help='What a Flower app finds in context.node_config, such as "partition-id=0 num-partitions=3". With '
+        "--partition, these two follow from it.",
+    ),
+]
+TrainingTimeout = Annotated[
+    float,
+    typer.Option(
+        "--training-timeout",
+        min=1,
+        help="Seconds that a task's own code may take for one answer; then its process is ended.",
+    ),
+]
 Partition = Annotated[
     str | None,
     typer.Option(

@@ -48,6 +48,27 @@ def own_part(
     return Part(partition, int(index) - 1, int(count))
 
 
+def shares_of(
+    given: Sequence[str], partition: str | None, members: Sequence[Address]
+) -> dict[Address, tuple[str, Part]]:
+    """Every member's data set and its part of it, the same that `ganchor node` takes with the same options.
+
+    Args:
+        given: The values of `--data`, as for `data_of`.
+        partition: The value of `--partition`, or None.
+        members: In the manifest's order.
+
+    Raises:
+        Misuse: As for `data_of`; or `partition` is given for several data sets.
+    """
+    if partition is not None and len(given) > 1:
+        raise Misuse(
+            "--partition needs one data set for all members, but each member has its own --data"
+        )
+    parts = [own_part(partition, None, member, members) for member in members]
+    return dict(zip(members, zip(data_of(given, members), parts, strict=True), strict=True))
+
+
 def data_of(given: Sequence[str], members: Sequence[Address]) -> list[str]:
     """Each member's data set: the same for all, or one for each member.
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fl_node.cli import options
-from fl_node.cli.subjects import Subject, find_subjects
+from fl_node.cli.subjects import Subject, find_subjects, verify_pictures
 
 
 def samples(
@@ -33,6 +33,7 @@ def samples(
     from fl_node.learning.task import drawing_of
 
     subjects = find_subjects(workspace, rpc_url, deployment, store, task, rounds, manifest, model)
+    verify_pictures(subjects.manifest)
     draw = drawing_of(subjects.manifest)
     out.mkdir(parents=True, exist_ok=True)
     for subject in subjects.models:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from chain.types import Address
-from fl_node.blobs.store import open_store
+from fl_node.arrays import Arrays
+from fl_node.blobs.store import Store, open_store
 from fl_node.cli import options
-from fl_node.cli.parts import data_of, own_part
+from fl_node.cli.own_code import allowed_code, told
+from fl_node.cli.parts import Part, shares_of
 from fl_node.cli.words import short
-from fl_node.errors import Misuse
-from fl_node.learner import StepProgress
-from fl_node.manifest.manifest import Manifest, read_manifest
+from fl_node.learner import Learner, StepProgress
+from fl_node.manifest.code_learners import CodeLearner
+from fl_node.manifest.manifest import Manifest
+from fl_node.manifest.packing import read_draft
+from fl_node.member.own_code import TRAINING_SECONDS, Turns, completed, own_code
 from fl_node.member.simulation import simulate as run_rounds
-
-if TYPE_CHECKING:
-    from fl_node.learning import Images
 
 
 def simulate(
@@ -34,64 +36,93 @@ def simulate(
         typer.Option(
             "--data",
             help="digits, cifar10, mnist, fashion-mnist, or folder:PATH. Once for all members; or once for each, in "
-            "the manifest's order or as ADDRESS=folder:PATH. Default: digits.",
+            "the manifest's order or as ADDRESS=folder:PATH. Default: digits. For a task's own code: the text that its "
+            "data() gets.",
         ),
     ] = None,
     partition: options.Partition = None,
+    node_config: options.NodeConfig = None,
     device: options.RepeatableDevice = "cpu",
     threads: options.Threads = 1,
     out: Annotated[
-        str | None, typer.Option("--store", help="Put every round's model into this store.")
+        str | None,
+        typer.Option(
+            "--store",
+            help="Put every round's model into this store. It also has what the manifest names by digest.",
+        ),
     ] = None,
+    allow_code: options.AllowedCode = None,
+    training_timeout: options.TrainingTimeout = TRAINING_SECONDS,
     as_json: options.Json = False,
 ) -> None:
     """Train a manifest's task in one process, without a chain.
 
     It gives the bytes of the run on the chain if both train on CPUs with the same number of threads.
     """
-    from fl_node.learning import task
-
-    manifest = read_manifest(manifest_file)
-    images = member_pictures(manifest, data or ["digits"], partition)
-    store = open_store(out) if out else None
-    learners = {
-        member: task.make_learner(manifest, own, device, threads, store)
-        for member, own in images.items()
-    }
+    draft = completed(read_draft(manifest_file), training_timeout)
+    manifest, store = draft.manifest, open_store(out) if out else None
+    texts: Sequence[str | None] = data or [None]
+    given = [told(manifest.learner, text, node_config) for text in texts]
+    shares = shares_of(given, partition, manifest.addresses)
     digests: list[str] = []
-    genesis = task.derive_genesis(manifest)
-    with Display(manifest.rounds.count, quiet=as_json) as display:
-        for done in run_rounds(manifest, learners, genesis, progress_for=display.progress_for):
-            digests.append(done.aggregated.digest.hex())
-            if store:
-                store.put(done.aggregated.blob)
-            display.finished(done.round, digests[-1])
+    with Turns() as turns:
+        if isinstance(manifest.learner, CodeLearner):
+            own = own_code(draft, manifest.learner, store, allowed_code(allow_code))
+            genesis, learners = (
+                own.genesis,
+                {
+                    member: turns.learner(
+                        own.on(
+                            text,
+                            **asdict(part),
+                            device=device,
+                            threads=threads,
+                            timeout=training_timeout,
+                        )
+                    )
+                    for member, (text, part) in shares.items()
+                },
+            )
+        else:
+            genesis, learners = _shipped(manifest, shares, device, threads, store)
+        with Display(manifest.rounds.count, quiet=as_json) as display:
+            rounds = run_rounds(manifest, learners, genesis, progress_for=display.progress_for)
+            for done in rounds:
+                digests.append(done.aggregated.digest.hex())
+                if store:
+                    store.put(done.aggregated.blob)
+                display.finished(done.round, digests[-1])
     if as_json:
         typer.echo(json.dumps({"rounds": digests, "final_digest": digests[-1]}))
 
 
-def member_pictures(
-    manifest: Manifest, data: Sequence[str], partition: str | None
-) -> dict[Address, Images]:
-    """Every member's pictures, the same that `ganchor node` gives it with the same options.
+def _shipped(
+    manifest: Manifest,
+    shares: Mapping[Address, tuple[str, Part]],
+    device: str,
+    threads: int,
+    store: Store | None,
+) -> tuple[Arrays, dict[Address, Learner]]:
+    """The genesis and every member's learner on its pictures, for a learner of this package.
 
     Raises:
-        Misuse: As for `data_of`; or `partition` is given for several data sets.
         DataUnusable: The data is unknown, empty, not downloadable, or cannot be partitioned this way.
     """
     from fl_node.learning import task
 
-    members = manifest.addresses
-    if partition is not None and len(data) > 1:
-        raise Misuse(
-            "--partition needs one data set for all members, but each member has its own --data"
+    loaded = {
+        name: task.load_data(manifest, name)
+        for name in dict.fromkeys(name for name, _ in shares.values())
+    }
+    return task.derive_genesis(manifest), {
+        member: task.make_learner(
+            manifest,
+            task.part_of(manifest, loaded[name], part.rule, part.index, part.count),
+            device,
+            threads,
+            store,
         )
-    specs = data_of(data, members)
-    loaded = {spec: task.load_data(manifest, spec) for spec in dict.fromkeys(specs)}
-    parts = [own_part(partition, None, member, members) for member in members]
-    return {
-        member: task.part_of(manifest, loaded[spec], part.rule, part.index, part.count)
-        for member, spec, part in zip(members, specs, parts, strict=True)
+        for member, (name, part) in shares.items()
     }
 
 

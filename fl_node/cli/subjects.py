@@ -18,7 +18,9 @@ from fl_node.cli import options, wiring
 from fl_node.errors import BadData, Misuse
 from fl_node.history.past import mean_losses
 from fl_node.history.record import final_rounds, members_of, past_of
-from fl_node.manifest.manifest import Manifest, read_manifest
+from fl_node.manifest.code_learners import CodeLearner
+from fl_node.manifest.manifest import Manifest
+from fl_node.manifest.packing import read_draft
 from fl_node.member.joining import load_manifest
 
 MILLION = 1e6
@@ -119,7 +121,7 @@ def subjects_in_files(manifest: Path | None, models: Sequence[Path]) -> Subjects
     """
     if manifest is None or not models:
         raise Misuse("--manifest and --model go together: the manifest describes the model")
-    agreed = read_manifest(manifest)
+    agreed = read_draft(manifest).manifest
     return Subjects(agreed, tuple(_in_file(path, agreed) for path in models))
 
 
@@ -144,6 +146,19 @@ def chosen_rounds(text: str, last: int) -> list[int]:
     if numbers[-1] > last:
         raise Misuse(f"round {numbers[-1]} is not final; the last final round is {last}")
     return numbers
+
+
+def verify_pictures(manifest: Manifest) -> None:
+    """Check that a command knows the task's model: one of this package's, which learn from pictures.
+
+    Raises:
+        Misuse: The task trains code of its own.
+    """
+    if isinstance(manifest.learner, CodeLearner):
+        raise Misuse(
+            f'the task trains code of its own (learner.kind = "{manifest.learner.kind}"), of which this command knows '
+            "nothing: ganchor export writes the model's weights for a program of yours"
+        )
 
 
 def _from_store(store: Store, digest: bytes, manifest: Manifest) -> Callable[[], Arrays]:

@@ -14,7 +14,7 @@ from fl_node.blobs.global_state import first_state
 from fl_node.blobs.model import load_model
 from fl_node.blobs.store import Store
 from fl_node.blobs.tensors import schema_of
-from fl_node.errors import BadData, ManifestInvalid, Misuse
+from fl_node.errors import BadData, ManifestInvalid
 from fl_node.manifest.code_learners import CodeLearner
 from fl_node.manifest.manifest import Manifest
 from fl_node.strategy.roles import Roles
@@ -60,8 +60,7 @@ def stored_genesis(manifest: Manifest, learner: CodeLearner, store: Store) -> di
         store: The task's store.
 
     Raises:
-        Misuse: The blob is not in the store, is altered or too long, or is no model.
-        ManifestInvalid: As for `genesis_state`.
+        ManifestInvalid: The blob is missing, altered, too long, or no model; or as for `genesis_state`.
         StoreUnusable: The store cannot be read.
     """
     return genesis_state(manifest, first_model(manifest, learner, store))
@@ -72,9 +71,7 @@ def first_model(manifest: Manifest, learner: CodeLearner, store: Store) -> Array
     try:
         return load_model(store, bytes.fromhex(learner.genesis), manifest.limits.model_bytes).arrays
     except BadData as trouble:
-        raise Misuse(
-            f"the manifest's genesis model: {trouble}; is this the task's store?"
-        ) from None
+        raise ManifestInvalid(f"learner.genesis: {trouble}; is this the task's store?") from None
 
 
 def published_objection(

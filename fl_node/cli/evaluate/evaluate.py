@@ -20,7 +20,7 @@ from fl_node.cli.evaluate.extractors import (
     manifest_extractor,
     trained_extractor,
 )
-from fl_node.cli.subjects import Subjects, find_subjects
+from fl_node.cli.subjects import Subjects, find_subjects, verify_pictures
 from fl_node.errors import Misuse
 from fl_node.manifest.manifest import Manifest
 
@@ -87,6 +87,7 @@ def evaluate(
 ) -> None:
     """Measure models on test pictures: KID, FID and classes of samples, or a classifier's accuracy and loss."""
     subjects = find_subjects(workspace, rpc_url, deployment, store, task, rounds, manifest, model)
+    verify_pictures(subjects.manifest)
     if against is Against.train and not _draws_samples(subjects.manifest):
         raise Misuse("only samples are compared with training pictures: leave --against out")
     pictures = load_pictures(subjects.manifest, data, test)

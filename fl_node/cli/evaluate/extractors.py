@@ -20,9 +20,11 @@ from fl_node.arrays import Arrays
 from fl_node.blobs.model import decode_model, encode_model
 from fl_node.blobs.store import open_store
 from fl_node.cli import options
+from fl_node.cli.subjects import verify_pictures
 from fl_node.errors import BlobMalformed, DataUnusable, Misuse
 from fl_node.manifest.extractor import Extractor
-from fl_node.manifest.manifest import Manifest, read_manifest
+from fl_node.manifest.manifest import Manifest
+from fl_node.manifest.packing import read_draft
 
 if TYPE_CHECKING:
     from fl_node.learning import FeatureExtractor, Images
@@ -129,7 +131,8 @@ def extractor(
     from fl_node import learning
     from fl_node.learning.task import load_data
 
-    manifest = read_manifest(manifest_file)
+    manifest = read_draft(manifest_file).manifest
+    verify_pictures(manifest)
     _extractor_of(manifest)
     train = load_data(manifest, data)
     chosen_device = learning.choose_device(device)

@@ -10,7 +10,7 @@ from doubles import small_manifest
 
 from fl_node.blobs.model import encode_model
 from fl_node.blobs.store import Store, open_store
-from fl_node.errors import ManifestInvalid, Misuse
+from fl_node.errors import ManifestInvalid
 from fl_node.manifest.code_learners import CodeLearner
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.genesis import genesis_state, stored_genesis
@@ -94,10 +94,10 @@ class TestStored:
         assert encode_model(found) == encode_model(genesis_state(manifest, MODEL))
 
     def test_another_tasks_store_does_not_have_it(self) -> None:
-        with pytest.raises(Misuse, match=r"genesis model: .*is this the task's store"):
+        with pytest.raises(ManifestInvalid, match=r"learner\.genesis: .*is this the task's store"):
             self.opened(manifest_of(), open_store("memory://"))
 
     def test_a_blob_that_is_no_model_is_refused(self) -> None:
         store = open_store("memory://")
-        with pytest.raises(Misuse, match="genesis model"):
+        with pytest.raises(ManifestInvalid, match=r"learner\.genesis: "):
             self.opened(manifest_of(store.put(b"import os").hex()), store)
