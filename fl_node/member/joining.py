@@ -34,7 +34,7 @@ def verify_genesis(derived: Arrays, recorded: bytes) -> None:
     """Check that the recorded genesis is the derived one, so that members train from no planted model.
 
     Args:
-        derived: The global state derived from the manifest's seed.
+        derived: The global state derived from the manifest: from its seed, or from the first model that it names.
         recorded: The digest on chain, 32 bytes.
 
     Raises:
@@ -43,6 +43,6 @@ def verify_genesis(derived: Arrays, recorded: bytes) -> None:
     digest = digest_of(encode_model(derived))
     if digest != recorded:
         raise Misuse(
-            f"the task's genesis does not follow from its manifest's seed: "
+            f"the task's genesis does not follow from its manifest: "
             f"expected {digest.hex()}, got {recorded.hex()}"
         )

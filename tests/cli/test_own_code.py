@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commanding import MEMBERS, Ganchor
+from commanding import MEMBERS, Ganchor, Live, Outcome, key_of
 from safetensors.numpy import save_file
 from test_bad_input import assert_refused
 
@@ -18,6 +21,7 @@ from fl_node.blobs.store import open_store
 
 CHEST = Path(__file__).with_name("chest.py")
 CODE = sha256(CHEST.read_bytes()).hexdigest()
+GANCHOR = [sys.executable, "-m", "fl_node.cli"]
 FIRST, SECOND = (address_of(signer) for signer in MEMBERS)
 MANIFEST = f"""\
 name = "lines"
@@ -126,3 +130,92 @@ class TestSimulate:
             ganchor("simulate", manifest, "--data", "a", "--data", "b", "--partition", "iid"),
             "--partition",
         )
+
+
+@pytest.fixture
+def task(ganchor: Ganchor, live: Live, manifest: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """A task with this code, opened on the running chain; the first member's key is set."""
+    monkeypatch.setenv("GANCHOR_PRIVATE_KEY", key_of(MEMBERS[0]))
+    opened = ganchor("task", "open", manifest, *live.options, "--json")
+    assert opened.code == 0, opened.err
+    said = json.loads(opened.out)
+    assert said["code_digest"] == CODE
+    return int(said["task"])
+
+
+class TestNode:
+    def node(self, ganchor: Ganchor, live: Live, task: int, *words: object) -> Outcome:
+        return ganchor(
+            "node", "--task", task, *live.options, "--patience", 5, "--poll", 0.05, *words
+        )
+
+    def test_nothing_runs_without_consent(
+        self, ganchor: Ganchor, live: Live, task: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("fl_node.child.process.Child.__init__", must_not_run)
+        said = (f"the task runs code {CODE}", f"ganchor code show {CODE}", f"--allow-code {CODE}")
+        for words in ([], ["--allow-code", "ab" * 32], ["--dry-run"]):
+            outcome = self.node(ganchor, live, task, *words)
+            assert outcome.code == 2
+            for part in said:
+                assert part in outcome.err
+        assert not live.ledger().task_state(task).acted
+
+    def test_a_dry_run_shows_what_would_leave_and_sends_nothing(
+        self, ganchor: Ganchor, live: Live, task: int
+    ) -> None:
+        words = ["--allow-code", CODE, "--dry-run", "--data", "0.1"]
+        outcome = self.node(ganchor, live, task, *words, "--json")
+        assert outcome.code == 0, outcome.err
+        run = json.loads(outcome.out.splitlines()[-1])
+        assert (run["event"], run["examples"], run["steps"]) == ("dry run", 18, 2)
+        assert run["norm"] > 0 and run["bytes"] > 0 and float(run["error"]) > 0
+        assert run["numpy"] == np.__version__ and run["objections"] == []
+        state = live.ledger().task_state(task)
+        assert (state.acted, state.round) == (0, 1)
+        assert not Path("node-state").exists()
+
+    def test_a_policy_counts_more_than_the_task(
+        self, ganchor: Ganchor, live: Live, task: int, tmp_path: Path
+    ) -> None:
+        policy = tmp_path / "policy.toml"
+        policy.write_text(f'allow_code = ["{CODE}"]\nmost_examples = 5\n')
+        outcome = self.node(ganchor, live, task, "--policy", policy, "--dry-run")
+        assert outcome.code == 0, outcome.err
+        assert "18 examples; the node's policy allows 5" in outcome.out
+        policy.write_text(f'allow_manifests = ["{"ab" * 32}"]\n')
+        refused = self.node(ganchor, live, task, "--policy", policy)
+        assert "does not allow the manifest" in refused.err
+
+    def test_a_flower_option_is_for_flower_tasks(
+        self, ganchor: Ganchor, live: Live, task: int
+    ) -> None:
+        outcome = self.node(ganchor, live, task, "--flower", CHEST)
+        assert "trains a module, and no Flower app" in outcome.err
+
+
+def must_not_run(*_: object, **__: object) -> None:
+    raise AssertionError("the task's code was about to run")
+
+
+@pytest.mark.slow
+def test_two_nodes_train_own_code_and_end_where_the_simulation_ends(
+    ganchor: Ganchor, live: Live, manifest: Path, task: int, tmp_path: Path
+) -> None:
+    expected = ganchor("simulate", manifest, "--data", "0.1", "--data", "0.2", "--json")
+    nodes = [
+        subprocess.Popen(
+            [*GANCHOR, "node", "--task", str(task), *live.options, "--state", str(tmp_path / f"{index}"),
+             "--data", f"0.{index + 1}", "--allow-code", CODE, "--device", "cpu", "--poll", "0.05", "--json"],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "GANCHOR_PRIVATE_KEY": key_of(member)},
+        )
+        for index, member in enumerate(MEMBERS)
+    ]  # fmt: skip
+    said = [node.communicate(timeout=240)[0].decode() for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], said
+    finals = {json.loads(text.splitlines()[-1])["final_digest"] for text in said}
+    assert finals == {json.loads(expected.out)["final_digest"]}
+    audited = ganchor("audit", "--task", task, *live.options, "--derive-genesis", "--json")
+    assert audited.code == 0, audited.out
+    assert json.loads(audited.out)["verdict"] == "clean"
