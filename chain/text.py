@@ -30,6 +30,16 @@ def shown(text: object, limit: int = MAX_SHOWN) -> str:
     return "".join(map(_visible, line)) + ("…" if len(whole) > limit else "")
 
 
+def visible(line: str, limit: int = MAX_SHOWN) -> str:
+    r"""Return a line of foreign text as it is, spaces too, but with escapes for what cannot be printed (`\x1b`).
+
+    Args:
+        line: One line; a line break in it becomes its escape.
+        limit: How many of its characters are used; "…" stands for the rest.
+    """
+    return "".join(map(_visible, line[:limit])) + ("…" if len(line) > limit else "")
+
+
 def _visible(character: str) -> str:
     if unicodedata.category(character) not in _UNSHOWN:
         return character

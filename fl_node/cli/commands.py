@@ -44,9 +44,15 @@ COMMANDS = (
         "manifest new",
         "manifest",
         "manifest_new",
-        "Write a manifest for your members and your pictures, with comments.",
+        "Write a manifest for your members and your pictures or your own code, with comments.",
     ),
     Entry("manifest check", "manifest", "manifest_check", "Check a manifest without a chain."),
+    Entry(
+        "code show",
+        "code",
+        "code_show",
+        "Show a task's own code before you allow it.",
+    ),
     Entry("task open", "task", "open_task", "Open a task from a manifest."),
     Entry("node", "node", "node", "Join a task and take part until it is finished."),
     Entry("status", "status", "status", "Show a task: phase, deadline, and who has acted."),
@@ -81,6 +87,7 @@ COMMANDS = (
 GROUPS = {
     "key": "Create and inspect encrypted keystores.",
     "manifest": "Write and check manifests.",
+    "code": "Read a task's own code.",
     "task": "Open tasks.",
 }
 """The help for the first word of a two-word command."""

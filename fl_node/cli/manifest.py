@@ -17,14 +17,15 @@ from chain.types import Address
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.model import decode_model
 from fl_node.cli import options
+from fl_node.cli.own_manifest import Own, own_of, own_sections
 from fl_node.cli.pictures import Look, look_at
 from fl_node.cli.words import follow_up
 from fl_node.errors import Misuse
 from fl_node.manifest.bounds import parse_toml
-from fl_node.manifest.code_learners import CodeLearner
+from fl_node.manifest.code_learners import CodeLearner, FlowerLearner
 from fl_node.manifest.learners import SHIPPED, PictureLearner
 from fl_node.manifest.manifest import build_manifest
-from fl_node.manifest.packing import read_draft
+from fl_node.manifest.packing import draft_of, read_draft
 from fl_node.member.own_code import completed
 from fl_node.round.genesis import genesis_state
 
@@ -38,11 +39,32 @@ def manifest_new(
     ],
     data: options.Data = "digits",
     learner: Annotated[
-        str, typer.Option(help=f"What is trained: {' or '.join(LEARNER_OF)}.")
-    ] = SHIPPED[0].name(),
+        str | None,
+        typer.Option(
+            help=f"What is trained on pictures: {' or '.join(LEARNER_OF)}. Default: {SHIPPED[0].name()}."
+        ),
+    ] = None,
+    code: Annotated[
+        str | None,
+        typer.Option(
+            help="Train your own PyTorch model instead: FILE.py:NAME, such as chest.py:Chest, or FOLDER:MODULE:NAME."
+        ),
+    ] = None,
+    flower: Annotated[
+        str | None, typer.Option(help="Train your own Flower app instead: its folder, or a wheel.")
+    ] = None,
+    genesis: Annotated[
+        str | None,
+        typer.Option(
+            help="With --code or --flower: the first model, a safetensors file or module:name of what makes it."
+        ),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, max=65_535, help="Number of rounds.")] = 10,
     steps: Annotated[
-        int, typer.Option(min=1, help="Optimiser steps of each member in a round.")
+        int,
+        typer.Option(
+            min=1, help="Optimiser steps of each member in a round; a Flower app decides itself."
+        ),
     ] = 120,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all randomness.")] = 1,
     name: Annotated[
@@ -53,15 +75,28 @@ def manifest_new(
     ),
     as_json: options.Json = False,
 ) -> None:
-    """Write a manifest for your members and your pictures, with comments. Edit it as you like."""
-    members, look = read_members(member), look_at(data)
-    text = manifest_text(name or _name(data), seed, members, look, learner, rounds, steps)
+    """Write a manifest for your members and your pictures or your own code, with comments. Edit it as you like."""
+    members, own = read_members(member), own_of(code, flower, genesis)
+    facts: dict[str, object] = {"file": str(out), "members": members}
+    if own is None:
+        look = look_at(data)
+        text = manifest_text(
+            name or _name(data), seed, members, look, learner or SHIPPED[0].name(), rounds, steps
+        )
+        facts, about = {**facts, "data": asdict(look)}, f"pictures: {described(look)}"
+    else:
+        if learner is not None:
+            raise Misuse("--learner is for pictures: leave it out beside --code or --flower")
+        text = own_manifest_text(
+            name or own.code.stem, seed, members, own, out.parent, rounds, steps
+        )
+        facts, about = {**facts, "code": str(own.code)}, f"your own code: {own.code}"
     _write_new(out, text)
     if as_json:
-        typer.echo(json.dumps({"file": str(out), "members": members, "data": asdict(look)}))
+        typer.echo(json.dumps(facts))
         return
     Console(soft_wrap=True, highlight=False, markup=False).print(
-        f"wrote {out}: {len(members)} members; pictures: {described(look)}\n"
+        f"wrote {out}: {len(members)} members; {about}\n"
         f"next: {follow_up(f'task open {out} --keystore FILE')}"
     )
 
@@ -142,16 +177,8 @@ def manifest_text(
         Misuse: The learner is unknown, or it needs pictures with classes.
     """
     chosen = _learner(learner)
-    least = min(2, len(members))
-    listed = "".join(f'    "{member}",\n' for member in members)
     knobs = "".join(f"{knob} = {value}\n" for knob, value in _knobs(chosen, look).items())
-    text = f"""\
-# A task. Every field, and what else can be chosen: docs/manifest.md
-name = {json.dumps(name, ensure_ascii=False)}
-seed = {seed}                        # all randomness derives from it
-members = [                     # in ascending order of address
-{listed}]
-
+    sections = f"""\
 [data]
 channels = {look.channels}                    # 1 is grey, 3 is colour
 size = {look.size}                       # pictures are scaled to this many pixels on a side: 32 or 64
@@ -159,11 +186,67 @@ size = {look.size}                       # pictures are scaled to this many pixe
 [learner]
 # {(chosen.__doc__ or "").splitlines()[0]}
 kind = "{learner}"
-{knobs}
+{knobs}"""
+    body = json.dumps(list(chosen.body))
+    share = f'["*"]                   # every tensor; {body} keeps the others private'
+    work = f"{{ steps = {steps} }}          # optimiser steps of each member in a round"
+    text = _document(name, seed, members, sections, share, work, rounds)
+    build_manifest(parse_toml(text))
+    return text
+
+
+def own_manifest_text(
+    name: str,
+    seed: int,
+    members: Sequence[Address],
+    own: Own,
+    folder: Path,
+    rounds: int,
+    steps: int,
+) -> str:
+    """A valid manifest in TOML for one's own code, which is packed to see that it can be, and not run.
+
+    Args:
+        name, seed, members, rounds, steps: As the options.
+        own: What is trained.
+        folder: Where the manifest will lie.
+
+    Raises:
+        ManifestInvalid: A value is out of range, or the code cannot be packed.
+    """
+    share = '["*"]                   # every tensor; patterns over their names share a part alone'
+    work = f"{{ steps = {steps} }}          # optimiser steps of each member in a round"
+    if own.kind == FlowerLearner.name():
+        share = '["*"]                   # a Flower app answers with all of its model'
+        work = "{ epochs = 1 }          # the app decides itself how much it trains"
+    text = _document(name, seed, members, own_sections(own, folder), share, work, rounds)
+    draft_of(parse_toml(text), folder)
+    return text
+
+
+def _document(
+    name: str,
+    seed: int,
+    members: Sequence[Address],
+    sections: str,
+    share: str,
+    work: str,
+    rounds: int,
+) -> str:
+    least = min(2, len(members))
+    listed = "".join(f'    "{member}",\n' for member in members)
+    return f"""\
+# A task. Every field, and what else can be chosen: docs/manifest.md
+name = {json.dumps(name, ensure_ascii=False)}
+seed = {seed}                        # all randomness derives from it
+members = [                     # in ascending order of address
+{listed}]
+
+{sections}
 [strategy]
 preset = "fedavg"               # docs/algorithms.md lists the others
-share = ["*"]                   # every tensor; {json.dumps(list(chosen.body))} keeps the others private
-work = {{ steps = {steps} }}          # optimiser steps of each member in a round
+share = {share}
+work = {work}
 
 [rounds]
 count = {rounds}
@@ -173,8 +256,6 @@ attest_window = 600             # to check the aggregate
 cohort_floor = {least}                # at least this many members in a round
 min_updates = {least}                 # a round needs this many updates
 """
-    build_manifest(parse_toml(text))
-    return text
 
 
 def _learner(name: str) -> type[PictureLearner]:

@@ -1,4 +1,4 @@
-"""Joining a task: read its manifest from the store and check it against what the chain recorded."""
+"""Joining a task: read its manifest and its code from the store, and check what the chain recorded."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from fl_node.arrays import Arrays
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.model import encode_model
 from fl_node.blobs.store import Store
+from fl_node.code.blob import MAX_CODE_BYTES, Code, read_code
 from fl_node.errors import BadData, Misuse
 from fl_node.history.members import members_of
 from fl_node.manifest.agreement import check_agreement
+from fl_node.manifest.code_learners import CodeLearner
 from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 
 
@@ -46,3 +48,18 @@ def verify_genesis(derived: Arrays, recorded: bytes) -> None:
             f"the task's genesis does not follow from its manifest: "
             f"expected {digest.hex()}, got {recorded.hex()}"
         )
+
+
+def stored_code(learner: CodeLearner, store: Store) -> Code:
+    """The code that a manifest names, from the task's store.
+
+    Raises:
+        Misuse: The store does not have it, or it is no code.
+        StoreUnusable: The store cannot be read.
+    """
+    try:
+        return read_code(store.get(bytes.fromhex(learner.code), MAX_CODE_BYTES))
+    except BadData as trouble:
+        raise Misuse(
+            f"the task's code {learner.code}: {trouble}; is this the task's store?"
+        ) from None

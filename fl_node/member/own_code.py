@@ -14,14 +14,15 @@ from fl_node.blobs.model import decode_model
 from fl_node.blobs.store import Store
 from fl_node.child.learner import ChildLearner, build_genesis
 from fl_node.child.setup import Setup
-from fl_node.code.blob import MAX_CODE_BYTES, Code, read_code
+from fl_node.code.blob import Code
 from fl_node.code.consent import verify_allowed
 from fl_node.code.requirements import installed, verify_platform
-from fl_node.errors import BadData, Misuse
+from fl_node.errors import Misuse
 from fl_node.learner import Assignment, Learner, Measured, StepProgress, Trained, no_progress
 from fl_node.manifest.code_learners import CodeLearner, FlowerLearner, ModuleLearner
 from fl_node.manifest.manifest import Manifest
 from fl_node.manifest.packing import Draft
+from fl_node.member.joining import stored_code
 from fl_node.round.genesis import first_model, genesis_state
 
 TRAINING_SECONDS = 3600.0
@@ -136,21 +137,6 @@ def genesis_of(draft: Draft, learner: CodeLearner, store: Store) -> Arrays:
     if draft.code is None:
         stored_code(learner, store)
     return genesis_state(draft.manifest, _model(draft, learner, store))
-
-
-def stored_code(learner: CodeLearner, store: Store) -> Code:
-    """The code that a manifest names, from the task's store.
-
-    Raises:
-        Misuse: The store does not have it, or it is no code.
-        StoreUnusable: The store cannot be read.
-    """
-    try:
-        return read_code(store.get(bytes.fromhex(learner.code), MAX_CODE_BYTES))
-    except BadData as trouble:
-        raise Misuse(
-            f"the task's code {learner.code}: {trouble}; is this the task's store?"
-        ) from None
 
 
 def setup_of(manifest: Manifest, learner: CodeLearner, genesis: str = "") -> Setup:

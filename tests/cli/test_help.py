@@ -16,7 +16,8 @@ ALL = [(), *((group,) for group in GROUPS), *LEAVES]
 def test_the_commands_are_those_of_the_specification() -> None:
     named = {" ".join(path) for path in LEAVES}
     expected = (
-        "demo, devnet, deploy, key new, key address, manifest new, manifest check, task open, node, "
+        "demo, devnet, deploy, key new, key address, manifest new, manifest check, code show, "
+        "task open, node, "
         "status, tasks, log, advance, samples, "
         "export, "
         "audit, evaluate, extractor, simulate"

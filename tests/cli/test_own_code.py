@@ -18,6 +18,7 @@ from test_bad_input import assert_refused
 
 from chain.accounts import address_of
 from fl_node.blobs.store import open_store
+from fl_node.manifest.packing import read_draft
 
 CHEST = Path(__file__).with_name("chest.py")
 CODE = sha256(CHEST.read_bytes()).hexdigest()
@@ -219,3 +220,112 @@ def test_two_nodes_train_own_code_and_end_where_the_simulation_ends(
     audited = ganchor("audit", "--task", task, *live.options, "--derive-genesis", "--json")
     assert audited.code == 0, audited.out
     assert json.loads(audited.out)["verdict"] == "clean"
+
+
+class TestShow:
+    def test_it_prints_what_the_task_would_run(
+        self, ganchor: Ganchor, live: Live, task: int
+    ) -> None:
+        shown = ganchor("code", "show", "--task", task, *live.options)
+        assert shown.code == 0, shown.err
+        assert f"code      {CODE}" in shown.out and "a Python file" in shown.out
+        assert "requires  numpy" in shown.out
+        assert CHEST.read_text().splitlines()[-1] in shown.out.splitlines()
+        said = json.loads(ganchor("code", "show", CODE, "--store", live.place.store, "--json").out)
+        assert said["texts"] == {"module.py": CHEST.read_text()}
+
+    def test_nothing_in_it_reaches_the_terminal_as_a_command(self, ganchor: Ganchor) -> None:
+        evil = "x = 1  # \x1b[2J\u202e\n\tindented = '\x07'\r# hidden?\n"
+        digest = open_store("out").put(evil.encode()).hex()
+        shown = ganchor("code", "show", digest, "--store", "out").out
+        assert not any(ord(character) < 32 and character != "\n" for character in shown)
+        assert "\u202e" not in shown and "\\x1b[2J\\u202e" in shown
+        assert "        indented = '\\x07'" in shown
+
+    @pytest.mark.parametrize(
+        ("words", "reason"),
+        [
+            (["ab" * 32, "--store", "out"], "is this the task's store?"),
+            (["12", "--store", "out"], "64 hex digits"),
+            ([CODE, "--store", "nowhere"], "no such folder"),
+        ],
+    )
+    def test_code_that_is_not_there(self, ganchor: Ganchor, words: list[str], reason: str) -> None:
+        open_store("out").put(b"x = 1")
+        assert_refused(ganchor("code", "show", *words), reason)
+
+    def test_a_blob_that_is_no_code(self, ganchor: Ganchor) -> None:
+        digest = open_store("out").put(b"\xff\xfe").hex()
+        assert_refused(
+            ganchor("code", "show", digest, "--store", "out"), "neither a zip archive nor"
+        )
+
+    def test_a_task_without_code_of_its_own(self, ganchor: Ganchor, live: Live) -> None:
+        outcome = ganchor("code", "show", "--task", live.finished, *live.options)
+        assert_refused(outcome, f"task {live.finished} trains a gan, which comes with this package")
+
+
+class TestOtherCommands:
+    @pytest.mark.parametrize("command", ["samples", "evaluate", "extractor"])
+    def test_what_is_for_pictures_says_so(
+        self, ganchor: Ganchor, manifest: Path, command: str
+    ) -> None:
+        save_file({"w": np.zeros(1, np.float32)}, "m.safetensors")
+        models = ["--manifest", manifest, "--model", "m.safetensors"]
+        words = {
+            "samples": models,
+            "evaluate": [*models, "--data", "digits"],
+            "extractor": [manifest, "--data", "digits"],
+        }
+        outcome = ganchor(command, *words[command])
+        assert_refused(outcome, 'code of its own (learner.kind = "module")', "ganchor export")
+
+
+BOTH = ["--member", SECOND, "--member", FIRST]
+
+
+class TestNewManifest:
+    def test_for_a_file_of_ones_own(self, ganchor: Ganchor, manifest: Path) -> None:
+        outcome = ganchor("manifest", "new", *BOTH, "--code", "chest.py:Chest", "--rounds", 3)
+        assert outcome.code == 0, outcome.err
+        assert "wrote manifest.toml: 2 members; your own code: chest.py" in outcome.out
+        draft = read_draft(Path("manifest.toml"))
+        assert draft.manifest.learner.model_dump()["code"] == CODE
+        assert (draft.maker, draft.manifest.rounds.count) == ("", 3)
+
+    def test_paths_are_relative_to_the_manifest(self, ganchor: Ganchor, manifest: Path) -> None:
+        Path("tasks").mkdir()
+        words = ["--code", "chest.py:Chest", "--genesis", "chest:small", "--out", "tasks/t.toml"]
+        assert ganchor("manifest", "new", *BOTH, *words, "--json").code == 0
+        assert 'code = "../chest.py"' in Path("tasks/t.toml").read_text()
+        assert read_draft(Path("tasks/t.toml")).maker == "chest:small"
+
+    def test_for_a_flower_app(self, ganchor: Ganchor, tmp_path: Path) -> None:
+        app = tmp_path / "quick" / "quick"
+        app.mkdir(parents=True)
+        (app / "client_app.py").write_text("raise SystemExit\n")
+        (tmp_path / "quick" / "pyproject.toml").write_text(
+            '[tool.flwr.app.components]\nclientapp = "quick.client_app:app"\n'
+        )
+        words = ["manifest", "new", *BOTH, "--flower", "quick"]
+        assert_refused(ganchor(*words), "--flower needs --genesis", "app.task:Net")
+        assert ganchor(*words, "--genesis", "quick.task:Net").code == 0
+        learner = read_draft(Path("manifest.toml")).manifest.learner.model_dump()
+        assert (learner["kind"], learner["entry"]) == ("flower", "quick.client_app:app")
+
+    @pytest.mark.parametrize(
+        ("words", "reason"),
+        [
+            (["--code", "chest.py"], "FILE.py:NAME"),
+            (["--code", "chst.py:Chest"], "chst.py: No such file"),
+            (["--code", "lab:Chest"], "FOLDER:MODULE:NAME"),
+            (["--code", "chest.py:Chest", "--flower", "quick"], "exclude each other"),
+            (["--code", "chest.py:Chest", "--learner", "gan"], "--learner is for pictures"),
+            (["--genesis", "base.safetensors"], "give --code or --flower"),
+        ],
+    )
+    def test_what_gives_no_manifest_writes_none(
+        self, ganchor: Ganchor, manifest: Path, words: list[str], reason: str
+    ) -> None:
+        assert_refused(ganchor("manifest", "new", *BOTH, *words), reason)
+        assert not Path("manifest.toml").exists()

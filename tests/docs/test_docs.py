@@ -216,7 +216,7 @@ class TestCommands:
         known = {command: set(_options(section)) for command, section in _reference()}
         for path in PAGES:
             for words, rest in re.findall(
-                r"\bganchor ((?:key |task |manifest )?[a-z]+)\b(.*)", _code(path)
+                r"\bganchor ((?:code |key |task |manifest )?[a-z]+)\b(.*)", _code(path)
             ):
                 assert words in known, f"{path.name}: ganchor {words}"
                 used = set(re.findall(r"(?<!\S)--[a-z][\w-]*", rest.split("#")[0]))
