@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from fl_node.arrays import Array, Arrays, floating, prefixed, unprefixed
-from fl_node.blobs.tensors import Schema, Spec
+from fl_node.blobs.tensors import Schema, Spec, schema_of
 from fl_node.errors import Misuse
 
 SERVER = "server."
@@ -20,6 +20,7 @@ PUBLISHED = "published"
 """The prefix of what a member publishes in its update, and the slot for its shapes in the global state."""
 
 FLOAT32 = np.dtype(np.float32)
+INT64 = np.dtype(np.int64)
 NOTHING: Schema = {}
 
 
@@ -57,21 +58,35 @@ def first_state(
     Raises:
         Misuse: A tensor's name is reserved for the server's state, or for what an update sends with the difference.
     """
-    state = dict(model)
+    schema = state_schema(schema_of(model), slots, weights, published)
+    shapes = {name: np.array(spec.shape, np.int64) for name, spec in published.items()}
+    given = {**model, **named_in_slot(PUBLISHED, shapes)}
+    return {
+        name: given[name] if name in given else np.zeros(*spec) for name, spec in schema.items()
+    }
+
+
+def state_schema(
+    model: Schema,
+    slots: Sequence[str],
+    weights: Collection[str] | None = None,
+    published: Schema = NOTHING,
+) -> dict[str, Spec]:
+    """The schema of every global state of a task. Arguments and errors as for `first_state`."""
+    schema = dict(model)
     for name in model:
         if name.startswith((SERVER, *(f"{slot}." for slot in (*slots, PUBLISHED)))):
             raise Misuse(
                 f"tensor {name!r}: this prefix is reserved for the server's state; rename it"
             )
     for slot in slots:
-        zeros = {
-            name: np.zeros(array.shape, np.float32)
-            for name, array in floating(model).items()
+        schema |= {
+            f"{SERVER}{slot}.{name}": Spec(spec.shape, FLOAT32)
+            for name, spec in floating(model).items()
             if weights is None or name in weights
         }
-        state |= named_in_slot(slot, zeros)
-    shapes = {name: np.array(spec.shape, np.int64) for name, spec in published.items()}
-    return state | named_in_slot(PUBLISHED, shapes)
+    shapes = {name: Spec((len(spec.shape),), INT64) for name, spec in published.items()}
+    return schema | {f"{SERVER}{PUBLISHED}.{name}": spec for name, spec in shapes.items()}
 
 
 def published_schema(state: Arrays) -> dict[str, Spec]:

@@ -10,9 +10,9 @@ from fl_node.blobs.encoding import difference_schema
 from fl_node.blobs.global_state import (
     NOTHING,
     PUBLISHED,
-    first_state,
     model_of,
     published_schema,
+    state_schema,
 )
 from fl_node.blobs.tensors import Schema, Spec, schema_of
 from fl_node.errors import Misuse, UpdateInvalid
@@ -94,14 +94,12 @@ def state_objection(manifest: Manifest, state: Arrays) -> str | None:
         manifest: The task.
         state: An untrusted global state.
     """
-    model = model_of(state)
+    model = schema_of(model_of(state))
     if objection := manifest.roles.objection(model):
         return objection
-    weights = manifest.roles.only("weight", model)
+    weights, published = manifest.roles.only("weight", model), published_schema(state)
     try:
-        expected = schema_of(
-            first_state(model, manifest.strategy.slots, weights, published_schema(state))
-        )
+        expected = state_schema(model, manifest.strategy.slots, weights, published)
         update_form(manifest, state).encoded(manifest.strategy.encode.stages)
     except Misuse as refused:
         return str(refused)
