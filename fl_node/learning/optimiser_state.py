@@ -141,6 +141,8 @@ def _form(path: str, value: Any, tensors: dict[str, Tensor]) -> dict[str, Any]:
 def _tensor_form(path: str, value: Tensor, tensors: dict[str, Tensor]) -> dict[str, Any]:
     if not value.numel():
         return {"empty": list(value.shape), "dtype": _name(value.dtype)}
+    while path in tensors:  # The keys "a.b", and "b" in "a", make one path.
+        path += "+"
     value = value.detach()
     tensors[path] = value.to(WIDER.get(value.dtype, value.dtype))
     # Fused optimisers walk through the memory of parameter and state in parallel.

@@ -170,6 +170,13 @@ def test_a_measurement_that_fails_names_its_method() -> None:
         open_learner(setup_of("LossRaises"), WHOLE).measure(WHOLE, None)
 
 
+def test_what_only_shipped_models_have_is_refused() -> None:
+    with pytest.raises(Misuse, match=r"no features, which strategy\.train = two_stream"):
+        train("Whole", discrepancy=1.0)
+    with pytest.raises(Misuse, match="trains against no other member's network"):
+        train("Whole", opponents=({"discriminator.weight": WHOLE["weight"]},))
+
+
 def test_a_measurement_has_what_the_manifest_names() -> None:
     setup = setup_of("Prices", metrics=("error", "accuracy"), data="1")
     genesis = build_genesis(setup)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 from torch import nn, optim
 
 from fl_node.blobs.tensors import decode_tensors, encode_tensors
@@ -88,6 +90,56 @@ def test_an_optimiser_that_is_reset_steps_as_if_it_were_new(make: Any) -> None:
         step(one, 2)
         step(one, 3)
     assert weights(used) == weights(new)
+
+
+def tensors_of(dtype: str) -> Any:
+    shapes = st.lists(st.integers(0, 3), max_size=3)
+    return shapes.map(lambda shape: torch.full(shape, 1.0).to(getattr(torch, dtype)))
+
+
+KEPT = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
+    | st.sampled_from(["float16", "bfloat16", "float64", "int16", "int64", "bool"]).flatmap(
+        tensors_of
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def same(first: Any, second: Any) -> bool:
+    if isinstance(first, torch.Tensor):
+        return first.dtype == second.dtype and torch.equal(first, second)
+    if isinstance(first, (list, tuple)):
+        pairs = zip(first, second, strict=True)
+        return type(first) is type(second) and all(same(one, other) for one, other in pairs)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    return type(first) is type(second) and first == second
+
+
+ONE, TWO = torch.tensor([1.0]), torch.tensor([2.0])
+
+
+@given(KEPT)
+@example({"a.b": ONE, "a": {"b": TWO}})
+def test_whatever_an_optimiser_keeps_comes_back(kept: Any) -> None:
+    one = training(MAKERS["sgd"])
+    state, weight = AnyState(one), next(one.model.parameters())
+    one.optimisers["model"].state[weight] = {"kept": kept}
+    stored, _ = decode_tensors(encode_tensors(state.arrays()))
+    state.reset()
+    assert not one.optimisers["model"].state
+    state.fill(stored)
+    assert same(kept, one.optimisers["model"].state[weight]["kept"])
 
 
 def test_an_optimisers_arrays_are_named_after_slot_and_parameter() -> None:
