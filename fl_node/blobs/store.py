@@ -97,6 +97,14 @@ def open_store(
         raise StoreUnusable(f"store {shown_location(text)}: {reason_of(error, text)}") from None
 
 
+def store_at_hand(url: str) -> Store | None:
+    """Open a store for somebody who can do without; None if there is none. Arguments as for `open_store`."""
+    try:
+        return open_store(url, must_exist=True)
+    except StoreUnusable:
+        return None
+
+
 def _client(limits: TimeLimits) -> Any:
     return {
         "client_options": {

@@ -69,7 +69,8 @@ def told(learner: LearnerChoice, data: str | None, node_config: str | None) -> s
             f"--node-config is for Flower apps, but the task trains a {learner.kind}: use --data"
         )
     default = "" if isinstance(learner, CodeLearner) else "digits"
-    return (node_config if flower else data) or default
+    given = node_config if flower else data
+    return default if given is None else given
 
 
 def _packed(flower: str) -> bytes:

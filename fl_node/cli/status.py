@@ -16,15 +16,19 @@ from rich.text import Text
 
 from chain.types import Address, Phase, TaskState, indices
 from chain.web3_ledger import Web3Ledger
+from fl_node.blobs.metrics import metrics_to_json
+from fl_node.blobs.store import store_at_hand
 from fl_node.cli import options, wiring
-from fl_node.cli.words import follow_up
+from fl_node.cli.words import follow_up, metrics_line
 from fl_node.history.members import members_of
+from fl_node.round.measured import MeasuredRound, measured_rounds
 
 WATCH_SECONDS = 1.0
 
 
 def status(
     task: options.Task = 1,
+    store: options.StoreUrl = options.DEFAULT_STORE,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
     workspace: options.WorkspaceFolder = None,
@@ -33,16 +37,31 @@ def status(
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show a task: phase, deadline, and who has acted; also the current model and the history head."""
-    with wiring.evidence(workspace, rpc_url, deployment) as evidence:
+    """Show a task: phase, deadline, and who has acted; also the current model and the history head.
+
+    If the store is at hand and the task measures something, it also shows the last round's means, weighted by examples.
+    """
+    with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
         ledger = wiring.open_ledger(evidence.rpc_url, evidence.deployment, task=task)
         members = members_of(ledger, task)
-        if as_json:
-            typer.echo(json.dumps(_status_json(ledger, task, members)))
-        elif watch:
+        if watch and not as_json:
             _watch(ledger, task, members)
+            return
+        measured = _measured(ledger, task, evidence.store)
+        if as_json:
+            typer.echo(json.dumps(_status_json(ledger, task, members, measured)))
         else:
-            Console().print(_status_table(ledger, task, members))
+            state, now = ledger.task_state(task), ledger.now()
+            Console().print(status_table(task, state, members, now, measured))
+
+
+def _measured(ledger: Web3Ledger, task: int, store: str) -> MeasuredRound | None:
+    """What the last final round measured; None without a store, or if it has nothing of that."""
+    at_hand = store_at_hand(store)
+    if at_hand is None:
+        return None
+    entries = list(ledger.history(task))
+    return next(iter(measured_rounds(at_hand, ledger.task_state(task), entries)), None)
 
 
 def _watch(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -> None:
@@ -56,7 +75,9 @@ def _status_table(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -
     return status_table(task, ledger.task_state(task), members, ledger.now())
 
 
-def _status_json(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -> dict[str, object]:
+def _status_json(
+    ledger: Web3Ledger, task: int, members: tuple[Address, ...], measured: MeasuredRound | None
+) -> dict[str, object]:
     state = ledger.task_state(task)
     return {
         "task": task,
@@ -76,11 +97,17 @@ def _status_json(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) ->
         "parent_digest": state.parent_digest.hex(),
         "manifest_digest": state.manifest_digest.hex(),
         "history_head": state.history_head.hex(),
+        "measured": measured
+        and {"round": measured.round, "metrics": metrics_to_json(measured.metrics)},
     }
 
 
 def status_table(
-    task: int, state: TaskState, members: Sequence[Address], now: int | None = None
+    task: int,
+    state: TaskState,
+    members: Sequence[Address],
+    now: int | None = None,
+    measured: MeasuredRound | None = None,
 ) -> Group:
     """A task's phase and deadline and who has acted; below the table, its digests, which can be copied."""
     left = state.deadline - (int(time.time()) if now is None else now)
@@ -92,6 +119,11 @@ def status_table(
     if state.phase is not Phase.FINISHED:
         table.add_row("deadline", _deadline(task, left))
         table.add_row("members", "\n".join(_member_lines(state, members)))
+    if measured is not None:
+        table.add_row(
+            "measured",
+            f"{metrics_line(metrics_to_json(measured.metrics))} (round {measured.round})",
+        )
     digests = {
         "current model": state.parent_digest,
         "manifest": state.manifest_digest,

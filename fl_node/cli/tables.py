@@ -10,7 +10,7 @@ from rich.table import Table
 
 from chain.text import shown
 from fl_node.audit.report import STEPS, AuditedRound, AuditReport, Finding, Status
-from fl_node.cli.words import loss, short
+from fl_node.cli.words import loss, metrics_line, short
 
 _STATUS_STYLES = {Status.CLEAN: "green", Status.FINDINGS: "red", Status.NOT_REACHED: "yellow"}
 
@@ -20,7 +20,7 @@ def rounds_table(
     gas: Mapping[int, int] | None = None,
     held_out: str = "held-out loss",
 ) -> Table:
-    """One row for each round: aggregate, updates, which of them were included, losses, gas and seconds.
+    """One row for each round: aggregate, updates, which of them were included, losses, metrics, gas and seconds.
 
     Args:
         rounds: From an audit.
@@ -38,6 +38,9 @@ def rounds_table(
     table.add_column("client, update, examples", no_wrap=True)
     table.add_column("training loss", justify="right")
     table.add_column(held_out, justify="right")
+    measured = any(audited.metrics for audited in rounds)
+    if measured:
+        table.add_column("metrics")
     if gas is not None:
         table.add_column("gas", justify="right")
     table.add_column("s", justify="right")
@@ -49,6 +52,8 @@ def rounds_table(
             loss(audited.training_loss),
             loss(audited.held_out_loss),
         ]
+        if measured:
+            cells.append(metrics_line(audited.metrics or {}).replace(", ", "\n"))
         if gas is not None:
             cells.append(f"{gas.get(audited.round, 0):,}")
         table.add_row(*cells, str(audited.finalised_at - audited.opened_at))

@@ -14,7 +14,7 @@ from rich.table import Table
 from chain.ledger import Ledger
 from chain.text import shown
 from chain.types import Phase, TaskState
-from fl_node.blobs.store import Store, open_store
+from fl_node.blobs.store import Store, store_at_hand
 from fl_node.cli import options, wiring
 from fl_node.errors import BadData, StoreUnusable
 from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, parse_manifest
@@ -42,7 +42,7 @@ def tasks(
     """List the contract's tasks: number, name, members, phase, round. Names come from the store, if there is one."""
     with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
         ledger = wiring.open_ledger(evidence.rpc_url, evidence.deployment)
-        listed = list_tasks(ledger, _store_at_hand(evidence.store))
+        listed = list_tasks(ledger, store_at_hand(evidence.store))
     if as_json:
         typer.echo(json.dumps([asdict(task) for task in listed]))
     else:
@@ -73,13 +73,6 @@ def _name(digest: bytes, store: Store | None) -> str | None:
     try:
         return parse_manifest(bytes(store.get(digest, MAX_MANIFEST_BYTES))).name
     except (BadData, StoreUnusable):
-        return None
-
-
-def _store_at_hand(url: str) -> Store | None:
-    try:
-        return open_store(url, must_exist=True)
-    except StoreUnusable:
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 
 def short(text: str) -> str:
@@ -15,6 +16,11 @@ def short(text: str) -> str:
 def follow_up(words: str) -> str:
     """A command as it can be typed here. `uv run` sets UV; then `ganchor` alone is often not on the PATH."""
     return f"uv run ganchor {words}" if "UV" in os.environ else f"ganchor {words}"
+
+
+def metrics_line(metrics: Mapping[str, str | None]) -> str:
+    """Metrics as `accuracy 0.91, auc –`; the dash is for one that nobody has a value for."""
+    return ", ".join(f"{name} {value or '–'}" for name, value in sorted(metrics.items()))
 
 
 def loss(millionths: int | None) -> str:

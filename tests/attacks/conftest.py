@@ -22,7 +22,7 @@
 17  a variance goes below zero, and the model to NaN; averages are sent    test_roles_as_a_way_in
 18  a task's own code looks for secrets, breaks down, or does not stop      test_hostile_code
 19  a member claims absurd metrics, or megabytes of them                   test_claims
-20  a task's own code waits for whoever audits, or looks at the task          test_audit_runs_no_code
+20  a task's own code waits for whoever audits, or looks at the task      test_audit_runs_no_code
 
 What is not defended against, by design: a quorum of members who collude, and a member whose update keeps every rule
 and is harmful all the same.

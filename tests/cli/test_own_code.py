@@ -219,7 +219,15 @@ def test_two_nodes_train_own_code_and_end_where_the_simulation_ends(
     assert finals == {json.loads(expected.out)["final_digest"]}
     audited = ganchor("audit", "--task", task, *live.options, "--derive-genesis", "--json")
     assert audited.code == 0, audited.out
-    assert json.loads(audited.out)["verdict"] == "clean"
+    report = json.loads(audited.out)
+    assert report["verdict"] == "clean"
+    error = report["rounds"][-1]["metrics"]["error"]
+    assert f"error {error}" in ganchor("audit", "--task", task, *live.options).out
+    assert f"error {error} (round 2)" in ganchor("status", "--task", task, *live.options).out
+    known = json.loads(ganchor("status", "--task", task, *live.options, "--json").out)
+    assert known["measured"] == {"round": 2, "metrics": {"error": error}}
+    unknown = ganchor("status", "--task", task, *live.chain_options, "--store", "nowhere", "--json")
+    assert json.loads(unknown.out)["measured"] is None
 
 
 class TestShow:
