@@ -228,6 +228,21 @@ class BuildsReserved(Whole):
         return nn.ModuleDict({"optimiser": nn.Linear(2, 1)})
 
 
+class OneOptimiser(Whole):
+    def optimisers(self, model: nn.Module, knobs: Mapping[str, Any]) -> Any:
+        return SGD(model.parameters(), lr=0.1)
+
+
+class StepGivesLoss(Whole):
+    def training_step(self, model: nn.Module, batch: Any, optimisers: Any) -> Any:
+        return self.loss(model, batch)
+
+
+class MeasuresNumber(Whole):
+    def measure(self, model: nn.Module, held_out: Iterable[Any]) -> Any:
+        return 0.9
+
+
 class OptimisersRaise(Whole):
     def optimisers(self, model: nn.Module, knobs: Mapping[str, Any]) -> Any:
         return {"model": SGD(model.parameters(), lr=-1)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from fl_node.errors import GanchorError, TrainingFailed
 
@@ -25,6 +26,22 @@ def calling(what: str, error: type[GanchorError] = TrainingFailed) -> Iterator[N
         raise
     except (Exception, SystemExit) as trouble:
         raise error(f"{what} raised {named(trouble)}") from trouble
+
+
+def as_dict(
+    what: str, given: object, example: str, error: type[GanchorError] = TrainingFailed
+) -> dict[str, Any]:
+    """What a user's code gave, which is to be a dict.
+
+    Args:
+        what: What gave it, such as `measure()`.
+        given: Anything.
+        example: What would be right.
+        error: The type of the error.
+    """
+    if not isinstance(given, Mapping):
+        raise error(f"{what} gave a {type(given).__name__}; a dict is expected, such as {example}")
+    return {str(name): value for name, value in given.items()}
 
 
 def named(trouble: BaseException) -> str:

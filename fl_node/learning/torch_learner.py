@@ -27,7 +27,7 @@ from torch.optim import Adam, Optimizer
 
 from fl_node.errors import Misuse, TrainingFailed
 from fl_node.learner import Measured
-from fl_node.learning.calling import calling
+from fl_node.learning.calling import as_dict, calling
 from fl_node.learning.drift import Terms
 from fl_node.learning.examples import Batches, Data, Split
 from fl_node.learning.options import Options, OwnOptions
@@ -161,7 +161,8 @@ class TorchLearner:
 
         def take(batch: Any) -> dict[str, Tensor]:
             with calling("training_step()"):
-                losses = self.training_step(training.model, batch, training.optimisers)
+                given = self.training_step(training.model, batch, training.optimisers)
+                losses = as_dict("training_step()", given, '{"loss": loss}')
                 values = {name: torch.as_tensor(loss).detach() for name, loss in losses.items()}
             _verify_losses(values)
             return values
@@ -174,8 +175,8 @@ class TorchLearner:
         """Measure a model on some examples; the seed determines what is drawn for it."""
         batches = Batches(examples, options.batch)
         with calling("measure()"), torch.no_grad():
-            given = self.measure(model.eval(), batches)
-            metrics = {str(name): float(value) for name, value in given.items()}
+            given = as_dict("measure()", self.measure(model.eval(), batches), '{"accuracy": 0.9}')
+            metrics = {name: float(value) for name, value in given.items()}
         for name in options.metrics:
             if name not in metrics:
                 given_names = ", ".join(metrics) or "nothing"

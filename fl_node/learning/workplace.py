@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fl_node.arrays import Arrays, unprefixed
 from fl_node.errors import Misuse
-from fl_node.learning.calling import calling
+from fl_node.learning.calling import as_dict, calling
 from fl_node.learning.drift import GradientTerms
 from fl_node.learning.optimiser_state import AnyState
 from fl_node.learning.optimisers import FixedState
@@ -43,8 +43,9 @@ class Workplace:
         with self.random(0, "build"):
             model = self._built()
             with calling("optimisers()", Misuse):
-                optimisers = learner.optimisers(model, options.knobs)
-        self.training: Training = Training(model, dict(optimisers))
+                given = learner.optimisers(model, options.knobs)
+        optimisers = as_dict("optimisers()", given, '{"model": optimiser}', Misuse)
+        self.training: Training = Training(model, optimisers)
         self._tensors = learner.tensors(model) if learner.recordable else None
         self.state = (FixedState if learner.recordable else AnyState)(self.training)
         self.runner: Runner = runner_on(device, learner, self.training)

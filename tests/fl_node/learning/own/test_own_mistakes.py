@@ -76,6 +76,10 @@ def test_a_model_without_tensors_is_refused() -> None:
     ("name", "reason"),
     [
         ("OptimisersRaise", r"optimisers\(\) raised ValueError: Invalid learning rate"),
+        (
+            "OneOptimiser",
+            r'optimisers\(\) gave a SGD; a dict is expected, such as {"model": optimiser}',
+        ),
         ("NoData", r"NoData has no data\(uri, knobs\)"),
     ],
 )
@@ -147,6 +151,10 @@ def test_unusable_data_are_refused_at_opening(uri: str, reason: str) -> None:
         ("LossIsNumber", r"loss\(\) gave a float; a scalar tensor is expected"),
         ("LossOfNothing", r"loss\(\) gave a number that no parameter has part in"),
         ("StepRaises", r"training_step\(\) raised KeyError: 'generator'"),
+        (
+            "StepGivesLoss",
+            r'training_step\(\) gave a Tensor; a dict is expected, such as {"loss": loss}',
+        ),
         ("StepGivesNothing", r"training_step\(\) gave no losses"),
         ("StepGivesMany", r"training_step\(\) gave 'loss' of shape \(8, 1\)"),
         ("StepChangesItsMind", r"training_step\(\) gave the losses loss 2 after loss 1"),
@@ -166,6 +174,8 @@ def test_a_loss_that_is_nan_diverges() -> None:
 def test_a_measurement_that_fails_names_its_method() -> None:
     with pytest.raises(TrainingFailed, match=r"measure\(\) raised ValueError: could not convert"):
         open_learner(setup_of("MeasureRaises"), WHOLE).measure(WHOLE, None)
+    with pytest.raises(TrainingFailed, match=r"measure\(\) gave a float; a dict is expected"):
+        open_learner(setup_of("MeasuresNumber"), WHOLE).measure(WHOLE, None)
     with pytest.raises(TrainingFailed, match=r"loss\(\) raised ValueError"):
         open_learner(setup_of("LossRaises"), WHOLE).measure(WHOLE, None)
 
