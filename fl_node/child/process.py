@@ -10,7 +10,7 @@ import sys
 import time
 import weakref
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NoReturn
@@ -31,6 +31,7 @@ _KEPT_OUTPUT = 4096
 _CHUNK = 1 << 16
 _LAST_READS = 32
 _SECONDS_TO_DIE = 10.0
+_LONGEST_WAIT = 3600.0  # poll takes milliseconds as a C int
 
 
 class Child:
@@ -48,45 +49,41 @@ class Child:
             CodeRefused: The code cannot be unpacked here.
             TrainingFailed: The system starts no process.
         """
-        folder = TemporaryDirectory(prefix="ganchor-", ignore_cleanup_errors=True)
         try:
-            self._start(folder, code, module, program)
-        except BaseException:
-            folder.cleanup()
-            raise
+            with ExitStack() as ours, ExitStack() as theirs:
+                self._start(code, module, program, ours, theirs)
+        except OSError as error:
+            raise TrainingFailed(f"no process can be started: {error.strerror}") from None
 
     def _start(
-        self, folder: TemporaryDirectory[str], code: Code, module: str, program: Sequence[str]
+        self, code: Code, module: str, program: Sequence[str], ours: ExitStack, theirs: ExitStack
     ) -> None:
-        root = Path(folder.name)
+        """Start it; `theirs` holds the ends of pipes that only the child needs."""
+        folder = TemporaryDirectory(prefix="ganchor-", ignore_cleanup_errors=True)
+        root = Path(ours.enter_context(folder))
         for name in ("code", "work"):
             (root / name).mkdir()
         unpack(code, root / "code", module)
         withhold()
-        requests, replies, lifeline, printed = (os.pipe() for _ in range(4))
-        theirs = (requests[0], replies[1], lifeline[0])
-        ours = (requests[1], replies[0], lifeline[1], printed[0])
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-u", *program, str(root / "code"), *map(str, theirs)],
-                stdin=subprocess.DEVNULL,
-                stdout=printed[1],
-                stderr=printed[1],
-                pass_fds=theirs,
-                start_new_session=True,  # a group of its own, which can be killed as a whole
-                cwd=root / "work",
-                env=environment(os.environ, root),
-            )
-        except OSError as error:
-            _close(ours)
-            raise TrainingFailed(f"no process can be started: {error.strerror}") from None
-        finally:
-            _close((*theirs, printed[1]))
-        self._requests, self._replies, _, self._printed = ours
+        requests, self._requests = _pipe(theirs, ours)
+        self._replies, replies = _pipe(ours, theirs)
+        self._printed, printed = _pipe(ours, theirs)
+        lifeline, _ = _pipe(theirs, ours)
+        passed = (requests, replies, lifeline)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-u", *program, str(root / "code"), *map(str, passed)],
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=printed,
+            pass_fds=passed,
+            start_new_session=True,  # a group of its own, which can be killed as a whole
+            cwd=root / "work",
+            env=environment(os.environ, root),
+        )
         for pipe in (self._requests, self._replies, self._printed):
             os.set_blocking(pipe, False)
         self._process, self._output, self._silent = process, bytearray(), False
-        self._end = weakref.finalize(self, _end, process, ours, folder)
+        self._end = weakref.finalize(self, _end, process, ours.pop_all())
 
     @property
     def pid(self) -> int:
@@ -169,7 +166,10 @@ class Child:
         while True:
             if not self._silent:
                 poll.register(self._printed, select.POLLIN)
-            ready = {number for number, _ in poll.poll(self._verify_time(deadline) * 1000)}
+            ready = {
+                number
+                for number, _ in poll.poll(min(self._verify_time(deadline), _LONGEST_WAIT) * 1000)
+            }
             if self._printed in ready and not self._listen():
                 poll.unregister(self._printed)
             if pipe in ready:
@@ -213,12 +213,17 @@ class Child:
                 break
 
 
-def _end(
-    process: subprocess.Popen[bytes], pipes: Iterable[int], folder: TemporaryDirectory[str]
-) -> None:
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    """The reading and the writing end of a new pipe, which close with these."""
+    reading, writing = os.pipe()
+    reader.callback(os.close, reading)
+    writer.callback(os.close, writing)
+    return reading, writing
+
+
+def _end(process: subprocess.Popen[bytes], ours: ExitStack) -> None:
     _kill(process)
-    _close(pipes)
-    folder.cleanup()
+    ours.close()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -227,8 +232,3 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_SECONDS_TO_DIE)
-
-
-def _close(descriptors: Iterable[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)

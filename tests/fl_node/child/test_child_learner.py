@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -364,7 +365,7 @@ def test_processes_that_the_code_started_are_ended_too(
         patch.setenv("HOME", str(tmp_path))
         learner.close()
         learner.open()
-        patch.setattr(learner, "_timeout", 1.0)
+        patch.setattr(learner, "_timeout", 3.0)
         failure(learner, what)
     assert is_gone(int((tmp_path / "grandchild").read_text()))
 
@@ -400,6 +401,32 @@ def test_no_descriptor_leaks(learner: ChildLearner) -> None:
     for _ in range(3):
         failure(learner, "_exit")
     assert count() == before
+
+
+def test_a_machine_without_descriptors_or_space_says_so(monkeypatch, tmp_path: Path) -> None:
+    for place, error in (
+        ("os.pipe", errno.EMFILE),
+        ("subprocess.Popen", errno.EAGAIN),
+        ("pathlib.Path.mkdir", errno.ENOSPC),
+    ):
+
+        def fails(*_: Any, error: int = error, **__: Any) -> Any:
+            raise OSError(error, os.strerror(error))
+
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        with monkeypatch.context() as patch:
+            patch.setattr(place, fails)
+            with pytest.raises(
+                CodeRefused, match=f"no process can be started: {os.strerror(error)}"
+            ):
+                fake_learner().open()
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_month_is_not_too_long() -> None:
+    for timeout in (3e9, float("inf")):
+        with fake_learner(timeout) as learner:
+            assert learner.steps_for(1) == 10
 
 
 # The genesis
