@@ -20,11 +20,14 @@ for `server` in the ServerApp.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Final
 
 from flwr.app import Context
+from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from pydantic import Field, ValidationError
 
@@ -37,11 +40,15 @@ from chain.web3_ledger import Web3Ledger
 from fl_node.blobs.store import Store, open_store
 from fl_node.errors import Misuse
 from fl_node.fields import Section
+from fl_node.flower.edge import GridLearner
 from fl_node.flower.mod import Seat, anchoring
-from fl_node.flower.strategy import Anchored
+from fl_node.flower.passing import flower_learner
+from fl_node.flower.strategy import LOG, Anchored
 from fl_node.manifest.bounds import MAX_TOML_BYTES, parse_toml
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.joining import load_manifest
+from fl_node.member.participant import Participant, Step, take_part
+from fl_node.member.state import Membership, NodeState
 
 VARIABLE: Final = "GANCHOR_FLOWER"
 NODE_CONFIG: Final = "ganchor"
@@ -114,6 +121,39 @@ def anchored(inner: Strategy, settings: Path | None = None) -> Anchored:
     given = read_settings(_from_variable("server") if settings is None else settings)
     ledger, store, manifest = _task(given, None)
     return Anchored(inner, ledger, store, given.task, manifest)
+
+
+def run_edge_node(
+    grid: Grid,
+    least: int = 1,
+    settings: Path | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Take part in a task until it is finished, with the nodes of a Flower federation as the member's devices.
+
+    Args:
+        grid: What a ServerApp's main function receives.
+        least: So many nodes must answer in a round; with fewer, the member declines it.
+        settings: The member's file, with its keystore; None takes its path from GANCHOR_FLOWER.
+        sleep: Waits; replaced in tests.
+
+    Raises:
+        Misuse, LedgerError, StoreUnusable: As `seat_of_node`, or chain or store did not come back within 10 minutes.
+    """
+    seat = _seat(_from_variable("server") if settings is None else settings)
+    learner = GridLearner(grid, flower_learner(seat.manifest), least)
+    ledger = seat.ledger
+    membership = Membership(ledger.chain_id, ledger.contract, seat.task, ledger.account)
+    with NodeState(seat.folder, membership) as folder:
+        participant = Participant(ledger, seat.store, learner, seat.task, seat.manifest, folder)
+        take_part(participant, _log, sleep=sleep)
+
+
+def _log(outcome: Step | Exception) -> None:
+    if isinstance(outcome, Exception):
+        LOG.warning("waiting: %s", shown(outcome))
+    elif outcome.receipt is not None:
+        LOG.info("round %d on chain: %s", outcome.state.round, outcome.action.name.lower())
 
 
 anchor_mod = anchoring(seat_of_node)
