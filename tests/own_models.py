@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.utils.data import Dataset
 
 from fl_node.learning import TorchLearner
 
@@ -42,6 +43,27 @@ class Prices(TorchLearner):
 
     def prices(self, model: nn.Module, inputs: Tensor) -> Tensor:
         return model["head"](torch.relu(model["base"](inputs))).squeeze(1)
+
+
+class Streamed(Prices):
+    """The same prices, read from a dataset; example number 149 of `broken` ones cannot be read."""
+
+    def data(self, uri: str, knobs: Mapping[str, Any]) -> Any:
+        inputs, prices = super().data(uri.removeprefix("broken "), knobs)
+        return Rows(inputs, prices, 149 if uri.startswith("broken") else -1)
+
+
+class Rows(Dataset[Any]):
+    def __init__(self, inputs: np.ndarray, prices: np.ndarray, broken: int) -> None:
+        self.inputs, self.prices, self.broken = inputs, prices, broken
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        if index == self.broken:
+            raise OSError(f"row {index} cannot be read")
+        return self.inputs[index], self.prices[index]
 
 
 def layers(*widths: int) -> nn.Sequential:

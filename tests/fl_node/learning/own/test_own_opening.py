@@ -11,6 +11,7 @@ import pytest
 
 from fl_node.blobs.tensors import decode_tensors, encode_tensors
 from fl_node.child.setup import Setup
+from fl_node.errors import TrainingFailed
 from fl_node.learner import Assignment
 from fl_node.learning.own import build_genesis, open_learner
 
@@ -84,3 +85,17 @@ def test_the_process_s_random_numbers_are_neither_read_nor_changed() -> None:
     assert np.random.get_state()[1].tolist() == before
     np.random.seed(1)
     assert_same_bytes(first.shared, train(RING).shared)
+
+
+def test_data_that_are_streamed_train_to_the_same_bytes_as_data_in_memory() -> None:
+    streamed = replace(PRICES, entry="own_models:Streamed")
+    first, second = train(PRICES, 20), train(streamed, 20)
+    assert_same_bytes(first.shared, second.shared)
+    genesis = build_genesis(PRICES)
+    losses = [open_learner(one, genesis).measure(genesis, None) for one in (PRICES, streamed)]
+    assert losses[0] == losses[1]
+
+
+def test_a_dataset_that_cannot_be_read_costs_the_round() -> None:
+    with pytest.raises(TrainingFailed, match=r"data\(\)'s dataset raised OSError: row 149 cannot"):
+        train(replace(PRICES, entry="own_models:Streamed", data="broken 1"), 40)
