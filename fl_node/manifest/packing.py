@@ -28,9 +28,13 @@ from fl_node.flower.app import PROJECT_FILE, parse_project
 from fl_node.manifest.bounds import verify_bounds
 from fl_node.manifest.code_learners import ENTRY, FlowerLearner, ModuleLearner, is_digest
 from fl_node.manifest.manifest import Manifest, build_manifest, read_values
+from fl_node.strategy.roles import Roles
 
 TO_BE_MADE: Final = "0" * 64
 """Stands for the digest of a first model that has yet to be made."""
+
+MEAN, VARIANCE = "running_mean", "running_var"
+"""How PyTorch's norms call what they measure."""
 
 _KINDS = (ModuleLearner.name(), FlowerLearner.name())
 
@@ -60,13 +64,16 @@ class Draft:
     def with_model(self, model: Arrays) -> Draft:
         """The draft with its first model, and nothing left to make.
 
+        Without any `learner.roles`, what batch norm measures becomes statistics, by the names that PyTorch gives it.
+
         Raises:
             ManifestInvalid: A tensor cannot be stored.
         """
         learner = self.manifest.learner
         blob = _model_blob("learner.genesis", model)
-        named = learner.model_copy(update={"genesis": digest_of(blob).hex()})
-        manifest = self.manifest.model_copy(update={"learner": named})
+        roles = _norm_roles(model) if learner.tensor_roles == Roles() else learner.tensor_roles
+        named = learner.model_copy(update={"genesis": digest_of(blob).hex(), "roles": roles})
+        manifest = self.manifest.model_copy(update={"learner": named, "roles": roles})
         return replace(self, manifest=manifest, model=blob, maker=None)
 
 
@@ -210,6 +217,13 @@ def _model_in(path: Path, manifest: Manifest) -> Arrays:
             f"manifest: learner.genesis: {path}: not a safetensors file of numbers that a model blob can hold: "
             f"{shown(error, 200)}"
         ) from None
+
+
+def _norm_roles(model: Arrays) -> Roles:
+    """Batch norm's means and variances as statistics; an optimiser's step would drive a variance below zero."""
+    found = [end for end in (MEAN, VARIANCE) if any(name.endswith(end) for name in model)]
+    patterns = tuple(f"*{end}" for end in found)
+    return Roles(statistics=patterns, at_least_zero=patterns[-1:] if VARIANCE in found else ())
 
 
 def _model_blob(field: str, model: Arrays) -> bytes:

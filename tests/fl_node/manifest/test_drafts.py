@@ -16,7 +16,9 @@ from fl_node.blobs.model import decode_model, encode_model
 from fl_node.code.packing import pack
 from fl_node.errors import ManifestInvalid
 from fl_node.manifest.code_learners import FlowerLearner, ModuleLearner
+from fl_node.manifest.manifest import build_manifest
 from fl_node.manifest.packing import TO_BE_MADE, Draft, draft_of, read_draft
+from fl_node.strategy.roles import Roles
 
 CODE = "raise RuntimeError('this must never be imported')\n"
 MODEL = {"w": np.arange(3, dtype=np.float32), "count": np.array(7)}
@@ -68,6 +70,22 @@ def test_a_model_that_code_makes_is_put_in_later(folder: Path) -> None:
     assert module_of(done).genesis == hashlib.sha256(encode_model(MODEL)).hexdigest()
     assert done.blobs == (CODE.encode(), encode_model(MODEL))
     assert done.manifest.to_bytes() != made.manifest.to_bytes()
+
+
+NORM = {"1.running_mean": np.zeros(2, np.float32), "1.running_var": np.ones(2, np.float32)}
+
+
+def test_what_batch_norm_measures_becomes_statistics_unless_the_manifest_says_more(
+    folder: Path,
+) -> None:
+    found = draft(folder, MODULE).with_model({**MODEL, **NORM}).manifest
+    expected = Roles(statistics=("*running_mean", "*running_var"), at_least_zero=("*running_var",))
+    assert found.learner.tensor_roles == found.roles == expected
+    assert build_manifest(found.model_dump(mode="json")) == found
+    own = Roles(statistics=("*running_mean",))
+    said = draft(folder, MODULE, roles={"statistics": ["*running_mean"]})
+    assert said.with_model({**MODEL, **NORM}).manifest.roles == own
+    assert draft(folder, MODULE).with_model(MODEL).manifest.roles == Roles()
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
