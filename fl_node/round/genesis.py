@@ -38,16 +38,12 @@ def genesis_state(manifest: Manifest, model: Arrays) -> dict[str, Array]:
     _verify_roles(roles, model)
     shared = shared_part(model, share.average)
     published = schema_of(shared_part(model, share.publish))
-    weights = {
-        name: array for name, array in roles.only("weight", shared).items() if _is_float(array)
-    }
     objection = roles.objection(shared) or published_objection(
         manifest.learner.opponent, model, shared, published
     )
-    if not weights and not objection:
-        objection = "no weight is shared, so members would learn nothing from each other"
     if objection:
         raise ManifestInvalid(f"strategy.share: {objection}")
+    weights = roles.only("weight", shared)
     return first_state(shared, manifest.strategy.slots, weights, published)
 
 
@@ -118,7 +114,3 @@ def _verify_roles(roles: Roles, model: Arrays) -> None:
             raise ManifestInvalid(
                 f"roles.averages: {name!r} is the average of {found[1]!r}, which must have the same shape and dtype"
             )
-
-
-def _is_float(array: Array) -> bool:
-    return bool(np.issubdtype(array.dtype, np.floating))
