@@ -68,9 +68,19 @@ def told(learner: LearnerChoice, data: str | None, node_config: str | None) -> s
         raise Misuse(
             f"--node-config is for Flower apps, but the task trains a {learner.kind}: use --data"
         )
-    default = "" if isinstance(learner, CodeLearner) else "digits"
-    given = node_config if flower else data
-    return default if given is None else given
+    if flower:
+        return node_config or ""
+    if isinstance(learner, CodeLearner):
+        return _whole(data or "")
+    return "digits" if data is None else data
+
+
+def _whole(data: str) -> str:
+    """A path on this machine as a whole one, since the code works in a folder of its own; any other text as it is."""
+    try:
+        return str(Path(data).absolute()) if data and Path(data).exists() else data
+    except (OSError, ValueError):  # A text that cannot be a path.
+        return data
 
 
 def _packed(flower: str) -> bytes:

@@ -18,6 +18,8 @@ from test_bad_input import assert_refused
 
 from chain.accounts import address_of
 from fl_node.blobs.store import open_store
+from fl_node.cli.own_code import told
+from fl_node.manifest.code_learners import ModuleLearner
 from fl_node.manifest.packing import read_draft
 
 CHEST = Path(__file__).with_name("chest.py")
@@ -337,3 +339,16 @@ class TestNewManifest:
     ) -> None:
         assert_refused(ganchor("manifest", "new", *BOTH, *words), reason)
         assert not Path("manifest.toml").exists()
+
+
+class TestTold:
+    LEARNER = ModuleLearner(code=CODE, entry="chest:Chest", genesis=CODE)
+
+    def test_a_path_reaches_the_code_as_a_whole_one(self, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("alice.csv").touch()
+        assert told(self.LEARNER, "alice.csv", None) == str(tmp_path / "alice.csv")
+
+    @pytest.mark.parametrize("text", ["bob.csv", "ward 7", "", "a" * 5000, "nul\0"])
+    def test_any_other_text_reaches_it_as_it_is(self, text: str) -> None:
+        assert told(self.LEARNER, text, None) == text
