@@ -6,6 +6,7 @@ import runpy
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ from fl_node.manifest.packing import read_draft
 from fl_node.strategy.sharing import shared_names
 
 EXAMPLES = DOCS / "examples"
+PAGE = (DOCS / "own-model.md").read_text()
+FILES = sorted(EXAMPLES.glob("*/task.toml"))
 
 
 @dataclass(frozen=True)
@@ -175,3 +178,10 @@ def test_the_listings_networks_train_with_batch_norm_and_discriminators_at_home(
     (done,) = example.train(1, steps=1)
     assert {"discriminator.layers.0.weight"} < done[0].private.keys()
     assert 0 <= example.measured([done])["accuracy"] <= 1
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)
+def test_the_page_leads_to_it_and_the_file_says_how_to_run_it(file: Path) -> None:
+    name = file.parent.name
+    assert f"](examples/{name}/" in PAGE
+    assert f"uv run ganchor simulate docs/examples/{name}/task.toml" in file.read_text()
