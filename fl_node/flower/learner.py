@@ -54,11 +54,7 @@ class FlowerAppLearner:
         """
         self._app, self._setup, self._run, self._node = app, setup, run, node
         self._functions, self._form = registered(app), form_of(app)
-        if "train.default" not in self._functions:
-            raise CodeRefused(
-                f"the Flower app {setup.entry} has no function to train with, @app.train(); "
-                f"it has {', '.join(self._functions) or 'none at all'}"
-            )
+        verify_trains(app, setup.entry)
         if self._form.positional and not _numbered(genesis):
             raise CodeRefused(
                 f"the Flower app {setup.entry} is made with client_fn and knows tensors by their "
@@ -160,6 +156,20 @@ class FlowerAppLearner:
         if not np.isfinite(loss):
             raise TrainingDiverged(f"the Flower app's {name} is {loss}")
         return loss
+
+
+def verify_trains(app: ClientApp, entry: str) -> None:
+    """Check that an app has a function to train with.
+
+    Raises:
+        CodeRefused: It has none.
+    """
+    functions = registered(app)
+    if "train.default" not in functions:
+        raise CodeRefused(
+            f"the Flower app {entry} has no function to train with, @app.train(); "
+            f"it has {', '.join(functions) or 'none at all'}"
+        )
 
 
 def in_order(arrays: Arrays) -> dict[str, Array]:

@@ -40,7 +40,8 @@ def build_genesis(setup: Setup) -> dict[str, Array]:
     """Make the model that a task starts from with the callable that `setup.genesis` names.
 
     Raises:
-        CodeRefused: Flower is missing, or the callable is, or it raises an error or gives no model.
+        CodeRefused: Flower is missing, the app cannot train, or the callable is missing, raises an error or gives no
+            model.
     """
     if not setup.genesis:
         raise CodeRefused(
@@ -50,8 +51,9 @@ def build_genesis(setup: Setup) -> dict[str, Array]:
     app = _client_app(setup.entry)
     from fl_node.flower.genesis import arrays_from
     from fl_node.flower.inner import form_of
-    from fl_node.flower.learner import seed_everything
+    from fl_node.flower.learner import seed_everything, verify_trains
 
+    verify_trains(app, setup.entry)
     make = _named(setup.genesis)
     seed_everything(setup.seed, setup.threads)
     try:

@@ -184,6 +184,11 @@ def test_an_app_with_client_fn_gets_a_model_by_position() -> None:
     open_learner(setup("tiny_app:old"), arrays)
 
 
+def test_a_task_of_an_app_that_cannot_train_is_not_even_opened() -> None:
+    with pytest.raises(CodeRefused, match="no function to train with"):
+        build_genesis(setup("tiny_app:nothing", genesis="tiny_app:Net"))
+
+
 @pytest.mark.parametrize(
     ("genesis", "said"),
     [
