@@ -84,7 +84,7 @@ def _whole(data: str) -> str:
 
 
 def _packed(flower: str) -> bytes:
-    if Path(flower).exists():
+    if flower and Path(flower).exists():
         return pack(Path(flower))
     if re.fullmatch(ENTRY, flower):
         return pack_installed(flower.partition(":")[0])

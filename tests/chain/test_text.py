@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.text import MAX_SHOWN, shown
+from chain.text import MAX_SHOWN, shown, visible
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,9 @@ def test_any_text_becomes_one_bounded_line_that_can_be_printed(text: str) -> Non
     assert line.isprintable()
     assert len(line) <= 10 * MAX_SHOWN + 1
     line.encode()
+
+
+def test_a_visible_line_keeps_its_spaces_and_shows_what_controls_a_terminal() -> None:
+    assert visible("    x = 1") == "    x = 1"
+    assert visible("a\x1b[2J\u202eb\n") == "a\\x1b[2J\\u202eb\\n"
+    assert visible("abc", 2) == "ab…"

@@ -13,13 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commanding import MEMBERS, Ganchor, Live, Outcome, key_of
+from doubles import small_manifest
 from safetensors.numpy import save_file
 from test_bad_input import assert_refused
 
 from chain.accounts import address_of
+from fl_node.blobs.digest import digest_of
 from fl_node.blobs.store import open_store
-from fl_node.cli.own_code import told
+from fl_node.cli.own_code import own_app, told
+from fl_node.code.packing import pack, pack_installed
+from fl_node.errors import CodeRefused, Misuse
 from fl_node.manifest.code_learners import ModuleLearner
+from fl_node.manifest.manifest import Manifest
 from fl_node.manifest.packing import read_draft
 
 CHEST = Path(__file__).with_name("chest.py")
@@ -352,3 +357,55 @@ class TestTold:
     @pytest.mark.parametrize("text", ["bob.csv", "ward 7", "", "a" * 5000, "nul\0"])
     def test_any_other_text_reaches_it_as_it_is(self, text: str) -> None:
         assert told(self.LEARNER, text, None) == text
+
+
+class TestOwnApp:
+    """`node --flower`: whoever has the app itself, allows it by naming it."""
+
+    @pytest.fixture
+    def app(self, tmp_path: Path) -> Path:
+        (tmp_path / "app").mkdir()
+        (tmp_path / "app" / "client_app.py").write_text("raise SystemExit\n")
+        return tmp_path / "app"
+
+    def task_with(self, code: bytes, kind: str = "flower") -> Manifest:
+        learner = {
+            "kind": kind,
+            "code": digest_of(code).hex(),
+            "entry": "client_app:app",
+            "genesis": "cd" * 32,
+        }
+        return small_manifest(learner=learner)
+
+    def test_the_same_app_is_allowed(self, app: Path) -> None:
+        assert own_app(self.task_with(pack(app)), str(app)) == digest_of(pack(app))
+
+    def test_an_installed_app_is_found_by_its_module(self) -> None:
+        packed = pack_installed("colorsys")
+        assert own_app(self.task_with(packed), "colorsys:app") == digest_of(packed)
+
+    def test_another_app_is_not(self, app: Path) -> None:
+        manifest = self.task_with(pack(app))
+        (app / "client_app.py").write_text("import os\n")
+        with pytest.raises(CodeRefused, match=r"but the task runs .*ganchor code show"):
+            own_app(manifest, str(app))
+
+    @pytest.mark.parametrize("flower", ["nowhere", "", "nosuchmodule:app", "../x:app"])
+    def test_what_is_no_app(self, app: Path, flower: str) -> None:
+        with pytest.raises((Misuse, CodeRefused)) as refused:
+            own_app(self.task_with(pack(app)), flower)
+        assert "\n" not in str(refused.value)
+
+    def test_a_flower_app_gets_a_node_config_and_no_data(self, app: Path) -> None:
+        learner = self.task_with(pack(app)).learner
+        assert told(learner, None, "partition-id=0") == "partition-id=0"
+        assert told(learner, None, None) == ""
+        with pytest.raises(Misuse, match="--node-config says which"):
+            told(learner, "digits", None)
+
+
+@pytest.mark.parametrize(("data", "expected"), [(None, "digits"), ("", ""), ("mnist", "mnist")])
+def test_pictures_are_the_digits_unless_somebody_says_otherwise(
+    data: str | None, expected: str
+) -> None:
+    assert told(small_manifest().learner, data, None) == expected
