@@ -1,0 +1,1 @@
+"""A Flower app for tests: two lines of it know of a ledger."""
