@@ -8,17 +8,25 @@ from typing import Any
 
 import pytest
 from doubles import small_genesis
-from flower_federation import flower_manifest
+from flower_federation import ThreadGrid, flower_manifest, moving_app
 from flwr.app import Context, RecordDict
 from flwr.serverapp.strategy import FedAvg
+from flwr.supercore.task_identity import TaskIdentity
 
 from chain.accounts import create_keystore, dev_accounts
 from chain.deploy import deploy, write_deployment
 from chain.devnet import devnet_in_thread
+from fl_node.audit import audit
 from fl_node.blobs.store import open_store
 from fl_node.cli.wiring import connect
 from fl_node.errors import Misuse
-from fl_node.flower.joining import VARIABLE, anchored, read_settings, seat_of_node
+from fl_node.flower.joining import (
+    VARIABLE,
+    anchored,
+    read_settings,
+    run_edge_node,
+    seat_of_node,
+)
 from fl_node.member.opening import open_task
 
 SETTINGS = """
@@ -43,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     member = create_keystore(folder / "key.json", "open", scrypt_cost=2)
     create_keystore(folder / "stranger.json", "open", scrypt_cost=2)
     (folder / "password.txt").write_text("open\n")
-    with devnet_in_thread(folder / "chain.sqlite", fund=[coordinator.address]) as url:
+    with devnet_in_thread(folder / "chain.sqlite", fund=[coordinator.address, member]) as url:
         deployment = deploy(url, coordinator)
         write_deployment(folder / "deployment.json", deployment)
         rounds = {"count": 1, "cohort_floor": 1, "min_updates": 1}
@@ -112,3 +120,15 @@ def test_who_is_no_member_or_has_no_key_is_refused(site: Path) -> None:
         seat_of_node(context(ganchor=str(stranger)))
     with pytest.raises(Misuse, match="a SuperNode needs keystore"):
         seat_of_node(context(ganchor=str(site / "server.toml")))
+
+
+def test_a_federation_is_one_members_devices_until_the_task_is_finished(site: Path) -> None:
+    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 7, 1
+    wards = ThreadGrid({}, {})
+    for node in (1, 2, 3):
+        wards.apps[node], wards.contexts[node] = moving_app([]), context(step=0.5 * node)
+    run_edge_node(wards, least=3, settings=site / "0.toml", sleep=lambda seconds: None)
+    seat = seat_of_node(context(ganchor=str(site / "0.toml")))
+    report = audit(lambda: seat.ledger, seat.store, 1)
+    assert not report.findings
+    assert [update.num_examples for update in report.rounds[0].updates] == [30]
