@@ -35,7 +35,7 @@ from fl_node.member.opening import open_task
 APP = Path(__file__).parent / "flower_app"
 PROGRAMS = Path(__file__).parent / "patient_flower.py"
 SIMULATION = Path(__file__).parent / "flower_simulation.py"
-PATIENCE = 280.0
+PATIENCE = 400.0
 GENESIS = {"w": np.arange(6, dtype=np.float32)}
 BIN = Path(sys.executable).parent
 

@@ -9,7 +9,7 @@ from flower_site import FlowerSite, flower_site
 
 from chain.types import Phase
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 def verify_clean(site: FlowerSite, rounds: int) -> None:
