@@ -3,12 +3,13 @@
 The app (scripts/bench/resting_app) returns 14.3 MB of arrays and trains nothing; it runs unchanged, with three clients:
 
 - under `flwr run`, in the simulation of a SuperLink on this machine;
-- the same with the mod and the wrapped strategy, beside a local chain;
+- the same with a SuperNode for each client, in a process of its own;
+- the simulation with the mod and the wrapped strategy, beside a local chain;
 - under three `ganchor node --flower`, each of which calls it in a child process, beside a local chain.
 
 Rounds are counted from the end of round 1, so that no start of a process counts.
 
-    uv run scripts/bench/flower.py [--rounds 10] [--only flwr|ledger|ganchor|child|memory] [--json]
+    uv run scripts/bench/flower.py [--rounds 10] [--only flwr|supernodes|ledger|ganchor|child|memory] [--json]
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ def main() -> None:
     options = parser.parse_args()
     measurements: dict[str, Callable[[Path], Figures]] = {
         "flwr": lambda folder: {"seconds_a_round": seconds_under_flwr(folder, options.rounds)},
+        "supernodes": lambda folder: {
+            "seconds_a_round": seconds_under_flwr(folder, options.rounds, simulated=False)
+        },
         "ledger": lambda folder: {"seconds_a_round": seconds_with_a_ledger(folder, options.rounds)},
         "ganchor": lambda folder: {
             "seconds_a_round": seconds_under_ganchor(folder, options.rounds)

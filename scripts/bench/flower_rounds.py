@@ -56,33 +56,48 @@ insecure = true
 """
 
 
-def seconds_under_flwr(folder: Path, rounds: int, more: Mapping[str, str] | None = None) -> float:
-    """Seconds of a round under `flwr run`, in the simulation of a SuperLink that is started and ended here.
+def seconds_under_flwr(
+    folder: Path, rounds: int, more: Mapping[str, str] | None = None, simulated: bool = True
+) -> float:
+    """Seconds of a round under `flwr run`, with a SuperLink that is started and ended here.
 
     Args:
         folder: Empty; everything that Flower writes goes there.
         rounds: At least 2.
         more: Variables of the environment that the app reads.
+        simulated: Whether the SuperLink simulates the clients; otherwise each has a SuperNode, a process of its own.
     """
     port = _free_port()
     (folder / "config.toml").write_text(CONNECTION.format(port=port))
     environment = {**os.environ, **(more or {}), **_quiet(folder)}
-    server = [_program("flower-superlink"), "--simulation", "--insecure", "--port", str(port)]
-    with (folder / "superlink.log").open("wb") as log, _running(server, environment, log):
+    server = [_program("flower-superlink"), "--insecure", "--port", str(port)]
+    run = [
+        *(_program("flwr"), "run", str(APP), "bench", "--stream"),
+        *("--run-config", f"num-server-rounds={rounds}"),
+    ]
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context((folder / "log").open("wb"))
+        if simulated:
+            server.append("--simulation")
+            run += ["--federation-config", f"num-supernodes={CLIENTS}"]
+        stack.enter_context(_running(server, environment, log))
         _wait_for(port)
-        command = [
-            *(_program("flwr"), "run", str(APP), "bench", "--stream"),
-            *("--federation-config", f"num-supernodes={CLIENTS}"),
-            *("--run-config", f"num-server-rounds={rounds}"),
-        ]
+        for client in range(0 if simulated else CLIENTS):
+            stack.enter_context(_running(_supernode(client, port), environment, log))
         ended = {
-            int(found[1]): float(
-                found[2]
-            )  # The stream's lines come late, so the app tells the time.
-            for line, _ in _lines(command, environment, folder)
+            int(found[1]): float(found[2])  # Not when the line came: the stream is late.
+            for line, _ in _lines(run, environment, folder)
             if (found := re.search(r"round (\d+) ended at ([\d.]+)", line))
         }
     return round((ended[rounds] - ended[1]) / (rounds - 1), 3)
+
+
+def _supernode(client: int, port: int) -> list[str]:
+    return [
+        *(_program("flower-supernode"), "--insecure", "--superlink", f"127.0.0.1:{port}"),
+        *("--port", str(_free_port())),
+        *("--node-config", f"partition-id={client} num-partitions={CLIENTS}"),
+    ]
 
 
 def _quiet(folder: Path) -> dict[str, str]:
