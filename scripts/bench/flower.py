@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -35,6 +37,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="measure only this; repeat for several")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Flower's programs end with this one.
     measurements: dict[str, Callable[[Path], Figures]] = {
         "flwr": lambda folder: {"seconds_a_round": seconds_under_flwr(folder, options.rounds)},
         "supernodes": lambda folder: {
