@@ -26,6 +26,7 @@ from fl_node.flower.reply import Reply, arrays_of, examples_of, number, one_line
 from fl_node.flower.state import kept, restored
 from fl_node.learner import Assignment, Measured, StepProgress, Trained, no_progress
 from fl_node.seeds import derive_seed
+from fl_node.strategy.sharing import shared_names
 
 TRAIN, EVALUATE = "train", "evaluate"
 STATE_BASE: Final = 64 << 20
@@ -60,7 +61,11 @@ class FlowerAppLearner:
                 f"the Flower app {setup.entry} is made with client_fn and knows tensors by their "
                 "position alone, but the model's have names: write a callable in learner.genesis"
             )
-        self._genesis = in_order(genesis)
+        # Of the genesis only what never travels is kept, so that the model is not held twice.
+        shared = shared_names(genesis, setup.share)
+        self._order = tuple(in_order(genesis))
+        self._unshared = {name: genesis[name] for name in genesis if name not in shared}
+        self._most_state = STATE_BASE + 4 * sum(array.nbytes for array in genesis.values())
         self._home = home_of(setup.entry)
         self._run_id = derive_seed(setup.seed, "flower")
         self._evaluation = derive_seed(setup.seed, "flower", "evaluate")
@@ -138,11 +143,8 @@ class FlowerAppLearner:
 
     def _whole(self, model: Arrays) -> dict[str, Array]:
         """All tensors in the app's order, those that do not travel as the genesis has them."""
-        return {name: model.get(name, array) for name, array in self._genesis.items()}
-
-    @property
-    def _most_state(self) -> int:
-        return STATE_BASE + 4 * sum(array.nbytes for array in self._genesis.values())
+        whole = {**self._unshared, **model}
+        return {name: whole[name] for name in self._order}
 
     def _metrics(self, reply: Reply) -> dict[str, float]:
         named = (name for name in self._setup.metrics if name in reply.numbers)

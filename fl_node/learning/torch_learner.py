@@ -19,7 +19,7 @@ adds the terms of FedProx, SCAFFOLD or Ditto to the gradients, and keeps what is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
@@ -197,13 +197,21 @@ class TorchLearner:
         return total / count
 
 
+ENGINES: Final = ("draw", "features", "losses", "measured", "opponent", "place", "rates", "recordable", "step",
+                  "tensors", "tune")  # fmt: skip
+"""The engine's questions, which only the shipped kinds answer in their own way."""
+
+
 def verify_written(learner: TorchLearner) -> None:
-    """Check that a user's class has what the engine cannot do without.
+    """Check that a user's class has what the engine cannot do without, and nothing that the engine would mistake.
 
     Raises:
-        Misuse: A method is missing.
+        Misuse: A method is missing, or has the name of one of the engine's questions.
     """
     own, base = type(learner), TorchLearner
+    for name in ENGINES:
+        if name in vars(learner) or getattr(own, name) is not getattr(base, name):
+            raise Misuse(f"{own.__name__}.{name}: the engine calls it by this name; rename yours")
     if own.loss is base.loss and own.training_step is base.training_step:
         raise Misuse(f"{own.__name__} has neither loss() nor training_step(): write one of them")
     if own.loss is base.loss and own.measure is base.measure:

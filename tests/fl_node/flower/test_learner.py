@@ -181,7 +181,9 @@ def test_tensors_of_integers_are_constants_whatever_the_app_does_to_them() -> No
 
 
 def test_the_app_receives_the_genesis_tensors_that_do_not_travel() -> None:
-    trained = learner_of(app_with(), COUNTED).train(assignment({"w": np.ones(2, np.float32)}))
+    trained = learner_of(app_with(), COUNTED, share=("w",)).train(
+        assignment({"w": np.ones(2, np.float32)})
+    )
 
     assert list(trained.shared) == ["w"]
     assert (trained.shared["w"] == 2).all()

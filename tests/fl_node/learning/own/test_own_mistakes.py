@@ -42,6 +42,7 @@ def train(name: str, genesis: Any = WHOLE, **terms: Any) -> Any:
             r"not_a_learner\(\) gave a int; a TorchLearner is expected",
         ),
         ("own_models:raises", Misuse, r"raises\(\) raised OSError: no weights here"),
+        ("own_models:Drawing", Misuse, "Drawing.draw: the engine calls it by this name; rename"),
         ("own_models:NoLoss", Misuse, r"NoLoss has neither loss\(\) nor training_step\(\)"),
         (
             "own_models:NoMeasure",
