@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -17,11 +17,12 @@ from rich.text import Text
 from chain.types import Address, Phase, TaskState, indices
 from chain.web3_ledger import Web3Ledger
 from fl_node.blobs.metrics import metrics_to_json
-from fl_node.blobs.store import store_at_hand
 from fl_node.cli import options, wiring
 from fl_node.cli.words import follow_up, metrics_line
 from fl_node.history.members import members_of
-from fl_node.round.measured import MeasuredRound, measured_rounds
+
+if TYPE_CHECKING:
+    from fl_node.round.measured import MeasuredRound
 
 WATCH_SECONDS = 1.0
 
@@ -57,6 +58,10 @@ def status(
 
 def _measured(ledger: Web3Ledger, task: int, store: str) -> MeasuredRound | None:
     """What the last final round measured; None without a store, or if it has nothing of that."""
+    # Imports numpy, the store and the manifest, for which a look at the chain alone must not wait.
+    from fl_node.blobs.store import store_at_hand
+    from fl_node.round.measured import measured_rounds
+
     at_hand = store_at_hand(store)
     if at_hand is None:
         return None
