@@ -79,7 +79,11 @@ def seconds_under_flwr(
         log = stack.enter_context((folder / "log").open("wb"))
         if simulated:
             server.append("--simulation")
-            run += ["--federation-config", f"num-supernodes={CLIENTS}"]
+            # With a ledger members wait for each other, so all must run at once, on however few cores.
+            nodes = (
+                f"num-supernodes={CLIENTS} init-args-num-cpus={CLIENTS} client-resources-num-cpus=1"
+            )
+            run += ["--federation-config", nodes]
         stack.enter_context(_running(server, environment, log))
         _wait_for(port)
         for client in range(0 if simulated else CLIENTS):
