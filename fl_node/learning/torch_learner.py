@@ -197,7 +197,7 @@ class TorchLearner:
         return total / count
 
 
-ENGINES: Final = ("draw", "features", "losses", "measured", "opponent", "place", "rates", "recordable", "step",
+ENGINES_OWN: Final = ("draw", "features", "losses", "measured", "opponent", "place", "rates", "recordable", "step",
                   "tensors", "tune")  # fmt: skip
 """The engine's questions, which only the shipped kinds answer in their own way."""
 
@@ -209,7 +209,7 @@ def verify_written(learner: TorchLearner) -> None:
         Misuse: A method is missing, or has the name of one of the engine's questions.
     """
     own, base = type(learner), TorchLearner
-    for name in ENGINES:
+    for name in ENGINES_OWN:
         if name in vars(learner) or getattr(own, name) is not getattr(base, name):
             raise Misuse(f"{own.__name__}.{name}: the engine calls it by this name; rename yours")
     if own.loss is base.loss and own.training_step is base.training_step:
