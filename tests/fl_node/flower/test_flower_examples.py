@@ -33,8 +33,14 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(params=["quickstart", "listing"])
 def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.syspath_prepend(DOCS / "examples" / f"flower-{request.param}")
+    forget(request.param)
     yield request.param
-    for module in [key for key in sys.modules if key.partition(".")[0] == request.param]:
+    forget(request.param)
+
+
+def forget(package: str) -> None:
+    """Another test of this process may have imported an example of the same name: `listing` is two of them."""
+    for module in [key for key in sys.modules if key.partition(".")[0] == package]:
         del sys.modules[module]
 
 
