@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from chain.types import Address, Entry, Receipt, Reveal, TaskState, Terms
+from chain.types import Address, Entry, Look, Receipt, Reveal, TaskState, Terms
 
 
 class Ledger(Protocol):
@@ -63,6 +63,9 @@ class Ledger(Protocol):
 
     def task_state(self, task: int) -> TaskState:
         """The task's current state."""
+
+    def look(self, task: int) -> Look:
+        """The task's current state and the chain's time, in one request where the chain allows it."""
 
     def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
         """All entries of the task from a block on, oldest first."""

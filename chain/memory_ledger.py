@@ -17,7 +17,7 @@ from eth_utils.crypto import keccak
 from chain import rules
 from chain.errors import TaskUnknown
 from chain.rules import SeedSource, Site
-from chain.types import Address, Entry, Receipt, Reveal, TaskState, Terms
+from chain.types import Address, Entry, Look, Receipt, Reveal, TaskState, Terms
 
 CHAIN_ID = 1337
 CONTRACT = Address("0x00000000000000000000000000000000000000C0")
@@ -168,6 +168,10 @@ class MemoryLedger:
     def task_state(self, task: int) -> TaskState:
         """Return the task's current state."""
         return self._chain.task(task).state
+
+    def look(self, task: int) -> Look:
+        """Return the task's current state and the time of a call made now."""
+        return Look(self.task_state(task), self.now())
 
     def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
         """Return all entries of the task from a block on, oldest first."""

@@ -76,6 +76,14 @@ class TaskState:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """One look at a task: its state, and the chain's time for a call made now, in seconds since 1970."""
+
+    state: TaskState
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskOpened:
     task: int
     coordinator: Address

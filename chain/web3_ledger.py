@@ -28,6 +28,7 @@ from chain.transactions import RECEIPT_SECONDS, receipt_of, send
 from chain.types import (
     Address,
     Entry,
+    Look,
     Receipt,
     Reveal,
     TaskState,
@@ -160,6 +161,14 @@ class Web3Ledger:
             HistoryInvalid: The node gives a state that no task can be in.
         """
         return task_state_from(self._read("taskState", task))
+
+    def look(self, task: int) -> Look:
+        """The task's current state and the chain's time for a call made now.
+
+        Raises:
+            HistoryInvalid: The node gives a state that no task can be in.
+        """
+        return Look(self.task_state(task), self.now())
 
     def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
         """All entries of the task from a block on, oldest first.

@@ -62,7 +62,8 @@ def end_overdue_phase(ledger: Ledger, task: int) -> Ended:
         Misuse: The task is finished, or the phase's deadline is still ahead.
         CallRejected: Another account was faster, or the chain's clock differs.
     """
-    before, now = ledger.task_state(task), ledger.now()
+    look = ledger.look(task)
+    before, now = look.state, look.now
     phase = before.phase.name.lower()
     if before.phase is Phase.FINISHED:
         raise Misuse(f"task {task} is finished: there is no phase to end")

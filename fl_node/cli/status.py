@@ -52,8 +52,8 @@ def status(
         if as_json:
             typer.echo(json.dumps(_status_json(ledger, task, members, measured)))
         else:
-            state, now = ledger.task_state(task), ledger.now()
-            Console().print(status_table(task, state, members, now, measured))
+            look = ledger.look(task)
+            Console().print(status_table(task, look.state, members, look.now, measured))
 
 
 def _measured(ledger: Web3Ledger, task: int, store: str) -> MeasuredRound | None:
@@ -77,7 +77,8 @@ def _watch(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -> None:
 
 
 def _status_table(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -> Group:
-    return status_table(task, ledger.task_state(task), members, ledger.now())
+    look = ledger.look(task)
+    return status_table(task, look.state, members, look.now)
 
 
 def _status_json(

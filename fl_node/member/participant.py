@@ -122,8 +122,9 @@ class Participant:
                 later.
             HistoryInvalid: The ledger's log and state disagree; call again later.
         """
-        state = self._ledger.task_state(self._task)
-        action = next_action(state, self._index, self._ledger.now())
+        look = self._ledger.look(self._task)
+        state = look.state
+        action = next_action(state, self._index, look.now)
         try:
             return self._act(action, state)
         except OVERTAKEN:

@@ -20,7 +20,7 @@ from web3 import EthereumTesterProvider, Web3
 from chain.artifact import load_artifact
 from chain.history import ARGUMENTS, TOPICS, event_from_abi
 from chain.rejections import rejection_from
-from chain.types import Address, Entry, Event, Phase, Receipt, Reveal, TaskState, Terms
+from chain.types import Address, Entry, Event, Look, Phase, Receipt, Reveal, TaskState, Terms
 
 GAS = 8_000_000
 INDEXED = {
@@ -158,6 +158,9 @@ class EvmLedger:
         except Revert as error:
             raise rejection_from(error.args[0]) from None
         return decode(OUTPUTS[name], answer)[0]
+
+    def look(self, task: int) -> Look:
+        return Look(self.task_state(task), self.now())
 
     def now(self) -> int:
         return self.chain.time

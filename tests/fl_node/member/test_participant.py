@@ -11,7 +11,16 @@ import pytest
 from doubles import MEMBERS, DriftingLearner, Federation, run, small_manifest
 
 from chain.errors import ChainRefused, ChainUnreachable, HistoryInvalid, TransactionFailed
-from chain.types import Address, Entry, Phase, RoundAborted, RoundFinalised, TaskState, Terms
+from chain.types import (
+    Address,
+    Entry,
+    Look,
+    Phase,
+    RoundAborted,
+    RoundFinalised,
+    TaskState,
+    Terms,
+)
 from fl_node.errors import (
     Misuse,
     NothingToSend,
@@ -231,11 +240,12 @@ class Flaky:
     def __init__(self, target: Any, error: Exception, times: int) -> None:
         self._target, self._error, self._left = target, error, times
 
-    def task_state(self, task: int) -> TaskState:
+    def look(self, task: int) -> Look:
         if self._left:
             self._left -= 1
             raise self._error
-        return self._target.task_state(task)
+        looked: Look = self._target.look(task)
+        return looked
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
