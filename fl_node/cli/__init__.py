@@ -10,11 +10,11 @@ parts.py       which data each member gets;  own_code.py  what its own code is t
 subjects.py    finds the models that evaluate, samples and export work on
 tables.py      tables of rounds and audits;  words.py  short texts
 
-Each command is a file of the same name. demo/ and evaluate/ are folders:
+Each command is a file of the same name. demo/, node/ and evaluate/ are folders:
 demo/          demo: its folder (folder.py), its processes (processes.py), what it shows while it runs (watching.py)
+node/          node: what it trains on (learners.py), whom it waits for (awaiting.py), what it shows (display.py)
 evaluate/      evaluate and extractor: their results (evaluation.py, plots.py)
-awaiting.py says whom a node waits for; pictures.py looks at the pictures for `manifest new`, own_manifest.py writes it
-for one's own code.
+pictures.py looks at the pictures for `manifest new`, own_manifest.py writes it for one's own code.
 """
 
 from fl_node.cli.app import main

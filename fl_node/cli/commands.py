@@ -54,7 +54,7 @@ COMMANDS = (
         "Show a task's own code before you allow it.",
     ),
     Entry("task open", "task", "open_task", "Open a task from a manifest."),
-    Entry("node", "node", "node", "Join a task and take part until it is finished."),
+    Entry("node", "node.node", "node", "Join a task and take part until it is finished."),
     Entry("status", "status", "status", "Show a task: phase, deadline, and who has acted."),
     Entry(
         "tasks", "tasks", "tasks", "List the contract's tasks: number, name, members, phase, round."

@@ -12,7 +12,8 @@ from commanding import MANIFEST, MEMBERS, Ganchor, Live, key_of
 
 from chain.accounts import address_of
 from fl_node.blobs.store import open_store
-from fl_node.cli.node import JsonDisplay, PeopleDisplay
+from fl_node.cli.node.machines import JsonDisplay
+from fl_node.cli.node.people import PeopleDisplay
 from fl_node.manifest.manifest import build_manifest
 from fl_node.member.participant import Action, Step
 

@@ -41,6 +41,6 @@ def test_what_asks_the_chain_alone_needs_no_learning_and_no_audit() -> None:
 
 
 def test_torch_waits_until_something_is_trained() -> None:
-    names = ("audit", "node", "task", "simulate", "evaluate.evaluate")
+    names = ("audit", "node.node", "task", "simulate", "evaluate.evaluate")
     modules = ", ".join(f"fl_node.cli.{name}" for name in names)
     assert not imported_by(f"import {modules}") & LEARNING

@@ -9,7 +9,7 @@ from doubles import MEMBERS, Clock, small_manifest
 
 from chain.memory_ledger import MemoryLedger
 from chain.types import Phase, TaskState
-from fl_node.cli.awaiting import Awaited, awaited, noticing
+from fl_node.cli.node.awaiting import Awaited, awaited, noticing
 from fl_node.member.next_action import Action
 from fl_node.member.participant import Step
 from fl_node.member.state import Membership, NodeState

@@ -45,8 +45,8 @@ class Awaited:
         return line
 
 
-class Display(Protocol):
-    """Shows a node's steps."""
+class Announces(Protocol):
+    """As much of a display as `noticing` needs."""
 
     def notice(self, outcome: Step | Exception) -> None:
         """Show a step, or an error that is waited out."""
@@ -71,7 +71,7 @@ def awaited(
 
 
 def noticing(
-    display: Display, members: Sequence[Address], own: Address, folder: NodeState
+    display: Announces, members: Sequence[Address], own: Address, folder: NodeState
 ) -> Callable[[Step | Exception], None]:
     """Pass a node's steps to a display, and once in each phase also whom the node waits for."""
     announced: tuple[int, int, Phase] | None = None

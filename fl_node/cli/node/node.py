@@ -1,0 +1,161 @@
+"""`ganchor node`: join a task and take part until it is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, TypeVar
+
+import typer
+
+from chain.deploy import read_deployment
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.store import open_store
+from fl_node.cli import accounts, options, wiring
+from fl_node.cli.node.awaiting import noticing
+from fl_node.cli.node.learners import Share, open_learner
+from fl_node.cli.node.machines import JsonDisplay
+from fl_node.cli.node.people import PeopleDisplay
+from fl_node.cli.own_code import allowed_code, own_app, told
+from fl_node.cli.parts import own_part
+from fl_node.errors import Misuse
+from fl_node.member.joining import load_manifest
+from fl_node.member.own_code import TRAINING_SECONDS
+from fl_node.member.participant import Participant, take_part
+from fl_node.member.state import Membership, NodeState
+from fl_node.member.waiting import patiently
+from fl_node.round.policy import OPEN, Policy, read_policy
+
+T = TypeVar("T")
+
+StateFolder = Annotated[
+    Path,
+    typer.Option("--state", help="This node's own folder; holds what must survive a crash."),
+]
+Poll = Annotated[
+    float, typer.Option("--poll", min=0.01, help="Seconds between looks at the chain.")
+]
+Patience = Annotated[
+    float,
+    typer.Option(
+        "--patience",
+        min=0,
+        help="Seconds to wait for an unreachable chain or store, at the start as well as later.",
+    ),
+]
+
+FlowerApp = Annotated[
+    str | None,
+    typer.Option(
+        "--flower",
+        help="Your own copy of the Flower app that the task runs, which you thereby allow: its folder or wheel, or "
+        "module:app of an installed one.",
+    ),
+]
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy",
+        help="This node's own policy, in TOML, which no task can widen: allow_code, allow_manifests, most_examples, "
+        "most_bytes, clip_norm.",
+    ),
+]
+DryRunOnly = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Train for one round and show what would leave: its norm, size, examples, losses and metrics. Send and "
+        "keep nothing.",
+    ),
+]
+
+
+def node(
+    task: options.Task = 1,
+    data: options.TaskData = None,
+    node_config: options.NodeConfig = None,
+    partition: options.Partition = None,
+    part: options.Part = None,
+    allow_code: options.AllowedCode = None,
+    flower: FlowerApp = None,
+    policy_file: PolicyFile = None,
+    dry_run: DryRunOnly = False,
+    state: StateFolder = Path("node-state"),
+    store: options.StoreUrl = options.DEFAULT_STORE,
+    keystore: options.Keystore = None,
+    password_file: options.PasswordFile = None,
+    rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
+    device: options.Device = None,
+    threads: options.Threads = 1,
+    training_timeout: options.TrainingTimeout = TRAINING_SECONDS,
+    poll: Poll = 1.0,
+    patience: Patience = 600.0,
+    as_json: options.Json = False,
+) -> None:
+    """Join a task and take part until it is finished. You can stop a node at any time; started again, it continues."""
+    policy = policy_of(policy_file, allow_code)
+    deployed = read_deployment(deployment)
+    signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
+    blobs = open_store(store, must_exist=True)
+    with JsonDisplay() if as_json else PeopleDisplay() as display, ExitStack() as stack:
+
+        def waiting(act: Callable[[], T]) -> T:
+            return patiently(act, display.notice, patience, poll)
+
+        ledger = waiting(lambda: wiring.connect(rpc_url, deployed, signer, task))
+        manifest = waiting(lambda: load_manifest(ledger, blobs, task))
+        policy.verify_manifest(digest_of(manifest.to_bytes()))
+        if ledger.account not in manifest.addresses:
+            raise Misuse(f"{ledger.account} is not a member of task {task}")
+        share = Share(
+            told(manifest.learner, data, node_config),
+            own_part(partition, part, ledger.account, manifest.addresses),
+            device,
+            threads,
+        )
+        if flower is not None:
+            policy = replace(policy, allowed_code=policy.allowed_code | {own_app(manifest, flower)})
+        membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
+        place = _kept_nowhere(stack, state) if dry_run else state
+        folder = stack.enter_context(NodeState(place, membership))
+        display.started(ledger.account, task, share.data)
+        recorded = ledger.task_state(task).genesis_digest
+        learner, sleep = open_learner(
+            stack, manifest, blobs, recorded, share, policy, training_timeout, waiting
+        )
+        participant = Participant(
+            ledger,
+            blobs,
+            learner,
+            task,
+            manifest,
+            folder,
+            progress=display.progress,
+            policy=policy,
+        )
+        if dry_run:
+            display.tried(waiting(participant.dry_run))
+            return
+        notice = noticing(display, manifest.addresses, ledger.account, folder)
+        take_part(participant, notice, poll, patience, sleep=sleep)
+
+
+def policy_of(file: Path | None, allow_code: Sequence[str] | None) -> Policy:
+    """The node's policy: that of a file, with the code that `--allow-code` names.
+
+    Raises:
+        Misuse: The file is wrong, or a digest is none.
+    """
+    policy = read_policy(file) if file else OPEN
+    return replace(policy, allowed_code=policy.allowed_code | allowed_code(allow_code))
+
+
+def _kept_nowhere(stack: ExitStack, state: Path) -> Path:
+    """The state folder of a dry run: what the node has kept, if it has been running, or a folder that goes away."""
+    if state.exists():
+        return state
+    return Path(stack.enter_context(TemporaryDirectory(prefix="ganchor-")))
