@@ -18,6 +18,7 @@ from fl_node.blobs.encoding import (
 )
 from fl_node.blobs.metrics import LONGEST, Metrics
 from fl_node.blobs.model import Model
+from fl_node.blobs.sealed import MAGIC, unseal
 from fl_node.blobs.store import Store
 from fl_node.blobs.tensors import payload_of
 from fl_node.errors import BadData, StoreUnusable, UpdateInvalid
@@ -31,7 +32,8 @@ BEGINNING_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Valid:
-    """What is remembered of a valid update: its content's first bytes, its blob's size, and parts of its header."""
+    """What is remembered of a valid update: its content's first bytes, the size of what lies in the store, and parts of
+    its header."""
 
     beginning: bytes
     blob_bytes: int
@@ -75,8 +77,7 @@ class Verdicts:
             StoreUnusable: One of them has been removed from the store, or altered.
         """
         for revealed in reveals:
-            blob = self._blob_again(revealed)
-            yield self._verified(revealed, blob)
+            yield self._verified(revealed, self._opened_again(revealed))
 
     def __getitem__(self, revealed: UpdateRevealed) -> Verdict:
         """The verdict on an update that has been judged."""
@@ -104,7 +105,7 @@ class Verdicts:
         repeats: dict[UpdateRevealed, UpdateInvalid] = {}
         for revealed in reveals:
             if revealed in beginnings and counts[beginnings[revealed]] > 1:
-                content = digest_of(payload_of(self._blob_again(revealed)))
+                content = digest_of(payload_of(self._opened_again(revealed)))
                 original = first.setdefault(content, revealed.client)
                 if original != revealed.client:
                     repeats[revealed] = UpdateInvalid("repeat", "new content", f"{original}'s")
@@ -116,27 +117,29 @@ class Verdicts:
         try:
             if revealed.client not in self._manifest.addresses:
                 raise UpdateInvalid("member", "a member of the manifest", revealed.client)
-            blob = self._blob(revealed)
+            stored = self._stored(revealed)
+            blob = unseal(stored, revealed.reveal.salt)
             update = self._verified(revealed, blob)
         except BadData as fault:
             self._given[revealed] = fault
             return None
         beginning, header = bytes(payload_of(blob)[:BEGINNING_BYTES]), update.header
-        self._given[revealed] = Valid(beginning, len(blob), header.steps, header.metrics)
+        self._given[revealed] = Valid(beginning, len(stored), header.steps, header.metrics)
         return update
 
-    def _blob(self, revealed: UpdateRevealed) -> memoryview:
+    def _stored(self, revealed: UpdateRevealed) -> memoryview:
+        """The revealed blob as it lies in the store, sealed or plain."""
         header = expected_header(self._manifest, self._parent.digest, revealed)
         most = update_size(header, self._encoded)
         if self._form.published:
             # Their shapes are numbers of the genesis, so its bytes do not bound them: the limit of a model does.
             apart = replace(self._form, published={}).encoded(self._manifest.strategy.encode.stages)
             most = min(most, update_size(header, apart) + self._manifest.limits.model_bytes)
-        return self._store.get(revealed.reveal.update_digest, most)
+        return self._store.get(revealed.reveal.update_digest, most + len(MAGIC))
 
-    def _blob_again(self, revealed: UpdateRevealed) -> memoryview:
+    def _opened_again(self, revealed: UpdateRevealed) -> memoryview:
         try:
-            return self._blob(revealed)
+            return unseal(self._stored(revealed), revealed.reveal.salt)
         except BadData as fault:
             raise StoreUnusable(
                 f"the update of {revealed.client} was valid when it was first read; now: {fault}"

@@ -24,6 +24,7 @@ from fl_node.audit.reported import Report, ReportedRound, read_report
 from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.blobs.encoding import UpdateHeader, decode_update, encode_update
 from fl_node.blobs.model import decode_model, encode_model
+from fl_node.blobs.sealed import seal, unseal
 from fl_node.blobs.tensors import decode_tensors, encode_tensors, schema_of
 from fl_node.child import replies
 from fl_node.child.frames import LENGTH_BYTES, frame_of, message_of
@@ -55,6 +56,7 @@ from fl_node.strategy.strategy import Encode
 SEED = 7
 CLIENT = Address("0x" + "12" * 20)
 ZEROS = "0" * 64
+SALT = bytes(range(32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,11 @@ def _update(content: bytes) -> None:
     assert encode_update(update.header, update.arrays) == content
 
 
+def _sealed(content: bytes) -> None:
+    """With the salt that its member reveals, an update may come sealed or plain."""
+    _update(bytes(unseal(content, SALT)))
+
+
 def _validity(content: bytes) -> None:
     """As every attester reads what another member sent."""
     form = form_of(schema_of(ARRAYS), Roles())
@@ -305,6 +312,9 @@ DECODERS: Mapping[str, Decoder] = {
     "tensors": Decoder([*MODELS, *UPDATES], _tensors, (BlobMalformed,)),
     "model": Decoder(MODELS, _model, (BlobMalformed,)),
     "update": Decoder(UPDATES, _update, (BlobMalformed,)),
+    "sealed update": Decoder(
+        [*(seal(blob, SALT) for blob in UPDATES), UPDATES[0]], _sealed, (BlobMalformed,)
+    ),
     "validity": Decoder(UPDATES[:1], _validity, (BadData,)),
     **{f"codec {kind.name()}": _codec(kind()) for kind in STAGES},  # type: ignore[call-arg]
     "codecs together": _codec(*CHAIN),

@@ -30,6 +30,7 @@ from fl_node.blobs.encoding import (
 )
 from fl_node.blobs.global_state import first_state
 from fl_node.blobs.model import decode_model, encode_model
+from fl_node.blobs.sealed import seal, unseal
 from fl_node.blobs.tensors import schema_of
 from fl_node.fields import Choice
 from fl_node.manifest.manifest import build_manifest, parse_manifest
@@ -47,6 +48,7 @@ PARENT = {
     "generator.weight": np.array([[0.5, -1.25, 3.0], [1e-8, 1e8, -0.0]], np.float32),
     "generator.bias": np.array([1 / 3, 2 / 3], np.float64),
 }
+SALT = bytes([4]) * 32
 STEP = {
     "generator.weight": np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], np.float32),
     "generator.bias": np.array([0.7, 0.8], np.float32),
@@ -123,6 +125,7 @@ def build() -> dict[str, bytes]:
         "model.safetensors": model,
         "update.safetensors": encode_update(first.header, first.arrays),
         "update_stating.safetensors": stating(),
+        "update.sealed": seal(encode_update(first.header, first.arrays), SALT),
         "averages.safetensors": averaged(),
         **{f"combine_{kind.name()}.safetensors": combined(kind) for kind in COMBINE},
         **{f"encode_{kind.name()}.safetensors": encode_model(through(kind)) for kind in STAGES},
@@ -148,6 +151,7 @@ def test_the_golden_files_can_be_read():
     parse_manifest(read("manifest.json"))
     assert decode_model(read("model.safetensors")).keys() == PARENT.keys()
     assert decode_update(read("update.safetensors")).header.client == CLIENTS[0]
+    assert unseal(read("update.sealed"), SALT) == read("update.safetensors")
 
 
 @pytest.mark.parametrize("kind", STAGES, ids=lambda kind: kind.name())

@@ -15,6 +15,7 @@ from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import Update, UpdateHeader, encode_update, encoding_seed
 from fl_node.blobs.global_state import first_state
 from fl_node.blobs.model import encode_model, load_model
+from fl_node.blobs.sealed import MAGIC, seal
 from fl_node.blobs.store import Store, key_of, open_store
 from fl_node.errors import (
     BlobMalformed,
@@ -55,10 +56,17 @@ class Scene:
         header = UpdateHeader(1, 1, client, self.parent_digest, examples, 5, "float32", seed)
         return Update(header, arrays)
 
-    def reveal_blob(self, client: Address, blob: bytes, examples: int = 10) -> Path:
+    def reveal_blob(
+        self, client: Address, blob: bytes, examples: int = 10, salt: bytes = bytes(32)
+    ) -> Path:
         digest = self.store.put(blob)
-        self.reveals.append(UpdateRevealed(1, 1, client, Reveal(digest, examples, 0, 0, bytes(32))))
+        self.reveals.append(UpdateRevealed(1, 1, client, Reveal(digest, examples, 0, 0, salt)))
         return self.folder / key_of(digest)
+
+    def reveal_sealed(self, update: Update, key: bytes, salt: bytes) -> Path:
+        """Sealed with a key, and revealed with a salt, which honest members do not let differ."""
+        blob = seal(encode_update(update.header, update.arrays), key)
+        return self.reveal_blob(update.header.client, blob, update.header.num_examples, salt)
 
     def reveal(self, update: Update) -> Path:
         blob = encode_update(update.header, update.arrays)
@@ -137,7 +145,7 @@ def test_a_truncated_blob_is_left_out(others):
 
 def test_an_oversized_blob_is_left_out(others):
     update = others.update(B)
-    others.reveal_blob(B, encode_update(update.header, update.arrays) + bytes(16))
+    others.reveal_blob(B, encode_update(update.header, update.arrays) + bytes(24))
     assert isinstance(blame(others), BlobOversized)
 
 
@@ -382,3 +390,62 @@ def test_the_control_variate_moves_by_the_included_changes_over_all_members(tmp_
     plain = [Update(one.header, {name: one.arrays[name] for name in PARENT}) for one in sent]
     model = weighted_mean(WeightedMean(), PARENT, plain)
     assert result.blob == encode_model({**model, **control_of(4.0)})
+
+
+SALT = bytes(range(32))
+
+
+class TestSealed:
+    def test_a_sealed_update_counts_like_a_plain_one(self, scene):
+        plain = Scene(scene.folder.with_name("plain"))
+        for number, client in enumerate((A, B, C)):
+            scene.reveal_sealed(scene.update(client, number), SALT, SALT)
+            plain.reveal(plain.update(client, number))
+        sealed, expected = scene.aggregate(), plain.aggregate()
+        assert (sealed.blob, sealed.included) == (expected.blob, 0b111)
+        assert sealed.blob_bytes == expected.blob_bytes + 3 * len(MAGIC)
+
+    def test_sealed_and_plain_updates_go_together(self, others):
+        others.reveal_sealed(others.update(B), SALT, SALT)
+        assert others.aggregate().included == 0b111
+
+    def test_an_update_that_its_salt_does_not_open_is_left_out(self, others):
+        others.reveal_sealed(others.update(B), SALT, bytes(32))
+        assert isinstance(blame(others), BlobMalformed)
+
+    def test_a_seal_of_nothing_is_left_out(self, others):
+        others.reveal_blob(B, MAGIC, salt=SALT)
+        assert isinstance(blame(others), BlobMalformed)
+
+    def test_a_sealed_update_keeps_the_rules(self, others):
+        update = others.update(B)
+        others.reveal_sealed(replace(update, header=replace(update.header, task=2)), SALT, SALT)
+        assert blame(others).rule == "task"
+
+    def test_an_altered_seal_is_left_out(self, others):
+        path = others.reveal_sealed(others.update(B), SALT, SALT)
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        assert isinstance(blame(others), BlobTampered)
+
+    def test_an_oversized_seal_is_left_out(self, others):
+        update = others.update(B)
+        blob = encode_update(update.header, update.arrays) + bytes(16)
+        others.reveal_blob(B, seal(blob, SALT), salt=SALT)
+        assert isinstance(blame(others), BlobOversized)
+
+    @pytest.mark.parametrize("thief_seals", [False, True])
+    def test_the_content_is_compared_unsealed(self, scene, thief_seals):
+        scene.reveal_sealed(scene.update(A, seed=1), SALT, SALT)
+        scene.reveal(scene.update(B, seed=2))
+        copy = scene.update(C, seed=1)
+        if thief_seals:
+            scene.reveal_sealed(copy, bytes(32), bytes(32))
+        else:
+            scene.reveal(copy)
+        assert scene.aggregate().left_out[C].rule == "repeat"
+
+    def test_another_members_blob_and_salt_are_no_update_of_the_copier(self, others):
+        """What an aborted attempt revealed is public, salt and all."""
+        blob = seal(encode_update(others.update(A, 7).header, others.update(A, 7).arrays), SALT)
+        others.reveal_blob(B, blob, salt=SALT)
+        assert blame(others).rule == "client"
