@@ -6,10 +6,10 @@ rules in plain Python. contracts/ITrainingLedger.sol documents the rules.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from chain.types import Address, Entry, Look, Receipt, Reveal, TaskState, Terms
+from chain.types import Address, Entry, Look, Receipt, Reveal, TaskOpened, TaskState, Terms
 
 
 class Ledger(Protocol):
@@ -67,8 +67,11 @@ class Ledger(Protocol):
     def look(self, task: int) -> Look:
         """The task's current state and the chain's time, in one request where the chain allows it."""
 
-    def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
-        """All entries of the task from a block on, oldest first."""
+    def history(self, task: int, from_block: int = 0) -> Iterable[Entry]:
+        """All entries of the task from a block on, oldest first; a long log may be read as it is asked for."""
+
+    def opening(self, task: int) -> TaskOpened | None:
+        """The opening of the task, without the rest of its log; None if the log does not show it."""
 
     def gas_used(self, transaction: bytes) -> int:
         """The total gas that a transaction in the history used."""

@@ -17,7 +17,7 @@ from eth_utils.crypto import keccak
 from chain import rules
 from chain.errors import TaskUnknown
 from chain.rules import SeedSource, Site
-from chain.types import Address, Entry, Look, Receipt, Reveal, TaskState, Terms
+from chain.types import Address, Entry, Look, Receipt, Reveal, TaskOpened, TaskState, Terms
 
 CHAIN_ID = 1337
 CONTRACT = Address("0x00000000000000000000000000000000000000C0")
@@ -180,6 +180,11 @@ class MemoryLedger:
             for entry in self._chain.entries
             if entry.event.task == task and entry.block_number >= from_block
         )
+
+    def opening(self, task: int) -> TaskOpened | None:
+        """Return the opening of the task; None if there is no such task."""
+        events = (entry.event for entry in self.history(task))
+        return next((event for event in events if isinstance(event, TaskOpened)), None)
 
     def gas_used(self, transaction: bytes) -> int:
         """Return 0: this ledger has no transactions."""

@@ -13,17 +13,16 @@ from typing import Any
 from chain import answers
 from chain.abi import decode_results, encode_call
 from chain.accounts import Signer, address_of
-from chain.answers import Log, TransactionReceipt
+from chain.answers import TransactionReceipt
 from chain.connection import REQUEST_SECONDS, connect
-from chain.decoding import event_from_log, task_state_from
+from chain.decoding import task_state_from
 from chain.deploy import verify_contract
 from chain.errors import (
     AccountUnusable,
     ChainRefused,
-    ChainUnreachable,
     HistoryInvalid,
-    LedgerUnusable,
 )
+from chain.log_reader import LogReader
 from chain.transactions import RECEIPT_SECONDS, receipt_of, send
 from chain.types import (
     Address,
@@ -31,23 +30,12 @@ from chain.types import (
     Look,
     Receipt,
     Reveal,
+    TaskOpened,
     TaskState,
     Terms,
 )
 
-LOG_BLOCKS = 10_000
-"""Blocks in one request for logs. If a node allows fewer, the range is halved until it answers."""
-
-MAX_BLOCKS = 100_000_000
-"""The most blocks searched for a task's history: 38 years of mainnet, 290 days at four blocks a second."""
-
 MAX_TASKS = 1 << 20
-
-HISTORY_SECONDS = 900.0
-"""The longest that reading one task's history may take, over all its requests."""
-
-MAX_ENTRIES = 1 << 20
-"""The most entries read of one task's history: some 3000 rounds of 96 members."""
 
 
 class Web3Ledger:
@@ -84,9 +72,8 @@ class Web3Ledger:
         verify_contract(self._connection, contract)
         self._contract = contract
         self._signer = signer
-        self._first_block = first_block
+        self._log = LogReader(self._connection, contract, first_block)
         self._receipt_seconds = receipt_seconds
-        self._timestamps: dict[bytes, int] = {}
 
     @property
     def chain_id(self) -> int:
@@ -170,24 +157,22 @@ class Web3Ledger:
         """
         return Look(self.task_state(task), self.now())
 
-    def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
-        """All entries of the task from a block on, oldest first.
+    def history(self, task: int, from_block: int = 0) -> Iterator[Entry]:
+        """All entries of the task from a block on, oldest first, read from the node as they are asked for.
 
         Raises:
             LedgerUnusable: `task` is not a number that a task can have.
             HistoryInvalid: The node's logs are of another task, out of order, or too many.
         """
-        if not 0 <= task < 1 << 256:
-            raise LedgerUnusable(f"expected a task's number, got {task}")
-        first = max(from_block, self._first_block)
-        last = self._connection.ask(answers.quantity, "eth_blockNumber")
-        if last - first > MAX_BLOCKS:
-            raise HistoryInvalid(
-                f"the node's newest block is {last}, more than {MAX_BLOCKS} after block {first}"
-            )
-        entries = list(self._entries(task, first, last))
-        _verify_order(task, entries)
-        return entries
+        return self._log.entries(task, from_block)
+
+    def opening(self, task: int) -> TaskOpened | None:
+        """The opening of the task, without the rest of its log; None if the log does not show it.
+
+        Raises:
+            HistoryInvalid: As for `history`.
+        """
+        return self._log.opening(task)
 
     def gas_used(self, transaction: bytes) -> int:
         """The total gas that a transaction in the history used."""
@@ -237,91 +222,5 @@ class Web3Ledger:
             transaction=receipt.transaction,
             block_number=receipt.block_number,
             gas_used=receipt.gas_used,
-            entries=tuple(self._entry(log) for log in logs),
+            entries=tuple(self._log.entry(log) for log in logs),
         )
-
-    def _entries(self, task: int, first: int, last: int) -> Iterator[Entry]:
-        """The task's entries in a range of blocks, bounded in time and number."""
-        ends, count = time.monotonic() + HISTORY_SECONDS, 0
-        for logs in self._logs(task, first, last):
-            for log in logs:
-                yield self._entry(log)
-                count += 1
-                if count > MAX_ENTRIES:
-                    raise HistoryInvalid(
-                        f"the node gave more than {MAX_ENTRIES} logs of task {task}"
-                    )
-                _verify_time(ends)
-            _verify_time(ends)
-
-    def _logs(self, task: int, first: int, last: int) -> Iterator[list[Log]]:
-        """The task's logs in a range of blocks, asked for in smaller ranges if the node refuses large ones."""
-        count = LOG_BLOCKS
-        while first <= last:
-            until = min(first + count - 1, last)
-            try:
-                yield self._logs_between(task, first, until)
-            except ChainRefused:
-                if until == first:
-                    raise
-                count = (until - first + 1) // 2
-                continue
-            first, count = until + 1, min(count * 2, LOG_BLOCKS)
-
-    def _logs_between(self, task: int, first: int, last: int) -> list[Log]:
-        query = {
-            "address": self._contract,
-            "topics": [None, "0x" + task.to_bytes(32, "big").hex()],
-            "fromBlock": hex(first),
-            "toBlock": hex(last),
-        }
-        found = self._connection.ask(answers.logs, "eth_getLogs", query)
-        for log in found:
-            if not first <= log.block_number <= last:
-                raise HistoryInvalid(
-                    f"asked for logs of blocks {first} to {last}, got one of {log.block_number}"
-                )
-            if log.address != self._contract:
-                raise HistoryInvalid(
-                    f"asked for logs of {self._contract}, got one of {log.address}"
-                )
-        return found
-
-    def _entry(self, log: Log) -> Entry:
-        return Entry(
-            event=event_from_log(log),
-            block_number=log.block_number,
-            log_index=log.log_index,
-            timestamp=self._timestamp(log),
-            transaction=log.transaction,
-        )
-
-    def _timestamp(self, log: Log) -> int:
-        """The timestamp of a log's block; newer nodes give it with the log.
-
-        Blocks are identified by hash: after a reorganisation another block can have the same number.
-        """
-        if log.timestamp is not None:
-            return log.timestamp
-        if log.block_hash not in self._timestamps:
-            block = self._block("eth_getBlockByHash", "0x" + log.block_hash.hex())
-            if block is None:
-                raise HistoryInvalid(f"the node does not have block 0x{log.block_hash.hex()}")
-            self._timestamps[log.block_hash] = block.timestamp
-        return self._timestamps[log.block_hash]
-
-
-def _verify_time(ends: float) -> None:
-    if time.monotonic() > ends:
-        raise ChainUnreachable(f"the node did not give the whole log in {HISTORY_SECONDS:g} s")
-
-
-def _verify_order(task: int, entries: Sequence[Entry]) -> None:
-    positions = [(entry.block_number, entry.log_index) for entry in entries]
-    if sorted(set(positions)) != positions:
-        raise HistoryInvalid(f"the node gave task {task}'s logs twice or out of order")
-    for entry in entries:
-        if entry.event.task != task:
-            raise HistoryInvalid(
-                f"asked for the logs of task {task}, got one of {entry.event.task}"
-            )

@@ -104,7 +104,7 @@ def _settled(ledger: Ledger, task: int) -> tuple[TaskState, Sequence[Entry]]:
     """Read the state and the log as of the same moment."""
     for _ in range(SETTLING_READS):
         before = ledger.task_state(task)
-        entries = ledger.history(task)
+        entries = list(ledger.history(task))
         if ledger.task_state(task).history_head == before.history_head:
             return before, entries
     raise AuditImpossible(f"task {task} changed during each of {SETTLING_READS} reads; try again")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -128,7 +128,7 @@ def a9_report(
         _compare(findings, our_round.round, dict(our_round), dict(their_round))
 
 
-def gas_by_round(ledger: Ledger, entries: Sequence[Entry]) -> dict[int, int]:
+def gas_by_round(ledger: Ledger, entries: Iterable[Entry]) -> dict[int, int]:
     """Gas of each round: the sum over its transactions, up to the one that made it final. Empty if the ledger has no
     transactions. Asks the ledger once for each transaction.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from chain.errors import HistoryInvalid
 from chain.ledger import Ledger
 from chain.types import Address
-from fl_node.errors import Misuse
-from fl_node.history import record
 
 
 def members_of(ledger: Ledger, task: int) -> tuple[Address, ...]:
@@ -13,12 +12,13 @@ def members_of(ledger: Ledger, task: int) -> tuple[Address, ...]:
 
     Raises:
         TaskUnknown: No such task.
-        Misuse: The log does not contain the opening of the task.
+        HistoryInvalid: The log does not show the opening of the task: it lags behind the state, or begins too late.
     """
     ledger.task_state(task)  # The log of an unknown task is empty too.
-    members = record.members_of(ledger.history(task))
-    if not members:
-        raise Misuse(
-            f"the log does not contain the opening of task {task}: check the deployment's block number"
+    opening = ledger.opening(task)
+    if opening is None:
+        raise HistoryInvalid(
+            f"the log does not show the opening of task {task} (yet); "
+            "if that lasts, check the deployment's block number"
         )
-    return members
+    return opening.members

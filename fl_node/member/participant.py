@@ -219,7 +219,7 @@ class Participant:
         parent = self._parent(state).arrays
         if not self._manifest.strategy.needs_past:
             return Received(parent)
-        entries = self._ledger.history(self._task)
+        entries = list(self._ledger.history(self._task))
         client = self._ledger.account
         return receive(
             self._manifest, client, state.round, parent, entries, self._store, self._load

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from proxy import Proxy, Reply, changed, proxy_to, refusal
 
-from chain import answers, web3_ledger
+from chain import answers, log_reader
 from chain.accounts import Signer, address_of, dev_account
 from chain.answers import Log
 from chain.artifact import load_artifact
@@ -146,7 +146,7 @@ class TestRounds:
         opened = open_task(ledger)
         task = task_of(opened)
         told = [*opened.entries, *run_round(ledgers, task, 1), *run_round(ledgers, task, 2)]
-        history = ledger.history(task)
+        history = list(ledger.history(task))
         assert list(history) == told
 
         head = first_head(ledger.chain_id, ledger.contract, task)
@@ -209,32 +209,55 @@ class TestHistory:
     def test_of_no_task_is_empty(self, ledger: Web3Ledger) -> None:
         assert list(ledger.history(10**6)) == []
 
+    def test_is_read_as_it_is_asked_for(
+        self, proxy: Proxy, strange: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(log_reader, "LOG_BLOCKS", 1)
+        sent = strange.skip(task, 1)
+        entries = iter(strange.history(task, sent.block_number - 1))
+        assert next(entries).event.task == task
+        asked = proxy.asked.count("eth_getLogs")
+        assert list(entries)[-1] == sent.entries[-1]
+        assert proxy.asked.count("eth_getLogs") == asked + 1
+
+    def test_the_opening_is_found_without_the_rest(
+        self, proxy: Proxy, strange: Web3Ledger, task: int
+    ) -> None:
+        strange.skip(task, 1)
+        found: list[Any] = []
+        proxy.change("eth_getLogs", lambda logs: found.extend(logs) or logs)
+        opened = next(iter(strange.history(task))).event
+        read = len(found)
+        assert strange.opening(task) == opened
+        assert len(found) == read + 1
+        assert strange.opening(10**6) is None
+
     @pytest.mark.parametrize("most", [1, 3])
     def test_asks_for_fewer_blocks_when_the_node_wants_that(
         self, proxy: Proxy, strange: Web3Ledger, task: int, most: int
     ) -> None:
         strange.skip(task, 1)
-        whole = strange.history(task)
+        whole = list(strange.history(task))
         proxy.on("eth_getLogs", no_more_blocks_than(most, refusal_of_range))
-        assert strange.history(task) == whole
+        assert list(strange.history(task)) == whole
         # A service may say so with a status of HTTP.
         proxy.on("eth_getLogs", no_more_blocks_than(most, lambda request: Reply(b"", 400)))
-        assert strange.history(task) == whole
+        assert list(strange.history(task)) == whole
 
     def test_asks_for_fewer_blocks_when_the_answer_is_too_long_to_be_read(
         self, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
-        whole = strange.history(task)
+        whole = list(strange.history(task))
         too_long = Reply(b" " * (MAX_ANSWER_BYTES + 1))
         proxy.on("eth_getLogs", no_more_blocks_than(300, lambda request: too_long))
-        assert strange.history(task) == whole
+        assert list(strange.history(task)) == whole
 
     def test_ends_when_not_even_one_block_is_given(
         self, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
         proxy.on("eth_getLogs", lambda request, ask: refusal_of_range(request))
         with pytest.raises(ChainRefused, match="refused: too many blocks"):
-            strange.history(task)
+            list(strange.history(task))
         assert proxy.asked.count("eth_getLogs") < 20
 
     def test_has_no_time_for_a_log_whose_block_is_gone(
@@ -243,14 +266,14 @@ class TestHistory:
         gone = {"blockTimestamp": None, "blockHash": "0x" + "ab" * 32}
         proxy.change("eth_getLogs", lambda found: [log | gone for log in found])
         with pytest.raises(LedgerError, match="ab" * 32):
-            strange.history(task)
+            list(strange.history(task))
 
     def test_takes_times_from_the_blocks_of_nodes_that_give_none_with_the_logs(
         self, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
-        whole = strange.history(task)
+        whole = list(strange.history(task))
         proxy.change("eth_getLogs", lambda found: [without(log, "blockTimestamp") for log in found])
-        assert strange.history(task) == whole
+        assert list(strange.history(task)) == whole
 
     @pytest.mark.parametrize(
         ("spoil", "message"),
@@ -269,7 +292,7 @@ class TestHistory:
     ) -> None:
         proxy.change("eth_getLogs", spoil)
         with pytest.raises(HistoryInvalid, match=message):
-            strange.history(task)
+            list(strange.history(task))
 
     def test_of_another_task_is_refused(self, proxy: Proxy, strange: Web3Ledger, task: int) -> None:
         other = "0x" + (task + 1).to_bytes(32, "big").hex()
@@ -277,8 +300,9 @@ class TestHistory:
             "eth_getLogs",
             lambda f: [first(f, topics=[f[0]["topics"][0], other, f[0]["topics"][2]])],
         )
-        with pytest.raises(HistoryInvalid, match=f"of task {task}, got one of {task + 1}"):
-            strange.history(task)
+        for read in (strange.history, strange.opening):
+            with pytest.raises(HistoryInvalid, match=f"of task {task}, got one of {task + 1}"):
+                list(read(task) or ())
 
     def test_indexed_arguments_come_first_in_every_event(self) -> None:
         # `event_from_log` relies on it.
@@ -382,7 +406,7 @@ class TestRanges:
     ) -> None:
         proxy.change("eth_blockNumber", lambda _: number)
         with pytest.raises(LedgerError, match=r"newest block is \d+, more than|eth_blockNumber"):
-            strange.history(task)
+            list(strange.history(task))
         assert "eth_getLogs" not in proxy.asked
 
     @pytest.mark.parametrize("time", ["0x3afff44180", "0xffffffffffffffff", -1])
@@ -391,19 +415,19 @@ class TestRanges:
     ) -> None:
         proxy.change("eth_getLogs", lambda found: [first(found, blockTimestamp=time)])
         proxy.change("eth_getBlockByNumber", lambda block: block | {"timestamp": time})
-        for call in (strange.now, lambda: strange.history(task)):
+        for call in (strange.now, lambda: list(strange.history(task))):
             with pytest.raises(ChainUnreachable, match="expected a number from 0 to"):
                 call()
 
     def test_a_log_without_end_is_left_alone(
         self, strange: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(web3_ledger, "MAX_ENTRIES", 1)
+        monkeypatch.setattr(log_reader, "MAX_ENTRIES", 1)
         with pytest.raises(HistoryInvalid, match=f"more than 1 logs of task {task}"):
-            strange.history(task)
-        monkeypatch.setattr(web3_ledger, "HISTORY_SECONDS", 0.0)
+            list(strange.history(task))
+        monkeypatch.setattr(log_reader, "HISTORY_SECONDS", 0.0)
         with pytest.raises(ChainUnreachable, match="did not give the whole log in 0 s"):
-            strange.history(task)
+            list(strange.history(task))
 
 
 class TestRejections:
@@ -446,7 +470,10 @@ class TestRejections:
 
     @pytest.mark.parametrize("task", [-1, 1 << 256])
     def test_of_numbers_that_are_no_task(self, ledger: Web3Ledger, task: int) -> None:
-        for call in (ledger.task_state, ledger.advance, ledger.history):
+        def history(task: int) -> list[Entry]:
+            return list(ledger.history(task))
+
+        for call in (ledger.task_state, ledger.advance, ledger.opening, history):
             with pytest.raises(LedgerUnusable):
                 call(task)
 
@@ -584,7 +611,7 @@ class TestConnection:
             ledger.task_count()
         with devnet_in_thread(database, port=port):
             ledger.skip(task, 1)
-            assert len(ledger.history(task)) == 3
+            assert len(list(ledger.history(task))) == 3
 
 
 def free_port() -> int:

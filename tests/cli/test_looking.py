@@ -69,7 +69,7 @@ class TestLog:
         outcome = ganchor("log", "--task", live.finished, *live.chain_options)
         assert outcome.code == 0, outcome.err
         lines = outcome.out.splitlines()
-        assert len(lines) == len(live.ledger().history(live.finished))
+        assert len(lines) == len(list(live.ledger().history(live.finished)))
         first = address_of(MEMBERS[0])[:8]
         assert "opened the task: 2 members, 2 rounds" in lines[0]
         assert any(f"{first}…" in line and "committed to an update" in line for line in lines)

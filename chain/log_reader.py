@@ -1,0 +1,166 @@
+"""Reads a task's log from an endpoint, a range of blocks at a time, and checks what it says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from chain import answers
+from chain.answers import Log
+from chain.connection import Connection
+from chain.decoding import event_from_log
+from chain.errors import ChainRefused, ChainUnreachable, HistoryInvalid, LedgerUnusable
+from chain.history import SELECTORS
+from chain.types import Address, Entry, TaskOpened
+
+LOG_BLOCKS = 10_000
+"""Blocks in one request for logs. If a node allows fewer, the range is halved until it answers."""
+
+MAX_BLOCKS = 100_000_000
+"""The most blocks searched for a task's history: 38 years of mainnet, 290 days at four blocks a second."""
+
+HISTORY_SECONDS = 900.0
+"""The longest that reading one task's history may take, over all its requests."""
+
+MAX_ENTRIES = 1 << 20
+"""The most entries read of one task's history: some 3000 rounds of 96 members."""
+
+
+class LogReader:
+    """The log of the contract at an address.
+
+    Args:
+        connection: The endpoint, which is not trusted.
+        contract: The contract's address.
+        first_block: The first block that is searched, for example the deployment's.
+    """
+
+    def __init__(self, connection: Connection, contract: Address, first_block: int) -> None:
+        self._connection = connection
+        self._contract = contract
+        self._first_block = first_block
+        self._timestamps: dict[bytes, int] = {}
+
+    def entries(self, task: int, from_block: int = 0) -> Iterator[Entry]:
+        """The task's entries from a block on, oldest first; read range by range, as they are asked for.
+
+        Raises:
+            LedgerUnusable: `task` is not a number that a task can have.
+            HistoryInvalid: The node's logs are of another task, out of order, or too many.
+            ChainUnreachable: It took too long.
+        """
+        ends, count, last = time.monotonic() + HISTORY_SECONDS, 0, (-1, -1)
+        for logs in self._ranges(task, from_block):
+            for log in logs:
+                entry = self.entry(log)
+                last = _verify_next(task, last, entry)
+                yield entry
+                count += 1
+                if count > MAX_ENTRIES:
+                    raise HistoryInvalid(
+                        f"the node gave more than {MAX_ENTRIES} logs of task {task}"
+                    )
+                _verify_time(ends)
+            _verify_time(ends)
+
+    def opening(self, task: int) -> TaskOpened | None:
+        """The opening of the task, without the rest of its log; None if the log does not show it.
+
+        Raises:
+            As for `entries`.
+        """
+        ends = time.monotonic() + HISTORY_SECONDS
+        for logs in self._ranges(task, 0, SELECTORS[TaskOpened]):
+            for log in logs:
+                entry = self.entry(log)
+                _verify_next(task, (-1, -1), entry)
+                if isinstance(entry.event, TaskOpened):
+                    return entry.event
+            _verify_time(ends)
+        return None
+
+    def entry(self, log: Log) -> Entry:
+        """The entry that a log of the contract records, with the time of its block."""
+        return Entry(
+            event=event_from_log(log),
+            block_number=log.block_number,
+            log_index=log.log_index,
+            timestamp=self._timestamp(log),
+            transaction=log.transaction,
+        )
+
+    def _ranges(
+        self, task: int, from_block: int, event: bytes | None = None
+    ) -> Iterator[list[Log]]:
+        """The task's logs, asked for in smaller ranges of blocks if the node refuses large ones."""
+        if not 0 <= task < 1 << 256:
+            raise LedgerUnusable(f"expected a task's number, got {task}")
+        first, count = max(from_block, self._first_block), LOG_BLOCKS
+        last = self._connection.ask(answers.quantity, "eth_blockNumber")
+        if last - first > MAX_BLOCKS:
+            raise HistoryInvalid(
+                f"the node's newest block is {last}, more than {MAX_BLOCKS} after block {first}"
+            )
+        while first <= last:
+            until = min(first + count - 1, last)
+            try:
+                found = self._logs(task, first, until, event)
+            except ChainRefused:
+                if until == first:
+                    raise
+                count = (until - first + 1) // 2
+                continue
+            yield found
+            first, count = until + 1, min(count * 2, LOG_BLOCKS)
+
+    def _logs(self, task: int, first: int, last: int, event: bytes | None) -> list[Log]:
+        query = {
+            "address": self._contract,
+            "topics": [
+                None if event is None else "0x" + event.hex(),
+                "0x" + task.to_bytes(32, "big").hex(),
+            ],
+            "fromBlock": hex(first),
+            "toBlock": hex(last),
+        }
+        found = self._connection.ask(answers.logs, "eth_getLogs", query)
+        for log in found:
+            if not first <= log.block_number <= last:
+                raise HistoryInvalid(
+                    f"asked for logs of blocks {first} to {last}, got one of {log.block_number}"
+                )
+            if log.address != self._contract:
+                raise HistoryInvalid(
+                    f"asked for logs of {self._contract}, got one of {log.address}"
+                )
+        return found
+
+    def _timestamp(self, log: Log) -> int:
+        """The timestamp of a log's block; newer nodes give it with the log.
+
+        Blocks are identified by hash: after a reorganisation another block can have the same number.
+        """
+        if log.timestamp is not None:
+            return log.timestamp
+        if log.block_hash not in self._timestamps:
+            given = "0x" + log.block_hash.hex()
+            block = self._connection.ask(answers.block, "eth_getBlockByHash", given, False)
+            if block is None:
+                raise HistoryInvalid(f"the node does not have block {given}")
+            self._timestamps = {log.block_hash: block.timestamp}
+        return self._timestamps[log.block_hash]
+
+
+def _verify_time(ends: float) -> None:
+    if time.monotonic() > ends:
+        raise ChainUnreachable(f"the node did not give the whole log in {HISTORY_SECONDS:g} s")
+
+
+def _verify_next(task: int, last: tuple[int, int], entry: Entry) -> tuple[int, int]:
+    """Check that an entry comes after the last one and is of the task; its position."""
+    position = entry.block_number, entry.log_index
+    if position <= last:
+        raise HistoryInvalid(f"the node gave task {task}'s logs twice or out of order")
+    if entry.event.task != task:
+        raise HistoryInvalid(f"asked for the logs of task {task}, got one of {entry.event.task}")
+    return position
