@@ -10,29 +10,24 @@ Source: https://fetch.spec.whatwg.org/#http-cors-protocol; the statuses are geth
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from aiohttp import web
 
 from chain.devnet.framing import error_body
 from chain.devnet.limits import Limits
 from chain.devnet.params import shown
+from chain.serving import BoundedServer
 
 MAX_REQUEST_BYTES = 1 << 22
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-
-_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 Answer = Callable[[bytes], Awaitable[bytes]]
 """Turns a request's body into the answer's body."""
 
 
-class Front(web.Server):
-    """Receives requests and sends answers, and closes connections that are too many or too slow.
-
-    aiohttp itself waits for ever for a request to arrive and for a client to read its answer.
+class Front(BoundedServer):
+    """Receives requests and sends answers.
 
     Args:
         host: A name or address that requests may use as their `Host`, besides the loopback ones.
@@ -40,38 +35,10 @@ class Front(web.Server):
 
     def __init__(self, answer: Answer, host: str, limits: Limits) -> None:
         super().__init__(
-            self._handle,
-            request_factory=partial(
-                web.BaseRequest,
-                loop=asyncio.get_running_loop(),
-                client_max_size=MAX_REQUEST_BYTES,
-            ),
-            access_log=None,
-            auto_decompress=False,  # A few compressed bytes could expand to very many.
+            self._handle, MAX_REQUEST_BYTES, limits.connections, limits.waiting_seconds
         )
-        self._answer = answer
+        self._answer_body = answer
         self._names = {*LOOPBACK, host.lower()}
-        self._limits = limits
-        self._cuts: dict[web.RequestHandler, asyncio.TimerHandle] = {}
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        if len(self._cuts) < self._limits.connections:
-            self._cuts[handler] = self._cut_later(transport)
-        else:
-            transport.write(_BUSY)
-            transport.close()
-
-    def connection_lost(
-        self, handler: web.RequestHandler, exc: BaseException | None = None
-    ) -> None:
-        super().connection_lost(handler, exc)
-        if handler in self._cuts:
-            self._cuts.pop(handler).cancel()
-
-    def _cut_later(self, transport: asyncio.Transport) -> asyncio.TimerHandle:
-        loop = asyncio.get_running_loop()
-        return loop.call_later(self._limits.waiting_seconds, transport.abort)
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         refusal = _refusal(request, self._names)
@@ -81,18 +48,9 @@ class Front(web.Server):
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return _refused(413, f"a request holds at most {MAX_REQUEST_BYTES} bytes")
-        return web.Response(
-            body=await self._answer_in_time(request, body), content_type="application/json"
-        )
-
-    async def _answer_in_time(self, request: web.BaseRequest, body: bytes) -> bytes:
-        """Answer, and restart the client's time for reading the answer and sending the next request."""
-        if request.protocol in self._cuts:
-            self._cuts[request.protocol].cancel()
-        answer = await self._answer(body)
-        if request.protocol in self._cuts and request.transport is not None:
-            self._cuts[request.protocol] = self._cut_later(request.transport)
-        return answer
+        async with self.unhurried(request):
+            answer = await self._answer_body(body)
+        return web.Response(body=answer, content_type="application/json")
 
 
 def _refusal(request: web.BaseRequest, names: set[str]) -> tuple[int, str] | None:
