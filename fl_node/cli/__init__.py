@@ -13,6 +13,7 @@ tables.py      tables of rounds and audits;  words.py  short texts
 Each command is a file of the same name. demo/, node/ and evaluate/ are folders:
 demo/          demo: its folder (folder.py), its processes (processes.py), what it shows while it runs (watching.py)
 node/          node: what it trains on (learners.py), whom it waits for (awaiting.py), what it shows (display.py)
+service/       a node as a service: metrics, health, how it is stopped
 evaluate/      evaluate and extractor: their results (evaluation.py, plots.py)
 pictures.py looks at the pictures for `manifest new`, own_manifest.py writes it for one's own code.
 """

@@ -12,7 +12,7 @@ from typing import NoReturn
 from chain.errors import CallRejected, LedgerError
 from chain.text import shown
 from fl_node.cli.commands import command_line
-from fl_node.cli.exits import FAILED, INTERRUPTED, WITH_FINDINGS, FindingsReported
+from fl_node.cli.exits import FAILED, INTERRUPTED, STOPPED, WITH_FINDINGS, FindingsReported, Stopped
 from fl_node.errors import GanchorError
 
 TRACEBACK_VARIABLE = "GANCHOR_TRACEBACK"
@@ -55,6 +55,8 @@ def _code_of(command: Callable[[], object]) -> int:
         return _fail(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Stopped:
+        return _delivered(STOPPED)
     except BrokenPipeError:  # The reader closed the pipe, for example `head`.
         _forget_output()
         return FAILED

@@ -11,6 +11,9 @@ FAILED = 2
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the signal's number, as in a shell."""
 
+STOPPED = 143
+"""Exit code of a node that SIGTERM stopped: 128 and the signal's number. A node exits with 0 only at its task's end."""
+
 
 class FindingsReported(Exception):
     """Raised by a command that has printed an audit's findings.
@@ -18,3 +21,7 @@ class FindingsReported(Exception):
     It is our own exception, because typer and rich exit with 1 for other reasons: a closed pipe, or a prompt without
     an answer.
     """
+
+
+class Stopped(BaseException):
+    """SIGTERM arrived. As with KeyboardInterrupt, no `except Exception` catches it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -73,6 +74,19 @@ PasswordFile = Annotated[
         "--password-file",
         help="File with the keystore's password. Without it: GANCHOR_PASSWORD, or a prompt.",
     ),
+]
+
+
+class LogFormat(StrEnum):
+    """How a command that runs on and on says what it does."""
+
+    text = "text"
+    json = "json"
+
+
+Log = Annotated[
+    LogFormat,
+    typer.Option("--log-format", help="text for people, or json: an object a line for machines."),
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

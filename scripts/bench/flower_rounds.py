@@ -146,7 +146,7 @@ def seconds_under_ganchor(folder: Path, rounds: int) -> float:
         code = site.open(signers, rounds)
         nodes = [
             [
-                *("node", "--json", "--poll", "0.05", "--allow-code", code),
+                *("node", "--log-format", "json", "--poll", "0.05", "--allow-code", code),
                 *("--node-config", f"partition-id={index} num-partitions={CLIENTS}"),
                 *("--state", str(folder / f"node-{index}")),
             ]

@@ -173,7 +173,7 @@ class TestNode:
         self, ganchor: Ganchor, live: Live, task: int
     ) -> None:
         words = ["--allow-code", CODE, "--dry-run", "--data", "0.1"]
-        outcome = self.node(ganchor, live, task, *words, "--json")
+        outcome = self.node(ganchor, live, task, *words, "--log-format", "json")
         assert outcome.code == 0, outcome.err
         run = json.loads(outcome.out.splitlines()[-1])
         assert (run["event"], run["examples"], run["steps"]) == ("dry run", 18, 2)
@@ -214,7 +214,8 @@ def test_two_nodes_train_own_code_and_end_where_the_simulation_ends(
     nodes = [
         subprocess.Popen(
             [*GANCHOR, "node", "--task", str(task), *live.options, "--state", str(tmp_path / f"{index}"),
-             "--data", f"0.{index + 1}", "--allow-code", CODE, "--device", "cpu", "--poll", "0.05", "--json"],
+             "--data", f"0.{index + 1}", "--allow-code", CODE, "--device", "cpu", "--poll", "0.05",
+             "--log-format", "json"],
             stdout=subprocess.PIPE,
             env={**os.environ, "GANCHOR_PRIVATE_KEY": key_of(member)},
         )

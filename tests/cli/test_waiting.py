@@ -84,7 +84,7 @@ def test_as_json_a_notice_is_a_line_whatever_the_node_says(ganchor: Ganchor, liv
             "eth_call",
             lambda request, ask: refusal(request, text) if (text := next(once, None)) else ask(),
         )
-        outcome = node(ganchor, live, proxy, 20, "--json")
+        outcome = node(ganchor, live, proxy, 20, "--log-format", "json")
     (line,) = outcome.out.splitlines()
     said = json.loads(line)
     assert said["event"] == "waiting"

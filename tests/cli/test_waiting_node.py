@@ -33,11 +33,11 @@ class Recorder:
         self.awaited: list[Awaited] = []
         self.noticed: list[Step | Exception] = []
 
-    def notice(self, what: Step | Exception) -> None:
-        self.noticed.append(what)
-
-    def awaiting(self, what: Awaited) -> None:
-        self.awaited.append(what)
+    def show(self, what: Step | Exception | Awaited) -> None:
+        if isinstance(what, Awaited):
+            self.awaited.append(what)
+        else:
+            self.noticed.append(what)
 
 
 def step(state: TaskState, action: Action = Action.WAIT) -> Step:
@@ -60,7 +60,7 @@ def test_each_phase_is_told_once_and_every_step_is_passed_on(tmp_path: Path) -> 
     state = ledger.task_state(1)
     reveal = replace(state, phase=Phase.REVEAL)
     with folder_of(ledger, tmp_path / "state") as folder:
-        notice = noticing(display, MEMBERS, MEMBERS[0], folder)
+        notice = noticing(display.show, MEMBERS, MEMBERS[0], folder)
         for what in (step(state), step(state), step(state, Action.ADVANCE), step(reveal)):
             notice(what)
         notice(OSError("away"))

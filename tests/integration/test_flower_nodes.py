@@ -135,7 +135,8 @@ class FlowerSite(Site):
         with (self.folder / f"node-{index}.log").open("ab") as log:
             self.processes[f"node-{index}"] = subprocess.Popen(
                 [
-                    *(*GANCHOR, "node", "--json", "--rpc-url", self.url, "--device", "cpu"),
+                    *(*GANCHOR, "node", "--log-format", "json", "--rpc-url", self.url),
+                    *("--device", "cpu"),
                     *("--deployment", str(self.folder / "deployment.json")),
                     *("--store", str(self.folder / "store")),
                     *("--state", str(self.folder / f"state-{index}")),

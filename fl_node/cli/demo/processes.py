@@ -63,7 +63,7 @@ def running_nodes(
 ) -> Iterator[list[Node]]:
     """Run a process for each member; those that are still running at the end are stopped."""
     common = [
-        *("node", "--json", "--task", str(task), "--rpc-url", rpc_url),
+        *("node", "--log-format", "json", "--task", str(task), "--rpc-url", rpc_url),
         *("--deployment", str(workspace.deployment)),
         *("--poll", str(POLL_SECONDS), *training),
     ]

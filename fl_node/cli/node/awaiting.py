@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 from chain.types import Address, Phase, TaskState
 from fl_node.cli.words import short
@@ -45,16 +44,6 @@ class Awaited:
         return line
 
 
-class Announces(Protocol):
-    """As much of a display as `noticing` needs."""
-
-    def notice(self, outcome: Step | Exception) -> None:
-        """Show a step, or an error that is waited out."""
-
-    def awaiting(self, awaited: Awaited) -> None:
-        """Show that the node waits for others."""
-
-
 def awaited(
     state: TaskState, members: Sequence[Address], own: Address, folder: NodeState
 ) -> Awaited:
@@ -71,18 +60,21 @@ def awaited(
 
 
 def noticing(
-    display: Announces, members: Sequence[Address], own: Address, folder: NodeState
+    show: Callable[[Step | Exception | Awaited], None],
+    members: Sequence[Address],
+    own: Address,
+    folder: NodeState,
 ) -> Callable[[Step | Exception], None]:
-    """Pass a node's steps to a display, and once in each phase also whom the node waits for."""
+    """Show a node's steps, and once in each phase also whom the node waits for."""
     announced: tuple[int, int, Phase] | None = None
 
     def notice(outcome: Step | Exception) -> None:
         nonlocal announced
-        display.notice(outcome)
+        show(outcome)
         if isinstance(outcome, Step) and outcome.action is Action.WAIT:
             phase = (outcome.state.round, outcome.state.attempt, outcome.state.phase)
             if phase != announced:
-                display.awaiting(awaited(outcome.state, members, own, folder))
+                show(awaited(outcome.state, members, own, folder))
             announced = phase
 
     return notice

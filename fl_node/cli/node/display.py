@@ -1,9 +1,10 @@
-"""What a node tells its displays."""
+"""What a node says, as values, and who is told."""
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Protocol, Self
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from chain.text import shown
 from fl_node.blobs.metrics import metrics_to_json
@@ -13,32 +14,51 @@ from fl_node.member.participant import Step
 from fl_node.round.dry_run import DryRun
 
 
-class Display(Protocol):
-    """Shows what a node does; in a `with` block while the node runs."""
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The node's metrics are at this URL."""
 
-    def __enter__(self) -> Self: ...
+    url: str
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
-    def started(self, account: str, task: int, data: str) -> None:
-        """Show that the member begins to load its data."""
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The member begins to load its data."""
 
-    def progress(self, step: int, steps: int, losses: dict[str, float]) -> None:
-        """Show a training step."""
+    account: str
+    task: int
+    data: str
 
-    def awaiting(self, awaited: Awaited) -> None:
-        """Show that the node waits for others."""
 
-    def notice(self, outcome: Step | Exception) -> None:
-        """Show a step, or an error that is waited out."""
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A training step, and the losses so far, by name."""
 
-    def tried(self, run: DryRun) -> None:
-        """Show the result of a dry run."""
+    step: int
+    steps: int
+    losses: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The node was told to stop."""
+
+
+Said = Serving | Started | Training | Step | Awaited | Exception | DryRun | Stopping
+"""All that a node says. An exception is an error that it waits out."""
+
+Show = Callable[[Said], None]
+"""Shows, counts or writes down what a node says."""
+
+
+def to_all(*shows: Show) -> Show:
+    """Tell each of them."""
+
+    def show(said: Said) -> None:
+        for one in shows:
+            one(said)
+
+    return show
 
 
 def facts_of(run: DryRun) -> dict[str, Any]:

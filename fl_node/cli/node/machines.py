@@ -4,68 +4,97 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
 from chain.text import shown
 from fl_node.cli.node.awaiting import Awaited
-from fl_node.cli.node.display import facts_of
+from fl_node.cli.node.display import Said, Serving, Started, Stopping, Training, facts_of
 from fl_node.member.next_action import Action
 from fl_node.member.participant import Step
 from fl_node.round.dry_run import DryRun
 
 
-class JsonDisplay:
-    """Prints a JSON object a line for each thing that happens."""
+class MachineDisplay:
+    """Prints a JSON object a line for each thing that happens, with its time in UTC (RFC 3339).
 
-    def __enter__(self) -> JsonDisplay:
-        return self
+    Args:
+        wall: Seconds since 1970.
+    """
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
 
-    def started(self, account: str, task: int, data: str) -> None:
-        self._print(event="started", account=account, task=task, data=data)
+    def show(self, said: Said) -> None:
+        """Print what the node says, if a machine has use for it."""
+        entry = _entry(said)
+        if entry:
+            at = datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="milliseconds")
+            line = {"time": at.replace("+00:00", "Z"), **entry}
+            sys.stdout.write(json.dumps(line, allow_nan=False) + "\n")
+            sys.stdout.flush()
 
-    def tried(self, run: DryRun) -> None:
-        self._print(
-            event="dry run", **facts_of(run), objections=[shown(line) for line in run.objections]
-        )
 
-    def awaiting(self, awaited: Awaited) -> None:
-        self._print(
-            event="awaiting",
-            round=awaited.round,
-            attempt=awaited.attempt,
-            phase=awaited.phase.name.lower(),
-            missing=awaited.missing,
-            deadline=awaited.deadline,
-            elsewhere=awaited.elsewhere,
-        )
+def _entry(said: Said) -> dict[str, Any]:
+    match said:
+        case Serving():
+            return {"event": "serving", "metrics": f"{said.url}/metrics"}
+        case Started():
+            return {
+                "event": "started",
+                "account": said.account,
+                "task": said.task,
+                "data": said.data,
+            }
+        case Training():
+            losses = {
+                name: value if isfinite(value) else None for name, value in said.losses.items()
+            }
+            return {
+                "event": "training",
+                "step": said.step,
+                "steps": said.steps,
+                "losses": losses,
+            }
+        case Step():
+            return _step(said)
+        case Awaited():
+            return {
+                "event": "awaiting",
+                "round": said.round,
+                "attempt": said.attempt,
+                "phase": said.phase.name.lower(),
+                "missing": said.missing,
+                "deadline": said.deadline,
+                "elsewhere": said.elsewhere,
+            }
+        case DryRun():
+            objections = [shown(line) for line in said.objections]
+            return {"event": "dry run", **facts_of(said), "objections": objections}
+        case Stopping():
+            return {"event": "stopped"}
+        case Exception():
+            return {"event": "waiting", "error": type(said).__name__, "reason": shown(said)}
 
-    def progress(self, step: int, steps: int, losses: dict[str, float]) -> None:
-        finite = {name: value if isfinite(value) else None for name, value in losses.items()}
-        self._print(event="training", step=step, steps=steps, losses=finite)
 
-    def notice(self, outcome: Step | Exception) -> None:
-        if isinstance(outcome, Exception):
-            self._print(event="waiting", reason=shown(outcome))
-        elif outcome.action is Action.FINISHED:
-            self._print(
-                event="finished",
-                final_digest=outcome.state.parent_digest.hex(),
-                history_head=outcome.state.history_head.hex(),
-            )
-        elif outcome.receipt is not None:
-            self._print(
-                event=outcome.action.name.lower(),
-                round=outcome.state.round,
-                attempt=outcome.state.attempt,
-                block=outcome.receipt.block_number,
-                gas=outcome.receipt.gas_used,
-                **({"reason": shown(outcome.reason)} if outcome.reason else {}),
-            )
-
-    def _print(self, **values: Any) -> None:
-        sys.stdout.write(json.dumps(values, allow_nan=False) + "\n")
-        sys.stdout.flush()
+def _step(step: Step) -> dict[str, Any]:
+    """A step that ended the task, or that the chain recorded."""
+    if step.action is Action.FINISHED:
+        return {
+            "event": "finished",
+            "final_digest": step.state.parent_digest.hex(),
+            "history_head": step.state.history_head.hex(),
+        }
+    if step.receipt is None:
+        return {}
+    return {
+        "event": step.action.name.lower(),
+        "round": step.state.round,
+        "attempt": step.state.attempt,
+        "block": step.receipt.block_number,
+        "gas": step.receipt.gas_used,
+        **({"reason": shown(step.reason)} if step.reason else {}),
+    }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,13 +15,19 @@ from chain.deploy import read_deployment
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.store import open_store
 from fl_node.cli import accounts, options, wiring
+from fl_node.cli.exits import Stopped
 from fl_node.cli.node.awaiting import noticing
+from fl_node.cli.node.display import Serving, Show, Started, Stopping, Training, to_all
 from fl_node.cli.node.learners import Share, open_learner
-from fl_node.cli.node.machines import JsonDisplay
+from fl_node.cli.node.machines import MachineDisplay
 from fl_node.cli.node.people import PeopleDisplay
 from fl_node.cli.own_code import allowed_code, own_app, told
 from fl_node.cli.parts import own_part
+from fl_node.cli.service.serving import serving
+from fl_node.cli.service.stopping import stoppable
+from fl_node.cli.service.watch import Watch
 from fl_node.errors import Misuse
+from fl_node.manifest.code_learners import CodeLearner
 from fl_node.member.joining import load_manifest
 from fl_node.member.own_code import TRAINING_SECONDS
 from fl_node.member.participant import Participant, take_part
@@ -63,6 +69,15 @@ PolicyFile = Annotated[
         "most_bytes, clip_norm.",
     ),
 ]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics-port",
+        min=0,
+        max=65535,
+        help="Serve /metrics for Prometheus and /healthz at this port of 127.0.0.1; 0 picks a free one.",
+    ),
+]
 DryRunOnly = Annotated[
     bool,
     typer.Option(
@@ -94,23 +109,32 @@ def node(
     training_timeout: options.TrainingTimeout = TRAINING_SECONDS,
     poll: Poll = 1.0,
     patience: Patience = 600.0,
-    as_json: options.Json = False,
+    log_format: options.Log = options.LogFormat.text,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Join a task and take part until it is finished. You can stop a node at any time; started again, it continues."""
     policy = policy_of(policy_file, allow_code)
     deployed = read_deployment(deployment)
     signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
     blobs = open_store(store, must_exist=True)
-    with JsonDisplay() if as_json else PeopleDisplay() as display, ExitStack() as stack:
+    with ExitStack() as stack:
+        watch = Watch()
+        show = to_all(_shown(stack, log_format), watch.show)
+        stack.enter_context(stoppable())
+        stack.enter_context(_stopping(show))
 
         def waiting(act: Callable[[], T]) -> T:
-            return patiently(act, display.notice, patience, poll)
+            return patiently(act, show, patience, poll)
 
+        if metrics_port is not None:
+            show(Serving(stack.enter_context(serving(watch, metrics_port))))
         ledger = waiting(lambda: wiring.connect(rpc_url, deployed, signer, task))
         manifest = waiting(lambda: load_manifest(ledger, blobs, task))
         policy.verify_manifest(digest_of(manifest.to_bytes()))
         if ledger.account not in manifest.addresses:
             raise Misuse(f"{ledger.account} is not a member of task {task}")
+        if isinstance(manifest.learner, CodeLearner):
+            watch.silence = max(watch.silence, training_timeout)
         share = Share(
             told(manifest.learner, data, node_config),
             own_part(partition, part, ledger.account, manifest.addresses),
@@ -122,7 +146,7 @@ def node(
         membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
         place = _kept_nowhere(stack, state) if dry_run else state
         folder = stack.enter_context(NodeState(place, membership))
-        display.started(ledger.account, task, share.data)
+        show(Started(ledger.account, task, share.data))
         recorded = ledger.task_state(task).genesis_digest
         learner, sleep = open_learner(
             stack, manifest, blobs, recorded, share, policy, training_timeout, waiting
@@ -134,14 +158,30 @@ def node(
             task,
             manifest,
             folder,
-            progress=display.progress,
+            progress=lambda *step: show(Training(*step)),
             policy=policy,
         )
         if dry_run:
-            display.tried(waiting(participant.dry_run))
+            show(waiting(participant.dry_run))
             return
-        notice = noticing(display, manifest.addresses, ledger.account, folder)
-        take_part(participant, notice, poll, patience, sleep=sleep)
+        notice = noticing(show, manifest.addresses, ledger.account, folder)
+        take_part(participant, notice, poll, patience, sleep=watch.sleeping(sleep))
+
+
+def _shown(stack: ExitStack, log_format: options.LogFormat) -> Show:
+    if log_format is options.LogFormat.json:
+        return MachineDisplay().show
+    return stack.enter_context(PeopleDisplay()).show
+
+
+@contextmanager
+def _stopping(show: Show) -> Iterator[None]:
+    """Say that the node was told to stop, once all that was entered inside has ended."""
+    try:
+        yield
+    except (KeyboardInterrupt, Stopped):
+        show(Stopping())
+        raise
 
 
 def policy_of(file: Path | None, allow_code: Sequence[str] | None) -> Policy:

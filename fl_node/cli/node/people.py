@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from chain.text import shown
 from chain.types import Receipt
 from fl_node.cli.node.awaiting import Awaited
-from fl_node.cli.node.display import facts_of
+from fl_node.cli.node.display import Said, Serving, Started, Stopping, Training, facts_of
 from fl_node.cli.tables import print_head
 from fl_node.cli.words import short
 from fl_node.member.next_action import Action
@@ -51,11 +51,28 @@ class PeopleDisplay:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def started(self, account: str, task: int, data: str) -> None:
-        self._console.print(f"member {account} of task {task}")
-        self._console.print(f"loading {shown(data) or 'its data'}", markup=False)
+    def show(self, said: Said) -> None:
+        """Print what the node says."""
+        match said:
+            case Serving():
+                self._console.print(f"metrics at {said.url}/metrics", highlight=False)
+            case Started():
+                self._console.print(f"member {said.account} of task {said.task}")
+                self._console.print(f"loading {shown(said.data) or 'its data'}", markup=False)
+            case Training():
+                self._progress(said)
+            case Step():
+                self._step(said)
+            case Awaited():
+                self._console.print(str(said), soft_wrap=True, highlight=False, style="dim")
+            case DryRun():
+                self._tried(said)
+            case Stopping():
+                self._console.print("stopped; started again, it continues where it was")
+            case Exception():
+                self._trouble(shown(said))
 
-    def tried(self, run: DryRun) -> None:
+    def _tried(self, run: DryRun) -> None:
         for name, value in facts_of(run).items():
             self._console.print(
                 f"{name.replace('_', ' '):14} {value}", markup=False, soft_wrap=True
@@ -64,34 +81,33 @@ class PeopleDisplay:
             self._console.print(shown(objection), markup=False, soft_wrap=True, style="red")
         self._console.print("this was a dry run: nothing was sent, nothing was kept")
 
-    def awaiting(self, awaited: Awaited) -> None:
-        self._console.print(str(awaited), soft_wrap=True, highlight=False, style="dim")
-
-    def progress(self, step: int, steps: int, losses: dict[str, float]) -> None:
-        text = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
+    def _progress(self, training: Training) -> None:
         self._bar.update(
-            self._training, completed=step, total=steps, losses=text, visible=step < steps
+            self._training,
+            completed=training.step,
+            total=training.steps,
+            losses=" ".join(f"{name} {value:.3f}" for name, value in training.losses.items()),
+            visible=training.step < training.steps,
         )
 
-    def notice(self, outcome: Step | Exception) -> None:
-        if isinstance(outcome, Exception):
-            error = shown(outcome)
-            if error != self._last_error:
-                self._console.print(f"waiting: {error}", style="yellow", markup=False)
-            self._last_error = error
-            return
+    def _trouble(self, error: str) -> None:
+        if error != self._last_error:
+            self._console.print(f"waiting: {error}", style="yellow", markup=False)
+        self._last_error = error
+
+    def _step(self, step: Step) -> None:
         self._last_error = ""
-        if outcome.action is Action.FINISHED:
+        if step.action is Action.FINISHED:
             self._console.print(
-                f"[green]task finished[/]: final model {outcome.state.parent_digest.hex()}",
+                f"[green]task finished[/]: final model {step.state.parent_digest.hex()}",
                 soft_wrap=True,
             )
-            print_head(self._console, outcome.state.history_head.hex())
-        elif outcome.receipt is not None:
+            print_head(self._console, step.state.history_head.hex())
+        elif step.receipt is not None:
             self._console.print(
-                f"round {outcome.state.round}: {_DONE[outcome.action]}{_because(outcome)} "
-                f"(block {outcome.receipt.block_number}, {outcome.receipt.gas_used:,} gas) "
-                f"{_transaction(outcome.receipt)}"
+                f"round {step.state.round}: {_DONE[step.action]}{_because(step)} "
+                f"(block {step.receipt.block_number}, {step.receipt.gas_used:,} gas) "
+                f"{_transaction(step.receipt)}"
             )
 
 
