@@ -157,7 +157,7 @@ class Site:
         }
         location = self.store.location if self.store else str(self.folder / "store")
         process = light.start(
-            *("node", "--json", "--rpc-url", member.chain.url, "--task", self.task),
+            *("node", "--log-format", "json", "--rpc-url", member.chain.url, "--task", self.task),
             *("--deployment", self.folder / "deployment.json", "--store", location),
             *("--state", member.folder / state, "--data", data),
             *("--partition", "iid", "--part", f"{index + 1}/{len(self.members)}"),
