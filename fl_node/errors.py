@@ -6,6 +6,7 @@ GanchorError
 │   ├── CodeRefused           a task's code may not, or cannot, run here
 │   ├── DataUnusable          unknown data set, empty folder, unreadable pictures
 │   ├── StoreUnusable         the store cannot be reached, or is full
+│   │   └── StoreSlow           a transfer did not end in time
 │   ├── DeviceUnusable        this machine has no such device
 │   ├── StateUnusable         the node's own state folder is damaged or in use
 │   └── AuditImpossible       the audit could not be carried out
@@ -46,6 +47,22 @@ class DataUnusable(Misuse):
 
 class StoreUnusable(Misuse):
     """The store cannot be reached or written."""
+
+
+class StoreSlow(StoreUnusable):
+    """A transfer to or from a store behind a URL did not end in time, and was given up.
+
+    Attributes:
+        done: Bytes that had certainly arrived; whole parts are counted, so that more may have.
+        size: Bytes of the whole blob.
+        seconds: How long it had been under way.
+    """
+
+    def __init__(self, message: str, done: int, size: int, seconds: float) -> None:
+        super().__init__(message)
+        self.done = done
+        self.size = size
+        self.seconds = seconds
 
 
 class DeviceUnusable(Misuse):

@@ -6,57 +6,64 @@ same files are therefore the same store. Nothing that is read is trusted before 
 
 from __future__ import annotations
 
-import errno
-import os
-import re
+import random
 import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.exceptions import BaseError
 
-from chain.errors import FileUnusable
-from chain.files import mapped, regular_file
 from fl_node.blobs.digest import Blob, digest_of
+from fl_node.blobs.folder import Folder
 from fl_node.blobs.location import names_credentials, reason_of, shown_location
-from fl_node.errors import BadData, BlobMissing, BlobOversized, BlobTampered, StoreUnusable
+from fl_node.blobs.served import DEFAULT_LIMITS, Served, TimeLimits
+from fl_node.errors import BadData, BlobTampered, StoreSlow, StoreUnusable
 
-_FAILURES = (BaseError, OSError, ValueError, NotImplementedError)
-_UNREADABLE = {errno.EACCES, errno.ELOOP, errno.ENOTDIR}
-"""Errors that a member can cause for its own blob in a shared folder; the folder itself is still in order."""
+SAMPLES = 3
+"""How many places of a large blob in a store are compared with the blob at hand."""
 
-_STORES_FAULT = re.compile(
-    "NoSuchBucket|NoSuchContainer|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|"
-    "RequestTimeTooSkewed|AuthenticationFailed"
-)
-"""S3 and Azure error codes about the bucket or our credentials, not about the requested object."""
+SAMPLE = 1 << 13
+"""Bytes compared at each place. A blob of no more than `SAMPLES` of them is compared whole."""
+
+
+class Place(Protocol):
+    """Where files lie under keys: a `Folder`, or `Served` behind a URL. Described there."""
+
+    def size_of(self, key: str) -> int | None: ...
+
+    def read(
+        self, key: str, max_bytes: int | None, span: slice = ..., ends: float = ...
+    ) -> memoryview: ...
+
+    def write(
+        self,
+        key: str,
+        blob: Blob,
+        ends: float | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None: ...
+
+    def delete(self, key: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class TimeLimits:
-    """How long to wait for a store behind a URL, in seconds.
-
-    A read or write ends within `request` + `retries` and one pause between attempts. By default this is less than a
-    round's shortest default window, 120 s.
+class Speed:
+    """How fast a store is from here, in bytes per second.
 
     Attributes:
-        connect: Time to connect.
-        request: Time for one whole attempt, including all bytes of the blob.
-        retries: No new attempt begins later than this after the first one began.
+        up: Towards the store.
+        down: From the store.
     """
 
-    connect: float = 5.0
-    request: float = 60.0
-    retries: float = 30.0
-
-
-DEFAULT_LIMITS = TimeLimits()
+    up: float
+    down: float
 
 
 def key_of(digest: bytes) -> str:
@@ -68,13 +75,12 @@ def key_of(digest: bytes) -> str:
 def open_store(
     where: str | Path, must_exist: bool = False, limits: TimeLimits = DEFAULT_LIMITS
 ) -> Store:
-    """Open a store.
+    """Open a store. Nothing is asked of it yet.
 
     Args:
-        where: A folder, or a URL: file://, memory://, s3://bucket/prefix, gs://bucket/prefix,
-            az://account/container/prefix, or http(s)://host/prefix. A missing folder is created. Credentials and
-            endpoints come from each service's environment variables, such as AWS_ENDPOINT_URL; credentials in a URL
-            are never shown.
+        where: A folder, or a URL: file://, memory://, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, or
+            http(s)://host/prefix. A missing folder is created. Credentials and endpoints come from each service's
+            environment variables, such as AWS_ENDPOINT_URL (docs/stores.md); credentials in a URL are never shown.
         must_exist: Refuse a missing folder instead of creating it.
         limits: How long to wait for a store behind a URL.
 
@@ -87,13 +93,11 @@ def open_store(
         if names_credentials(text):
             raise ValueError("this looks like a URL, but has no scheme such as https://")
         if scheme is None:
-            return _open_folder(Path(where), must_exist)
+            return Store(Folder(Path(where), must_exist))
         if scheme == "file":
-            return _open_folder(Path(url2pathname(urlsplit(text).path)), must_exist)
-        if scheme == "memory":
-            return Store(from_url("memory://"), "memory://")
-        return Store(from_url(text, **_client(limits)), text)
-    except _FAILURES as error:
+            return Store(Folder(Path(url2pathname(urlsplit(text).path)), must_exist))
+        return Store(Served(text, limits))
+    except (BaseError, OSError, ValueError, NotImplementedError) as error:
         raise StoreUnusable(f"store {shown_location(text)}: {reason_of(error, text)}") from None
 
 
@@ -105,135 +109,169 @@ def store_at_hand(url: str) -> Store | None:
         return None
 
 
-def _client(limits: TimeLimits) -> Any:
-    return {
-        "client_options": {
-            "connect_timeout": timedelta(seconds=limits.connect),
-            "timeout": timedelta(seconds=limits.request),
-            # Plain HTTP is used only if the URL says http://. Blobs are checked by hash either way.
-            "allow_http": True,
-        },
-        "retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=limits.retries)},
-    }
-
-
-def _open_folder(folder: Path, must_exist: bool) -> Store:
-    if must_exist and not folder.is_dir():
-        raise StoreUnusable(f"store {folder}: no such folder")
-    return Store(LocalStore(prefix=folder, mkdir=not must_exist), str(folder), folder)
-
-
 class Store:
-    """Blobs by digest; created by `open_store`. Several threads and processes may use it at once."""
+    """Blobs by digest; created by `open_store`. Several threads and processes may use it at once.
 
-    def __init__(self, backend: ObjectStore, where: str, folder: Path | None = None) -> None:
-        self._backend = backend
-        self._where = where
-        self._folder = folder
+    Attributes:
+        sent: Bytes of blobs that went into the store since it was opened.
+        received: Bytes of blobs that came from it.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._counting = threading.Lock()
+        self.sent = 0
+        self.received = 0
 
     def __str__(self) -> str:
-        return shown_location(self._where)
+        return str(self._place)
 
-    def put(self, blob: Blob) -> bytes:
-        """Store a blob, whole or not at all, and return its digest.
+    def put(
+        self,
+        blob: Blob,
+        ends: float | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> bytes:
+        """Store a blob, whole or not at all, and return its digest. What `holds` finds there is not sent again.
 
-        If something already lies under the digest, it is read and checked, and overwritten only if it is not this blob:
-        garbage there would block every member.
+        A large blob goes in parts where the store takes parts, so that a connection that is cut costs one part. What
+        was sent is not read back: whoever reads it checks it.
+
+        Args:
+            blob: The bytes.
+            ends: When to give up, on the clock of `time.monotonic`; None for as long as it takes at the slowest rate
+                that the store's limits allow. A folder is not given up.
+            progress: Called several times a second with the bytes that have arrived, which grow by whole parts. What
+                it raises ends the upload and comes out of here.
 
         Raises:
+            StoreSlow: The blob was not there in time; says how much was.
             StoreUnusable: The store cannot be reached or written, or the disk is full.
         """
         digest = digest_of(blob)
-        try:
-            # A multipart upload cannot be create-only.
-            obstore.put(
-                self._backend, key_of(digest), memoryview(blob), mode="create", use_multipart=False
-            )
-        except AlreadyExistsError:
-            self._mend(digest, blob)
-        except _FAILURES as error:
-            raise self._unusable("write", digest, error) from None
+        if not self._lies_there(digest, blob):
+            self._send(key_of(digest), blob, ends, progress)
         return digest
 
-    def get(self, digest: bytes, max_bytes: int) -> memoryview:
+    def holds(self, blob: Blob) -> bool:
+        """Whether a blob is in the store, without reading all of it: its size, and its bytes at a few random places.
+
+        So whoever damages a few bytes on purpose may pass, which the next reader notices. A blob of at most 24 KiB is
+        compared whole.
+
+        Raises:
+            StoreUnusable: The store cannot be reached or read.
+        """
+        return self._lies_there(digest_of(blob), blob)
+
+    def get(self, digest: bytes, max_bytes: int, ends: float = float("inf")) -> memoryview:
         """Read a blob and check it against its digest.
 
         Args:
             digest: 32 bytes.
             max_bytes: A longer blob is refused before it is read.
+            ends: When to give up, on the clock of `time.monotonic`. However late that is, a store behind a URL is not
+                waited for longer than the slowest link of its limits would take.
 
         Returns:
             A read-only view of the file, mapped into memory, or of the downloaded bytes.
 
         Raises:
-            BlobMissing: The blob is not in the store, or the store forbids reading it.
+            BlobMissing: The blob is not in the store, or is kept from us while others are not.
             BlobOversized: It is longer than `max_bytes`.
             BlobTampered: It does not hash to `digest`, is not a regular file, or cannot be read.
-            StoreUnusable: The store cannot be reached or read.
+            StoreSlow: It was not here in time.
+            StoreUnusable: The store cannot be reached or read, or shows nothing to us.
         """
-        try:
-            blob = self._map(digest, max_bytes) if self._folder else self._load(digest, max_bytes)
-        except _FAILURES as error:
-            raise self._read_failure(digest, error) from None
+        blob = self._receive(key_of(digest), max_bytes, ends=ends)
         actual = digest_of(blob)
         if actual != digest:
             raise BlobTampered(f"blob {digest.hex()} in store {self} hashes to {actual.hex()}")
         return blob
 
-    def _mend(self, digest: bytes, blob: Blob) -> None:
+    def measure(self, size: int = 1 << 20, ends: float | None = None) -> Speed:
+        """Measure how fast the store is: write random bytes, read them, and delete them if we may.
+
+        Args:
+            size: How many bytes; at least 1.
+            ends: When to give up, on the clock of `time.monotonic`.
+
+        Raises:
+            StoreSlow: There was no time left.
+            StoreUnusable: The store cannot be written or read, or returns other bytes.
+        """
+        key, probe = f"speed/{secrets.token_hex(16)}", secrets.token_bytes(size)
+        began = time.monotonic()
+        self._send(key, probe, ends)
+        sent = time.monotonic()
         try:
-            self.get(digest, len(blob))
+            found = self._receive(key, size, ends=float("inf") if ends is None else ends)
+            received = time.monotonic()
+            if found != probe:
+                raise StoreUnusable(f"store {self}: returns other bytes than were written")
+        except BadData as error:
+            raise StoreUnusable(f"store {self}: what was just written: {error}") from None
+        finally:
+            with suppress(StoreUnusable):  # A member needs no right to delete.
+                self._place.delete(key)
+        return Speed(_rate(size, sent - began), _rate(size, received - sent))
+
+    def _lies_there(self, digest: bytes, blob: Blob) -> bool:
+        key, view = key_of(digest), memoryview(blob)
+        try:
+            if self._place.size_of(key) != len(view):
+                return False
+            return all(
+                self._receive(key, len(view), span) == view[span] for span in _spans(len(view))
+            )
         except BadData:
-            try:
-                self._clear(digest)
-                obstore.put(self._backend, key_of(digest), memoryview(blob), use_multipart=False)
-            except _FAILURES as error:
-                raise self._unusable("write", digest, error) from None
+            return False
 
-    def _clear(self, digest: bytes) -> None:
-        """Move a folder that somebody created under a blob's name out of the way; a file is simply overwritten."""
-        if self._folder and (path := self._folder / key_of(digest)).is_dir():
-            path.rename(path.with_name(f"no-blob-{secrets.token_hex(8)}"))
+    def _send(
+        self,
+        key: str,
+        blob: Blob,
+        ends: float | None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        sent = 0
 
-    def _map(self, digest: bytes, max_bytes: int) -> memoryview:
-        assert self._folder is not None
+        def note(now: int) -> None:
+            nonlocal sent
+            sent = now
+            if progress:
+                progress(now)
+
         try:
-            with regular_file(self._folder / key_of(digest)) as descriptor:
-                _verify_size(digest, os.fstat(descriptor).st_size, max_bytes)
-                return mapped(descriptor)
-        except FileUnusable:
-            raise BlobTampered(
-                f"blob {digest.hex()} in store {self} is not a regular file"
-            ) from None
+            self._place.write(key, blob, ends, note)
+        finally:
+            with self._counting:
+                self.sent += sent
 
-    def _load(self, digest: bytes, max_bytes: int) -> memoryview:
-        answer = obstore.get(self._backend, key_of(digest))
-        _verify_size(digest, answer.meta["size"], max_bytes)
-        return memoryview(answer.bytes())
+    def _receive(
+        self, key: str, max_bytes: int, span: slice = slice(None), ends: float = float("inf")
+    ) -> memoryview:
+        try:
+            found = self._place.read(key, max_bytes, span, ends)
+        except StoreSlow as error:
+            self._count(error.done)
+            raise
+        self._count(len(found))
+        return found
 
-    def _read_failure(self, digest: bytes, error: Exception) -> BadData | StoreUnusable:
-        """Distinguish a fault of one blob, for which its sender is responsible, from a fault of the whole store."""
-        if self._folder and not os.access(self._folder, os.R_OK | os.X_OK):
-            return self._unusable("read", digest, error)  # such as a disk that is not mounted
-        if not self._folder and _STORES_FAULT.search(str(error)):
-            return self._unusable("read", digest, error)
-        if isinstance(error, FileNotFoundError):
-            return BlobMissing(f"blob {digest.hex()} is not in store {self}")
-        if isinstance(error, PermissionDeniedError):
-            # S3 also answers this for a missing object if the reader may not list the bucket.
-            return BlobMissing(f"blob {digest.hex()} is not in store {self}, or access is denied")
-        if self._folder and isinstance(error, OSError) and error.errno in _UNREADABLE:
-            return BlobTampered(f"blob {digest.hex()} in store {self}: {error.strerror}")
-        return self._unusable("read", digest, error)
-
-    def _unusable(self, verb: str, digest: bytes, error: Exception) -> StoreUnusable:
-        return StoreUnusable(
-            f"store {self}: cannot {verb} {digest.hex()}: {reason_of(error, self._where)}"
-        )
+    def _count(self, received: int) -> None:
+        with self._counting:
+            self.received += received
 
 
-def _verify_size(digest: bytes, size: int, max_bytes: int) -> None:
-    if size > max_bytes:
-        raise BlobOversized(
-            f"blob {digest.hex()} has {size} bytes; at most {max_bytes} are allowed"
-        )
+def _spans(size: int) -> Iterator[slice]:
+    """The places of a blob of this size that are compared: all of it, or a few that nobody can foresee."""
+    if size <= SAMPLES * SAMPLE:
+        yield slice(0, size)
+        return
+    for start in random.SystemRandom().sample(range(size - SAMPLE + 1), SAMPLES):
+        yield slice(start, start + SAMPLE)
+
+
+def _rate(size: int, seconds: float) -> float:
+    return size / max(seconds, 1e-6)

@@ -18,6 +18,7 @@ from planting import PLANTS
 
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.model import decode_model, encode_model
+from fl_node.blobs.served import TimeLimits
 from fl_node.blobs.store import Store, key_of, open_store
 from fl_node.errors import BlobMissing, BlobOversized, BlobTampered, StoreUnusable
 
@@ -215,9 +216,8 @@ def test_a_static_web_server_cannot_be_written_to(web):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.slow
 def test_nobody_at_the_endpoint_is_unusable():
-    store = open_store("http://127.0.0.1:9")
+    store = open_store("http://127.0.0.1:9", limits=TimeLimits(retries=0.2))
     with pytest.raises(StoreUnusable, match=r"127\.0\.0\.1:9") as caught:
         store.get(DIGEST, 1)
     assert "\n" not in str(caught.value)
