@@ -37,7 +37,7 @@ class FaultProxy:
     Attributes:
         url: Where it listens.
         weather: May be changed at any time.
-        bucket: Holds requests back, if the weather has a rate; several proxies may share one.
+        bucket: Holds requests back, if the weather has a rate; several proxies may share one. None: a new one.
         link: What the bytes pass through.
         asked: How often each was asked: JSON-RPC methods, or `PUT`, `GET`, `HEAD`.
         requests: How many requests came, a batch being one.
@@ -84,8 +84,7 @@ class FaultProxy:
     def _too_many(self, weather: Weather) -> float:
         if weather.rate is None:
             return 0.0
-        if self.bucket is None or self.bucket.rate != weather.rate:
-            self.bucket = Bucket(weather.rate)
+        self.bucket = self.bucket or Bucket(weather.rate)
         return self.bucket.take()
 
     async def _ask_chain(

@@ -26,7 +26,7 @@ from chains import Chain
 from fault_proxy import FaultProxy, Proxies
 from light import LightLearner, derive_genesis
 from stores import StoreServer
-from weather import Link, Weather
+from weather import Bucket, Link, Weather
 
 from chain.accounts import Signer, address_of, dev_accounts
 from chain.deploy import Deployment, deploy, write_deployment
@@ -41,6 +41,7 @@ from fl_node.member.opening import open_task
 from fl_node.member.simulation import simulate
 
 PATIENCE = 120.0
+PAGE = 32 << 10
 ROUND = {"commit_window": 60, "reveal_window": 60, "attest_window": 60}
 
 
@@ -49,14 +50,14 @@ def members(count: int) -> list[Signer]:
     return dev_accounts(11, count)
 
 
-def light_manifest(count: int, numbers: int = 12, **rounds: Any) -> Manifest:
+def light_manifest(size: int, numbers: int = 12, **rounds: Any) -> Manifest:
     """A task of members whose model has so many numbers, and in which everybody counts."""
-    everybody = {"cohort_floor": count, "min_updates": min(2, count)}
+    everybody = {"cohort_floor": size, "min_updates": min(2, size)}
     return build_manifest(
         {
             "name": f"{numbers} {light.SIZE}",
             "seed": 3,
-            "members": [address_of(signer) for signer in members(count)],
+            "members": [address_of(signer) for signer in members(size)],
             "strategy": {"share": ["generator.*"], "work": {"steps": 1}},
             "rounds": {"count": 3, **ROUND, **everybody, **rounds},
             "limits": {"update_norm": 1_000_000},
@@ -94,8 +95,6 @@ class Member:
 
     def events(self) -> list[dict[str, Any]]:
         """What the node has said so far; what is no JSON is left out."""
-        if not self.log.exists():
-            return []
         lines = self.log.read_text(errors="replace").splitlines()
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
@@ -114,12 +113,13 @@ class Member:
         self.process.kill()
         self.process.join()
 
-    def full_disk(self, most: int | None) -> None:
-        """From now on no file of the node grows beyond so many bytes; None: the disk has room again."""
+    def fill_disk(self, full: bool = True) -> None:
+        """From now on the node's files grow no more, save for a page of its log; or the disk has room again."""
         pid = self.process.pid
         assert pid is not None
         _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if most is None else most, hard))
+        most = self.log.stat().st_size + PAGE if full else hard
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, hard))
 
 
 @dataclass
@@ -136,10 +136,11 @@ class Site:
     proxies: Proxies
 
     def weather(self, weather: Weather) -> None:
-        """The same weather on every line, to the chain and to the store."""
-        for member in self.members:
-            for proxy in filter(None, (member.chain, member.store)):
-                proxy.weather = weather
+        """The same weather on every line, to the chain and to the store. A rate is what all members share."""
+        for proxies in zip(*((one.chain, one.store) for one in self.members), strict=True):
+            bucket = Bucket(weather.rate) if weather.rate else None
+            for proxy in filter(None, proxies):
+                proxy.weather, proxy.bucket = weather, bucket
 
     def start(
         self,
@@ -222,7 +223,6 @@ class Site:
         ends = [
             f"--- node {member.index}: {member.log.read_text(errors='replace')[-2500:]}"
             for member in self.members
-            if member.log.exists()
         ]
         return "\n".join(ends)
 
@@ -288,6 +288,7 @@ def open_site(
             line = (links or {}).get(index) or Link()
             place = folder / f"member-{index}"
             place.mkdir()
+            (place / "node.log").touch()
             doors = proxies.to(chain.url, line), proxies.to(store.url, line) if store else None
             there.append(Member(index, signer, place, *doors, line))
         site = Site(folder, chain, store, manifest, deployment, task, there, proxies)

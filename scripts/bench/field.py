@@ -1,0 +1,177 @@
+"""Seconds, requests and bytes of a round in the field: chains of other makers, slow answers, narrow lines.
+
+Three nodes (`ganchor node` without torch, whose training takes no time) run as processes, each behind proxies before
+chain and store. The clock runs from the first final round to the last. Requests and bytes are per member
+and round, over the whole run; a batch of JSON-RPC calls is one request. `bytes` is what passed a member's line
+in both directions, as a multiple of the least possible: its update up, the parent and the others' updates down.
+
+    uv run scripts/bench/field.py [--only anvil --only 300ms] [--rounds 4] [--json]
+
+The chains need `npm install` in tests/field; the lines use SeaweedFS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "field"))
+
+from chains import Kind, start_chain
+from sites import Site, light_manifest, members, open_site
+from stores import start_seaweedfs
+from weather import FINE, Weather, link
+
+from chain.accounts import address_of
+from chain.types import Phase
+
+NODES = 3
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a run is made of.
+
+    Attributes:
+        chain: Which chain, and its seconds between blocks; 0 makes a block for each transaction.
+        weather: On every line.
+        megabits: Of every member's line, up; down it is four times that. None: no limit.
+        numbers: Of the model; 4 bytes each.
+        rounds: At most so many, where each takes long.
+        words: Options of the nodes.
+        seconds: That each training takes.
+    """
+
+    chain: Kind
+    block_seconds: int = 0
+    weather: Weather = FINE
+    megabits: float | None = None
+    numbers: int = 1_000
+    rounds: int = 100
+    words: tuple[str, ...] = ()
+    seconds: float = 0.0
+    store: bool = False
+
+
+WIDE = 350_000  # 1.4 MB
+LINES = {
+    f"{rate} Mbit/s": Condition(
+        "anvil", megabits=rate, numbers=WIDE, rounds=3, seconds=5.0, store=True
+    )
+    for rate in (2, 8, 100)
+}
+CONDITIONS: Mapping[str, Condition] = {
+    "devnet": Condition("devnet"),
+    "anvil": Condition("anvil"),
+    "anvil 2 s": Condition("anvil", 2),
+    "anvil 12 s": Condition("anvil", 12, rounds=3),
+    "edr": Condition("edr"),
+    "edr 2 s": Condition("edr", 2),
+    "300 ms": Condition("anvil", weather=Weather(latency=0.3)),
+    "10 requests/s": Condition("anvil", weather=Weather(rate=10)),
+    "1.4 MB": Condition("anvil", numbers=WIDE, store=True),
+    **LINES,
+}
+
+
+@dataclass
+class Result:
+    """What was measured; `bytes` only with a store behind proxies."""
+
+    seconds_per_round: float
+    requests: float
+    bytes: float | None
+    calls: dict[str, float] = field(default_factory=dict)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", action="append", choices=[*CONDITIONS])
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    results = dict(measured(options.only or [*CONDITIONS], options.rounds))
+    table = Table("condition", "s/round", "requests", "bytes", title=f"{NODES} members")
+    for name, result in results.items():
+        share = "" if result.bytes is None else f"{result.bytes:.2f}"
+        table.add_row(name, f"{result.seconds_per_round:.2f}", f"{result.requests:.1f}", share)
+    Console(stderr=options.json).print(table)
+    if options.json:
+        print(json.dumps({name: vars(result) for name, result in results.items()}))
+
+
+def measured(names: list[str], rounds: int) -> Iterator[tuple[str, Result]]:
+    """Run each condition."""
+    for name in names:
+        condition = CONDITIONS[name]
+        with tempfile.TemporaryDirectory() as folder:
+            result = measure(Path(folder), condition, min(rounds, condition.rounds))
+        print(f"{name}: {result}", file=sys.stderr, flush=True)
+        yield name, result
+
+
+def measure(folder: Path, condition: Condition, rounds: int) -> Result:
+    """Run one task to its end."""
+    manifest = light_manifest(NODES, condition.numbers, count=rounds, **WINDOWS)
+    funded = [address_of(signer) for signer in members(NODES)]
+    rate = condition.megabits
+    lines = {index: link(rate, rate and 4 * rate) for index in range(NODES)}
+    with ExitStack() as stack:
+        (folder / "chain").mkdir()
+        chain = stack.enter_context(
+            start_chain(condition.chain, folder / "chain", funded, condition.block_seconds)
+        )
+        store = stack.enter_context(start_seaweedfs(folder / "weed")) if condition.store else None
+        site = stack.enter_context(open_site(folder, chain, manifest, store, lines))
+        site.weather(condition.weather)
+        site.start_all(*(condition.words or ("--poll", "1")), data=str(condition.seconds))
+        seconds = timed(site, rounds)
+        site.finish(600)
+        return Result(seconds, *traffic(site, condition, rounds))
+
+
+WINDOWS: dict[str, Any] = {"commit_window": 300, "reveal_window": 300, "attest_window": 300}
+
+
+def timed(site: Site, rounds: int) -> float:
+    """Seconds a round, from the end of round 1 to the end of the task."""
+    began, ledger = 0.0, site.ledger()
+    while True:
+        state = ledger.task_state(site.task)
+        if state.round >= 2 and not began:
+            began = time.monotonic()
+        if state.phase is Phase.FINISHED:
+            return (time.monotonic() - began) / max(1, rounds - 1)
+        time.sleep(0.1)
+
+
+def traffic(
+    site: Site, condition: Condition, rounds: int
+) -> tuple[float, float | None, dict[str, float]]:
+    """Requests to the chain, bytes to and from the store, and calls by method, per member and round."""
+    shares = NODES * rounds
+    requests = sum(member.chain.requests for member in site.members) / shares
+    calls: dict[str, float] = {}
+    for member in site.members:
+        for method, times in member.chain.asked.items():
+            calls[method] = calls.get(method, 0) + round(times / shares, 2)
+    if not condition.store:
+        return requests, None, calls
+    moved = sum(member.link.up.moved + member.link.down.moved for member in site.members)
+    least = 4 * condition.numbers * (1 + NODES)  # its update up; parent and the others' down
+    return requests, moved / shares / least, calls
+
+
+if __name__ == "__main__":
+    main()
