@@ -1,107 +1,117 @@
-"""A connection to a chain's JSON-RPC endpoint, and the meaning of its answers and errors.
+"""A connection to a chain, over one JSON-RPC endpoint or several.
 
-The endpoint is not trusted. Its answers are bounded in time and bytes (`chain.transport`) and in nesting and range
-(`chain.answers`). Its text is shown shortened, without control characters, and without the key in its URL.
-
-Source: https://www.jsonrpc.org/specification
+A question that an endpoint is too busy for, or that gets no answer, is asked again: at the next endpoint at once, at
+the same one after a while. So nothing that a caller already has is lost to one refusal.
 """
 
 from __future__ import annotations
 
-import itertools
-import re
 import time
-from collections.abc import Callable
-from typing import TypeVar
-from urllib.parse import SplitResult, unquote, urlsplit
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from chain import answers
+from chain.endpoint import Busy, Endpoint, Question, Silent
 from chain.errors import (
-    CallRejected,
     ChainMismatch,
-    ChainRefused,
     ChainUnreachable,
     EndpointInvalid,
+    LedgerUnusable,
 )
-from chain.provider import BoundedProvider, RPCEndpoint
-from chain.rejections import rejection_from, revert_data
-from chain.text import shown
-from chain.transport import AnswerTooLong, NoAnswer, StatusRefused, Transport
 
 REQUEST_SECONDS = 20.0
-"""The longest that an answer may take, second attempt included."""
+"""The longest to wait for the answer to one question while no endpoint says anything at all."""
 
-RETRIES = 4
-FIRST_WAIT_SECONDS = 0.1
+PATIENCE_SECONDS = 60.0
+"""The longest that one question is asked again while endpoints say that they are busy."""
 
-_REVERTING = frozenset({"eth_call", "eth_estimateGas"})
-_REVERTED = 3  # geth's code for a call that the contract reverted
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_PARTS = re.compile(r"[/:&=]")
-_LEAST_SECRET = 6
+SILENCES = 6
+"""So many tries in a row without an answer, at each endpoint, and the chain counts as out of reach."""
 
 T = TypeVar("T")
+Urls = str | Sequence[str]
+"""The URL of an endpoint, or the URLs of several of the same chain."""
 
 
 def connect(
-    rpc_url: str, chain_id: int | None = None, seconds: float = REQUEST_SECONDS
+    rpc_urls: Urls,
+    chain_id: int | None = None,
+    seconds: float = REQUEST_SECONDS,
+    patience: float = PATIENCE_SECONDS,
 ) -> Connection:
     """Connect to a chain over HTTP.
 
     Args:
-        rpc_url: http:// or https:// URL of an endpoint.
+        rpc_urls: http:// or https:// URLs of endpoints.
         chain_id: The expected chain; None accepts any.
-        seconds: How long the answer to one request may take as a whole.
+        seconds, patience: As for `Connection`.
 
     Raises:
-        EndpointInvalid: `rpc_url` is not such a URL.
+        EndpointInvalid: A URL is not such a one, or there is none.
         ChainUnreachable: No JSON-RPC endpoint answers there.
-        ChainMismatch: The endpoint serves another chain.
+        ChainMismatch: An endpoint serves another chain.
     """
-    connection = Connection(rpc_url, seconds)
+    connection = Connection(rpc_urls, seconds, patience)
     if chain_id not in (None, connection.chain_id):
         raise ChainMismatch(f"{connection} serves chain {connection.chain_id}, expected {chain_id}")
     return connection
 
 
-def chain_id_at(rpc_url: str) -> int:
+def chain_id_at(rpc_urls: Urls) -> int:
     """The id of the chain at an endpoint (EIP-155).
 
     Raises:
         ChainUnreachable: No JSON-RPC endpoint answers there.
     """
-    return connect(rpc_url).chain_id
+    return connect(rpc_urls).chain_id
 
 
 class Connection:
-    """An endpoint of a chain. Its `str` is scheme, host and port only.
+    """A chain, as its endpoints show it. Its `str` is where the last answer came from: scheme, host and port only.
+
+    The endpoint that answers is asked until it fails; then the next one is.
 
     Args:
-        rpc_url: http:// or https:// URL.
-        seconds: How long the answer to one request may take as a whole.
+        rpc_urls: http:// or https:// URLs of endpoints.
+        seconds: The longest that a question may take while no endpoint says anything.
+        patience: The longest that it is asked again while endpoints say that they are busy.
 
     Raises:
-        EndpointInvalid: `rpc_url` is not such a URL.
+        EndpointInvalid: A URL is not such a one, or there is none.
+        ChainMismatch: An endpoint serves another chain than the others.
         Others as for `ask`.
     """
 
-    def __init__(self, rpc_url: str, seconds: float = REQUEST_SECONDS) -> None:
-        url = _split(rpc_url)
-        self._shown = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
-        self._secrets = _secrets(url)
-        self._transport = Transport(rpc_url)
-        self._seconds = seconds
-        self._provider = BoundedProvider(self._post)
-        self.chain_id = self.ask(answers.chain_id, "eth_chainId")
+    def __init__(
+        self,
+        rpc_urls: Urls,
+        seconds: float = REQUEST_SECONDS,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        urls = [rpc_urls] if isinstance(rpc_urls, str) else list(rpc_urls)
+        if not urls:
+            raise EndpointInvalid("expected the URL of an endpoint, got none")
+        self._endpoints = [Endpoint(url, seconds / 2) for url in urls]
+        self._current = self._endpoints[0]
+        self._seconds, self._patience = seconds, patience
+        self._chain_id: int | None = None
+        self._verified: set[Endpoint] = set()
+        self._chain_id = self.ask(answers.chain_id, "eth_chainId")
+        self._verified.add(self._current)
+
+    @property
+    def chain_id(self) -> int:
+        """The chain's id (EIP-155)."""
+        assert self._chain_id is not None
+        return self._chain_id
 
     def __str__(self) -> str:
-        return self._shown
+        return str(self._current)
 
     def ask(self, decode: Callable[[object], T], method: str, *params: object) -> T:
-        """Send a request and decode the answer.
+        """Ask a question and return its answer.
 
-        Every request can be repeated without harm, even one that sends a signed transaction. A request without an
-        answer is repeated: within a second if the connection fails, within `seconds` if it holds.
+        Every question can be repeated without harm, even one that sends a signed transaction.
 
         Args:
             decode: One of `chain.answers`; raises ValueError if the answer is not of its kind.
@@ -111,78 +121,95 @@ class Connection:
         Raises:
             CallRejected: The contract reverted.
             ChainRefused: The node refused for another reason, given in the message.
-            ChainUnreachable: No answer came in time, or none that a chain would give.
+            ChainUnreachable: No answer came in time, as every endpoint was silent or busy, or none that a chain would
+                give.
+            ChainMismatch: An endpoint serves another chain.
         """
-        result = self._result(method, params)
-        try:
-            return decode(result)
-        except ValueError as error:
-            raise ChainUnreachable(self._unexpected(method, error)) from None
+        question = Question(decode, method, *params)
+        self.ask_all([question])
+        return question.answer()
 
-    def _result(self, method: str, params: tuple[object, ...]) -> object:
-        try:
-            answer = self._provider.make_request(RPCEndpoint(method), params)
-        except ValueError as error:
-            raise ChainUnreachable(self._unexpected(method, error)) from None
-        match answer:
-            case {"error": dict() as refusal}:
-                raise self._refusal(method, refusal)
-            case _:
-                return answer["result"]
+    def ask_all(self, questions: Sequence[Question[Any]]) -> None:
+        """Ask questions, in one HTTP request where the endpoint allows that; each then has its answer or its error.
 
-    def _post(self, body: bytes) -> bytes:
-        """Post a request, again after a failed connection while there is time, until an answer comes."""
-        ends = time.monotonic() + self._seconds
-        wait = FIRST_WAIT_SECONDS
-        for attempt in itertools.count(1):
+        Raises:
+            ChainRefused, ChainUnreachable, ChainMismatch: As for `ask`, for the whole.
+        """
+        trying = _Trying(self._endpoints, self._seconds, self._patience)
+        while left := [question for question in questions if not question.answered]:
+            endpoint = trying.best(self._current)
             try:
-                return self._transport.post(body, self._seconds / 2)
-            except NoAnswer as error:
-                if attempt >= RETRIES or time.monotonic() + wait >= ends:
-                    raise ChainUnreachable(f"no chain answers at {self}: {error}") from None
-            except AnswerTooLong:
-                raise ChainRefused(f"{self} refused: the answer is too long to be read") from None
-            except StatusRefused as error:
-                raise ChainRefused(f"{self} refused: {self._presentable(error)}") from None
-            time.sleep(wait)
-            wait *= 2
-        raise AssertionError("unreachable: the last attempt returns or raises")
+                self._verify_chain(endpoint)
+                endpoint.exchange(left)
+            except (Silent, Busy, LedgerUnusable) as error:
+                trying.failed(endpoint, error)
+            else:
+                trying.succeeded(endpoint)
+                self._current = endpoint
 
-    def _refusal(self, method: str, error: dict[str, object]) -> CallRejected | ChainRefused:
-        message = self._presentable(error.get("message") or "it gave no reason")
-        data = error.get("data")
-        reverted = error.get("code") == _REVERTED or "revert" in message.lower()
-        if method in _REVERTING and (reverted or revert_data(data)):
-            return rejection_from(data, message)
-        return ChainRefused(f"{self} refused: {message}")
-
-    def _unexpected(self, method: str, why: object) -> str:
-        return f"{self} does not answer {method} as a chain does: {self._presentable(why)}"
-
-    def _presentable(self, text: object) -> str:
-        """The endpoint's text, fit to be shown, with the secrets of its URL replaced."""
-        presented = str(text)
-        for secret in self._secrets:
-            presented = presented.replace(secret, "***")
-        return shown(presented)
+    def _verify_chain(self, endpoint: Endpoint) -> None:
+        """Ask an endpoint that has not answered before whether it serves the same chain as the others."""
+        if self._chain_id is None or endpoint in self._verified:
+            return
+        question = Question(answers.chain_id, "eth_chainId")
+        endpoint.exchange([question])
+        if question.answer() != self._chain_id:
+            raise ChainMismatch(
+                f"{endpoint} serves chain {question.answer()}, expected {self._chain_id}"
+            )
+        self._verified.add(endpoint)
 
 
-def _split(rpc_url: str) -> SplitResult:
-    """Split a URL. The error does not repeat an invalid one, because a key may be anywhere in it."""
-    try:
-        url = urlsplit(rpc_url)
-        if url.scheme in ("http", "https") and url.hostname:
-            _ = url.port
-            return url
-    except ValueError:
-        pass
-    scheme = _SCHEME.match(rpc_url)
-    given = f"one that begins with {scheme[0]}" if scheme else "other text"
-    raise EndpointInvalid(f"expected an http:// or https:// URL of an endpoint, got {given}")
+class _Trying:
+    """The tries at one question: which endpoint is next, and when it is enough."""
 
+    def __init__(self, endpoints: Sequence[Endpoint], seconds: float, patience: float) -> None:
+        self._endpoints = list(endpoints)
+        self._seconds = seconds
+        self._ends = time.monotonic() + patience
+        self._silences = 0
+        self._silent_since = time.monotonic()
 
-def _secrets(url: SplitResult) -> list[str]:
-    """The parts of a URL that may be a key, as written and percent-decoded; longest first."""
-    hidden = f"{url.netloc.rpartition('@')[0]}/{url.path}/{url.query}/{url.fragment}"
-    parts = {*_PARTS.split(hidden), *_PARTS.split(unquote(hidden))}
-    return sorted((part for part in parts if len(part) >= _LEAST_SECRET), key=len, reverse=True)
+    def best(self, current: Endpoint) -> Endpoint:
+        """The endpoint that can be asked first, `current` if it is one of them; returns when it can be."""
+        now = time.monotonic()
+        best = min(self._endpoints, key=lambda one: (max(one.free_at, now), one is not current))
+        time.sleep(max(0.0, min(best.free_at, self._ends) - now))
+        return best
+
+    def succeeded(self, endpoint: Endpoint) -> None:
+        endpoint.succeeded()
+        self._hear()
+
+    def failed(self, endpoint: Endpoint, error: Silent | Busy | LedgerUnusable) -> None:
+        """Note a failure.
+
+        Raises:
+            LedgerUnusable: It was the last try.
+        """
+        match error:
+            case Silent():
+                self._note_silence(endpoint, error)
+            case Busy():
+                self._hear()
+                endpoint.failed(error.retry_after)
+                if self._next_free() > self._ends:
+                    raise ChainUnreachable(str(error)) from None
+            case _:
+                self._hear()
+                self._endpoints.remove(endpoint)
+                if not self._endpoints:
+                    raise error
+
+    def _note_silence(self, endpoint: Endpoint, error: Silent) -> None:
+        endpoint.failed()
+        self._silences += 1
+        ends = self._silent_since + self._seconds
+        if self._silences >= SILENCES * len(self._endpoints) or self._next_free() > ends:
+            raise ChainUnreachable(str(error)) from None
+
+    def _hear(self) -> None:
+        self._silences, self._silent_since = 0, time.monotonic()
+
+    def _next_free(self) -> float:
+        return max(time.monotonic(), min(endpoint.free_at for endpoint in self._endpoints))

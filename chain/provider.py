@@ -16,7 +16,7 @@ with recursion_limit():  # web3 loads py_ecc, which raises the limit.
     from web3.providers import JSONBaseProvider
     from web3.types import RPCEndpoint, RPCResponse
 
-__all__ = ["BoundedProvider", "RPCEndpoint"]
+__all__ = ["BoundedProvider", "RPCEndpoint", "RPCResponse"]
 
 
 class BoundedProvider(JSONBaseProvider):
@@ -46,3 +46,33 @@ class BoundedProvider(JSONBaseProvider):
                 return cast(RPCResponse, answer)
             case _:
                 raise ValueError("it is not a JSON-RPC answer to this request")
+
+    def make_batch_request(
+        self, requests: list[tuple[RPCEndpoint, Any]]
+    ) -> list[RPCResponse] | RPCResponse:
+        """Send several requests at once and return their answers, in the order of the requests.
+
+        An endpoint that refuses the batch as a whole answers with one error; it is returned.
+
+        Raises:
+            ValueError: The answer is not JSON, nested too deep, or does not answer every request.
+        """
+        body = self.encode_batch_rpc_request(requests)
+        numbers = [request["id"] for request in json.loads(body)]
+        answer: Any = answers.parse_json(self._post(body))
+        if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
+            return cast(RPCResponse, answer)
+        found = _by_number(answer)
+        if sorted(found) != sorted(numbers):
+            raise ValueError("it does not answer each request of the batch once")
+        return [found[number] for number in numbers]
+
+
+def _by_number(batch: Any) -> dict[int, RPCResponse]:
+    """The answers of a batch by their requests' numbers; those of another form are left out."""
+    found: dict[int, RPCResponse] = {}
+    for answer in batch if isinstance(batch, list) else []:
+        match answer:
+            case {"id": int(number), "error": dict()} | {"id": int(number), "result": _}:
+                found[number] = cast(RPCResponse, answer)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from eth_utils.crypto import keccak
@@ -11,6 +12,7 @@ from chain import answers
 from chain.accounts import Signer
 from chain.answers import TransactionReceipt
 from chain.connection import Connection
+from chain.endpoint import Question
 from chain.errors import AccountUnusable, ChainRefused, ChainUnreachable, TransactionFailed
 from chain.types import Address
 
@@ -58,10 +60,11 @@ def send(
     """
     message: Fields = {"data": "0x" + data.hex(), **({"to": to} if to else {})}
     call = {"from": signer.address, **message}
-    estimate = connection.ask(answers.quantity, "eth_estimateGas", call, "pending")
-    priced = _price(connection, {**message, "gas": estimate + estimate // 4 + GAS_MARGIN})
-    sent = _broadcast(connection, signer, priced)
-    receipt = _wait_for_receipt(connection, sent, seconds)
+    prepared = _prepare(connection, signer, call)
+    priced = _price(connection, prepared, message)
+    sent, receipt = _broadcast(connection, signer, priced, prepared.nonce)
+    if receipt is None:
+        receipt = _wait_for_receipt(connection, sent, seconds)
     if not receipt.succeeded:
         # This raises the reason, if it still holds.
         connection.ask(answers.anything, "eth_call", call, hex(receipt.block_number))
@@ -71,18 +74,45 @@ def send(
     return receipt
 
 
-def _price(connection: Connection, message: Fields) -> Fields:
-    """Add the chain's fees; twice the base fee is enough for six full blocks (EIP-1559)."""
-    block = connection.ask(answers.block, "eth_getBlockByNumber", "latest", False)
-    if block is None:
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What a transaction needs to know of the chain; `tip` is None where there are no tips."""
+
+    gas: int
+    nonce: int
+    block: answers.Block
+    tip: int | None
+
+
+def _prepare(connection: Connection, signer: Signer, call: Fields) -> _Prepared:
+    gas = Question(answers.quantity, "eth_estimateGas", call, "pending")
+    nonce = _nonce(signer)
+    block = Question(answers.block, "eth_getBlockByNumber", "latest", False)
+    tip = Question(answers.wei, "eth_maxPriorityFeePerGas")
+    connection.ask_all([gas, nonce, block, tip])
+    estimate, latest = gas.answer(), block.answer()
+    if latest is None:
         raise ChainUnreachable(f"{connection} has no latest block")
-    gas = min(message["gas"], block.gas_limit)
-    priced = {**message, "gas": gas, "value": 0, "chainId": connection.chain_id}
-    if block.base_fee is None:
+    return _Prepared(
+        min(estimate + estimate // 4 + GAS_MARGIN, latest.gas_limit),
+        nonce.answer(),
+        latest,
+        None if latest.base_fee is None else tip.answer(),
+    )
+
+
+def _nonce(signer: Signer) -> Question[int]:
+    return Question(answers.quantity, "eth_getTransactionCount", signer.address, "pending")
+
+
+def _price(connection: Connection, prepared: _Prepared, message: Fields) -> Fields:
+    """Add the chain's fees; twice the base fee is enough for six full blocks (EIP-1559)."""
+    priced = {**message, "gas": prepared.gas, "value": 0, "chainId": connection.chain_id}
+    base_fee, tip = prepared.block.base_fee, prepared.tip
+    if base_fee is None or tip is None:
         price = connection.ask(answers.wei, "eth_gasPrice")
         return {**priced, "gasPrice": _payable(connection, price)}
-    tip = connection.ask(answers.wei, "eth_maxPriorityFeePerGas")
-    most = _payable(connection, 2 * block.base_fee + tip)
+    most = _payable(connection, 2 * base_fee + tip)
     return {**priced, "maxFeePerGas": most, "maxPriorityFeePerGas": tip}
 
 
@@ -95,29 +125,35 @@ def _payable(connection: Connection, wei_per_gas: int) -> int:
     return wei_per_gas
 
 
-def _broadcast(connection: Connection, signer: Signer, transaction: Fields) -> bytes:
+def _broadcast(
+    connection: Connection, signer: Signer, transaction: Fields, nonce: int
+) -> tuple[bytes, TransactionReceipt | None]:
     """Send with the account's next nonce, or with the one after if another process took that.
 
     Returns:
-        The transaction's hash, 32 bytes.
+        The transaction's hash, 32 bytes, and its receipt if it is in a block already.
     """
     for attempt in range(1, ATTEMPTS + 1):
-        nonce = connection.ask(
-            answers.quantity, "eth_getTransactionCount", signer.address, "pending"
-        )
         raw = bytes(signer.sign_transaction({**transaction, "nonce": nonce}).raw_transaction)
+        sent = keccak(raw)
+        sending = Question(answers.anything, "eth_sendRawTransaction", "0x" + raw.hex())
+        receipt = _receipt_question(sent)
+        connection.ask_all([sending, receipt])
         try:
-            connection.ask(answers.anything, "eth_sendRawTransaction", "0x" + raw.hex())
-            return keccak(raw)
+            sending.answer()
+            return sent, _receipt(connection, sent, receipt)
         except ChainRefused as error:
             # When an answer is lost, the same bytes are sent again and the node already knows them.
-            if _is_known(connection, keccak(raw)):
-                return keccak(raw)
+            if _is_known(connection, sent):
+                return sent, _receipt(connection, sent, receipt)
             reason = str(error)
             if "insufficient funds" in reason.lower():
                 raise AccountUnusable(f"account {signer.address} cannot pay: {reason}") from None
             if attempt == ATTEMPTS or not any(text in reason.lower() for text in _NONCE_TAKEN):
                 raise
+        again = _nonce(signer)
+        connection.ask_all([again])
+        nonce = again.answer()
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
@@ -151,8 +187,20 @@ def receipt_of(connection: Connection, transaction: bytes) -> TransactionReceipt
     Raises:
         ChainUnreachable, ChainRefused: As for `Connection.ask`.
     """
-    named = "0x" + transaction.hex()
-    receipt = connection.ask(answers.receipt, "eth_getTransactionReceipt", named)
+    question = _receipt_question(transaction)
+    connection.ask_all([question])
+    return _receipt(connection, transaction, question)
+
+
+def _receipt_question(transaction: bytes) -> Question[TransactionReceipt | None]:
+    return Question(answers.receipt, "eth_getTransactionReceipt", "0x" + transaction.hex())
+
+
+def _receipt(
+    connection: Connection, transaction: bytes, question: Question[TransactionReceipt | None]
+) -> TransactionReceipt | None:
+    receipt = question.answer()
     if receipt is not None and receipt.transaction != transaction:
+        named = "0x" + transaction.hex()
         raise ChainUnreachable(f"{connection} gave another transaction's receipt for {named}")
     return receipt

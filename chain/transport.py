@@ -20,6 +20,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from chain import busy
+
 MAX_ANSWER_BYTES = 1 << 23
 """The longest answer that is read, headers included: some 10 000 logs. The ledger then asks for fewer logs."""
 
@@ -37,7 +39,17 @@ class AnswerTooLong(Exception):
 
 
 class StatusRefused(Exception):
-    """The HTTP status is not 200."""
+    """The HTTP status is not 200, or the answer is compressed.
+
+    Attributes:
+        status: The status.
+        retry_after: Seconds after which to ask again, 0 to 600, if the answer says so.
+    """
+
+    def __init__(self, reason: str, status: int, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.retry_after = retry_after
 
 
 class Transport:
@@ -91,12 +103,14 @@ class Transport:
 
 
 def _verify_head(response: requests.Response) -> None:
-    if response.status_code != _OK:
-        raise StatusRefused(f"HTTP {response.status_code} {response.reason}")
+    status = response.status_code
+    if status != _OK:
+        asked = busy.retry_after(response.headers.get("Retry-After"))
+        raise StatusRefused(f"HTTP {status} {response.reason}", status, asked)
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise StatusRefused(
-            f"the answer is compressed ({encoding}), but compression was not asked for"
+            f"the answer is compressed ({encoding}), but compression was not asked for", status
         )
 
 

@@ -14,9 +14,10 @@ from chain import answers
 from chain.abi import decode_results, encode_call
 from chain.accounts import Signer, address_of
 from chain.answers import TransactionReceipt
-from chain.connection import REQUEST_SECONDS, connect
+from chain.connection import PATIENCE_SECONDS, REQUEST_SECONDS, connect
 from chain.decoding import task_state_from
 from chain.deploy import verify_contract
+from chain.endpoint import Question
 from chain.errors import (
     AccountUnusable,
     ChainRefused,
@@ -47,7 +48,8 @@ class Web3Ledger:
         signer: Signs the transactions; None for a read-only ledger.
         chain_id: The expected chain; None accepts any.
         first_block: The first block that is searched for history, for example the deployment's.
-        request_seconds: The longest that the answer to one request may take.
+        request_seconds: The longest that a question may take while no endpoint says anything.
+        patience: The longest that a question is asked again while endpoints say that they are busy, in seconds.
         receipt_seconds: The longest that a call waits until its transaction is in a block.
 
     Raises:
@@ -66,9 +68,10 @@ class Web3Ledger:
         chain_id: int | None = None,
         first_block: int = 0,
         request_seconds: float = REQUEST_SECONDS,
+        patience: float = PATIENCE_SECONDS,
         receipt_seconds: float = RECEIPT_SECONDS,
     ) -> None:
-        self._connection = connect(rpc_url, chain_id, request_seconds)
+        self._connection = connect(rpc_url, chain_id, request_seconds, patience)
         verify_contract(self._connection, contract)
         self._contract = contract
         self._signer = signer
@@ -155,7 +158,10 @@ class Web3Ledger:
         Raises:
             HistoryInvalid: The node gives a state that no task can be in.
         """
-        return Look(self.task_state(task), self.now())
+        state = self._question("taskState", task)
+        pending, latest = _block("pending"), _block("latest")
+        self._connection.ask_all([state, pending, latest])
+        return Look(task_state_from(state.answer()), _time_of(pending, latest))
 
     def history(self, task: int, from_block: int = 0) -> Iterator[Entry]:
         """All entries of the task from a block on, oldest first, read from the node as they are asked for.
@@ -183,18 +189,9 @@ class Web3Ledger:
 
     def now(self) -> int:
         """The chain's time for a call made now, in seconds since 1970."""
-        try:
-            pending = self._block("eth_getBlockByNumber", "pending")
-        except ChainRefused:
-            pending = None
-        if pending is not None:
-            return pending.timestamp
-        # The node builds no blocks itself: the next block comes about now.
-        latest = self._block("eth_getBlockByNumber", "latest")
-        return max(latest.timestamp if latest else 0, int(time.time()))
-
-    def _block(self, method: str, which: str) -> answers.Block | None:
-        return self._connection.ask(answers.block, method, which, False)
+        pending, latest = _block("pending"), _block("latest")
+        self._connection.ask_all([pending, latest])
+        return _time_of(pending, latest)
 
     def _required_signer(self) -> Signer:
         if self._signer is None:
@@ -203,12 +200,18 @@ class Web3Ledger:
 
     def _read(self, function: str, *arguments: Any) -> Any:
         """Call a function of the contract and return its single result."""
+        question = self._question(function, *arguments)
+        self._connection.ask_all([question])
+        return question.answer()
+
+    def _question(self, function: str, *arguments: Any) -> Question[Any]:
+        """What a function of the contract returns; it has a single result."""
         call = {"to": self._contract, "data": "0x" + encode_call(function, arguments).hex()}
 
-        def decode_answer(answer: object) -> Any:
+        def decode(answer: object) -> Any:
             return decode_results(function, answers.data(answer))[0]
 
-        return self._connection.ask(decode_answer, "eth_call", call, "latest")
+        return Question(decode, "eth_call", call, "latest")
 
     def _send(self, function: str, *arguments: Any) -> Receipt:
         signer = self._required_signer()
@@ -224,3 +227,21 @@ class Web3Ledger:
             gas_used=receipt.gas_used,
             entries=tuple(self._log.entry(log) for log in logs),
         )
+
+
+def _block(which: str) -> Question[answers.Block | None]:
+    return Question(answers.block, "eth_getBlockByNumber", which, False)
+
+
+def _time_of(
+    pending: Question[answers.Block | None], latest: Question[answers.Block | None]
+) -> int:
+    """The time of a call made now: that of the pending block, or the clock's if the node builds no blocks itself."""
+    try:
+        block = pending.answer()
+    except ChainRefused:
+        block = None
+    if block is not None:
+        return block.timestamp
+    newest = latest.answer()
+    return max(newest.timestamp if newest else 0, int(time.time()))

@@ -49,11 +49,17 @@ class Proxy:
         self.headers: list[dict[str, str]] = []
         self.closed = threading.Event()
         self._upstream = upstream
+        self.shuffles = False
+        self._on_batch: Callable[[], Reply | None] = lambda: None
         self._handlers: dict[str, Handler] = {}
 
     def on(self, method: str, handler: Handler) -> None:
         """Answer a method by hand."""
         self._handlers[method] = handler
+
+    def on_batches(self, handler: Callable[[], Reply | None]) -> None:
+        """Answer whole batches by hand; None for what their requests are answered."""
+        self._on_batch = handler
 
     def reply(self, method: str, reply: Reply) -> None:
         """Answer a method with bytes."""
@@ -81,20 +87,39 @@ class Proxy:
             yield byte
 
     def answer(self, body: bytes) -> Reply:
-        """What is answered to the body of a request."""
+        """What is answered to the body of an HTTP request; bytes for one request of a batch are the whole answer."""
         request = json.loads(body)
+        if not isinstance(request, list):
+            answered = self._answer_one(request)
+            return answered if isinstance(answered, Reply) else _as_reply(answered)
+        if (whole := self._on_batch()) is not None:
+            return whole
+        answers: list[Answer] = []
+        for one in request:
+            answered = self._answer_one(one)
+            if isinstance(answered, Reply):
+                return answered
+            answers.append(answered)
+        return _as_reply(answers[::-1] if self.shuffles else answers)
+
+    def _answer_one(self, request: dict[str, Any]) -> Answer | Reply:
         self.asked.append(request["method"])
+        body = json.dumps(request).encode()
         handler = self._handlers.get(request["method"]) or self._handlers.get(EVERY)
         if handler is None:
-            return Reply(self._pass_on(body))
-        answer = handler(request, lambda: json.loads(self._pass_on(body)))
-        return answer if isinstance(answer, Reply) else Reply(json.dumps(answer).encode())
+            answer: Answer = json.loads(self._pass_on(body))
+            return answer
+        return handler(request, lambda: json.loads(self._pass_on(body)))
 
     def _pass_on(self, body: bytes) -> bytes:
         request = urllib.request.Request(self._upstream, body, {"Content-Type": "application/json"})
         with DIRECT.open(request, timeout=30) as response:
             content: bytes = response.read()
             return content
+
+
+def _as_reply(answer: Answer | list[Answer]) -> Reply:
+    return Reply(json.dumps(answer).encode())
 
 
 def changed(answer: Answer, change: Callable[[Any], Any]) -> Answer:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.accounts import Signer
+from chain.connection import PATIENCE_SECONDS
 from chain.deploy import Deployment, read_deployment
 from chain.ledger import Ledger
 from chain.web3_ledger import Web3Ledger
@@ -23,9 +24,16 @@ def open_ledger(
 
 
 def connect(
-    rpc_url: str, deployed: Deployment, signer: Signer | None = None, task: int | None = None
+    rpc_url: str,
+    deployed: Deployment,
+    signer: Signer | None = None,
+    task: int | None = None,
+    patience: float = PATIENCE_SECONDS,
 ) -> Web3Ledger:
     """Connect to the contract of a deployment, and check its chain, its code, and that it has the task.
+
+    Args:
+        patience: The most seconds that a question is asked again at a busy endpoint, up to a minute.
 
     Raises:
         Misuse: The contract has no such task.
@@ -37,6 +45,7 @@ def connect(
         signer,
         chain_id=deployed.chain_id,
         first_block=deployed.block,
+        patience=min(patience, PATIENCE_SECONDS),
     )
     if task is not None:
         verify_task(ledger, task)

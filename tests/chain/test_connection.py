@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from proxy import BARE, EVERY, Proxy, Reply, proxy_to, refusal
 
 from chain import answers
-from chain.connection import Connection, chain_id_at, connect
+from chain.connection import SILENCES, Connection, chain_id_at, connect
 from chain.devnet import CHAIN_ID, devnet_in_thread
+from chain.endpoint import Question
 from chain.errors import (
     ChainMismatch,
     ChainRefused,
@@ -35,7 +36,7 @@ from chain.errors import (
 from chain.transport import MAX_ANSWER_BYTES
 
 LOOPBACK = ip_address("127.0.0.1")
-SECONDS = 0.4
+SECONDS = 0.8
 """What these tests allow an answer to take; half of it a single try."""
 
 
@@ -102,7 +103,7 @@ class TestConnecting:
 class TestTime:
     def test_an_answer_that_drips_ends_in_time(self, proxy: Proxy, connection: Connection) -> None:
         proxy.on(EVERY, lambda request, ask: Reply(proxy.drip()))
-        assert_unreachable_in_time(connection, r"no whole answer within 0\.2 s")
+        assert_unreachable_in_time(connection, r"no whole answer within 0\.4 s")
 
     def test_a_dripping_chunk_ends_in_time(self, proxy: Proxy, connection: Connection) -> None:
         chunked = {"Transfer-Encoding": "chunked"}
@@ -186,7 +187,7 @@ class TestOtherWays:
         with pytest.raises(ChainRefused, match="too long to be read"):
             block_number(connection)
         proxy.on(EVERY, lambda request, ask: Reply(proxy.drip()))
-        assert_unreachable_in_time(connection, r"no whole answer within 0\.8 s")
+        assert_unreachable_in_time(connection, r"no whole answer within 1\.6 s")
 
     def test_a_certificate_that_nobody_vouches_for_is_refused(
         self, url: str, tmp_path: Path
@@ -233,9 +234,9 @@ class TestCookies:
     def test_none_is_kept(self, proxy: Proxy) -> None:
         proxy.change("eth_chainId", lambda found: found)
         proxy.on(EVERY, lambda request, ask: Reply(b"", 503, {"Set-Cookie": "name=" + "x" * 4_000}))
-        connection = connect(proxy.url)
+        connection = connect(proxy.url, patience=0)
         for _ in range(2):
-            with pytest.raises(ChainRefused, match="503"):
+            with pytest.raises(ChainUnreachable, match="503"):
                 block_number(connection)
         assert not any("Cookie" in headers for headers in proxy.headers)
 
@@ -299,11 +300,12 @@ class TestForm:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("status", [301, 400, 401, 404, 429, 500, 503])
+    @pytest.mark.parametrize("status", [301, 400, 401, 404, 500])
     def test_a_status_is_a_refusal(self, proxy: Proxy, status: int) -> None:
         proxy.reply(EVERY, Reply(b"", status))
         with pytest.raises(ChainRefused, match=f"refused: HTTP {status}"):
             connect(proxy.url)
+        assert len(proxy.asked) == 1
 
     def test_a_redirect_is_not_followed(self, proxy: Proxy, url: str) -> None:
         proxy.reply(EVERY, Reply(b"", 307, {"Location": url}))
@@ -332,6 +334,127 @@ class TestRefusals:
             f"{proxy.url} refused: \\x1b[2J\\x1b[H verdict: clean \\x9b31m\\u202exxx"
         )
         assert len(str(caught.value)) < 1_000
+
+
+def in_turn(*replies: Reply) -> Any:
+    """Answer with these one after another, and then as the real endpoint does."""
+    left = iter(replies)
+    return lambda request, ask: next(left, None) or ask()
+
+
+class TestBusy:
+    """What an endpoint refuses for now is asked again, and nothing that was answered is asked twice."""
+
+    @pytest.mark.parametrize("status", [429, 502, 503, 504])
+    def test_a_status_that_passes(self, proxy: Proxy, connection: Connection, status: int) -> None:
+        proxy.on(EVERY, in_turn(*[Reply(b"", status)] * 3))
+        assert block_number(connection) == 0
+        assert proxy.asked.count("eth_blockNumber") == 4
+
+    @pytest.mark.parametrize("status", [429, 502, 503, 504])
+    def test_a_status_that_does_not_pass(self, proxy: Proxy, status: int) -> None:
+        proxy.reply(EVERY, Reply(b"", status))
+        with pytest.raises(ChainUnreachable, match=f"refused: HTTP {status}"):
+            connect(proxy.url, patience=SECONDS)
+        assert len(proxy.asked) > 1
+
+    def test_an_error_that_says_so(self, proxy: Proxy, connection: Connection) -> None:
+        proxy.refuse("eth_blockNumber", "Too many requests", times=3)
+        assert block_number(connection) == 0
+
+    def test_as_long_as_the_endpoint_asks(self, proxy: Proxy, connection: Connection) -> None:
+        proxy.on(EVERY, in_turn(Reply(b"", 429, {"Retry-After": "1"})))
+        began = time.monotonic()
+        assert block_number(connection) == 0
+        assert time.monotonic() - began >= 1
+
+    def test_but_not_for_ever(self, proxy: Proxy) -> None:
+        proxy.reply(EVERY, Reply(b"", 429, {"Retry-After": "3600"}))
+        began = time.monotonic()
+        with pytest.raises(ChainUnreachable, match="HTTP 429"):
+            connect(proxy.url, patience=20)
+        assert time.monotonic() - began < 10
+        assert len(proxy.asked) == 1
+
+    def test_among_refusals_a_lost_answer_counts_afresh(
+        self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connection = connect(proxy.url)
+        monkeypatch.setattr("chain.busy.FIRST_WAIT_SECONDS", 1e-4)
+        lost, busy = Reply(b"{", headers={"Content-Length": "9"}), Reply(b"", 503)
+        proxy.on(EVERY, in_turn(*[lost] * (SILENCES - 1), busy, *[lost] * (SILENCES - 1)))
+        assert block_number(connection) == 0
+
+
+def ask_both(connection: Connection) -> tuple[int, int]:
+    """A number of a block and a chain's id, asked together."""
+    block = Question(answers.quantity, "eth_blockNumber")
+    chain = Question(answers.chain_id, "eth_chainId")
+    connection.ask_all([block, chain])
+    return block.answer(), chain.answer()
+
+
+class TestBatches:
+    """Several questions are one HTTP request, where the endpoint allows that."""
+
+    def test_in_one_request(self, proxy: Proxy, connection: Connection) -> None:
+        before = len(proxy.headers)
+        assert ask_both(connection) == (0, CHAIN_ID)
+        assert len(proxy.headers) == before + 1
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"[]", b"[1]", b'[{"id": 1, "result": 5}]', b'{"error": {"code": -32600}}', b"<p>"],
+    )
+    def test_refused_batches_are_asked_one_by_one_from_then_on(
+        self, proxy: Proxy, connection: Connection, body: bytes
+    ) -> None:
+        proxy.on_batches(lambda: Reply(body))
+        assert ask_both(connection) == (0, CHAIN_ID)
+        before = len(proxy.headers)
+        assert ask_both(connection) == (0, CHAIN_ID)
+        assert len(proxy.headers) == before + 2
+
+    @pytest.mark.parametrize("status", [400, 403, 405, 413, 500])
+    def test_refused_with_a_status(self, proxy: Proxy, connection: Connection, status: int) -> None:
+        proxy.on_batches(lambda: Reply(b"", status))
+        assert ask_both(connection) == (0, CHAIN_ID)
+
+    def test_a_busy_endpoint_still_takes_batches(
+        self, proxy: Proxy, connection: Connection
+    ) -> None:
+        busy = iter(
+            [Reply(b"", 429), Reply(b'{"error": {"code": 429, "message": "rate limit"}, "id": 0}')]
+        )
+        proxy.on_batches(lambda: next(busy, None))
+        before = len(proxy.headers)
+        assert ask_both(connection) == (0, CHAIN_ID)
+        assert len(proxy.headers) == before + 3
+
+    def test_only_what_was_refused_is_asked_again(
+        self, proxy: Proxy, connection: Connection
+    ) -> None:
+        proxy.refuse("eth_blockNumber", "rate limit exceeded", times=2)
+        proxy.asked.clear()
+        assert ask_both(connection) == (0, CHAIN_ID)
+        assert sorted(proxy.asked) == ["eth_blockNumber"] * 3 + ["eth_chainId"]
+
+    def test_one_error_leaves_the_others_answers(
+        self, proxy: Proxy, connection: Connection
+    ) -> None:
+        good = Question(answers.quantity, "eth_blockNumber")
+        bad = Question(answers.quantity, "eth_chainId")
+        proxy.change("eth_chainId", lambda _: "text")
+        connection.ask_all([bad, good])
+        assert good.answer() == 0
+        with pytest.raises(ChainUnreachable, match="does not answer eth_chainId"):
+            bad.answer()
+
+    def test_answers_in_another_order(self, proxy: Proxy, connection: Connection) -> None:
+        proxy.shuffles = True
+        before = len(proxy.headers)
+        assert ask_both(connection) == (0, CHAIN_ID)
+        assert len(proxy.headers) == before + 1
 
 
 class TestSecrets:

@@ -22,6 +22,7 @@ Ask = Callable[[], Answer]
 BROKEN: list[Callable[[dict[str, Any], Ask], Answer | Reply]] = [
     lambda request, ask: Reply(b"<html>"),
     lambda request, ask: Reply(b"", 503),
+    lambda request, ask: Reply(b"", 400),
     lambda request, ask: refusal(request, "header not found"),
     lambda request, ask: Reply(b'{"jsonrpc"', headers={"Content-Length": "99"}),
     lambda request, ask: changed(ask(), lambda found: None),

@@ -128,7 +128,7 @@ def node(
 
         if metrics_port is not None:
             show(Serving(stack.enter_context(serving(watch, metrics_port))))
-        ledger = waiting(lambda: wiring.connect(rpc_url, deployed, signer, task))
+        ledger = waiting(lambda: wiring.connect(rpc_url, deployed, signer, task, patience))
         manifest = waiting(lambda: load_manifest(ledger, blobs, task))
         policy.verify_manifest(digest_of(manifest.to_bytes()))
         if ledger.account not in manifest.addresses:
