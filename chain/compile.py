@@ -1,8 +1,8 @@
 """Compiles the contract from Solidity to the committed artifact.
 
 py-solc-x drives the compiler. It uses a native solc of the pinned version if it has installed one, and otherwise
-the npm package `solc` (the same compiler, built for node). package.json pins that package and the Solidity
-library, and npm installs both into a cache folder. Compiling again must give the committed artifact byte for byte.
+the npm package `solc` (the same compiler, built for node). package.json pins that package, and npm installs it into a
+cache folder. Compiling again must give the committed artifact byte for byte.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from solcx.exceptions import SolcError, SolcNotInstalled
 from chain.artifact import CONTRACT, Artifact
 from chain.errors import CompilerUnusable
 
-LIBRARY_SOURCES = ("@openzeppelin/contracts/utils/math/SafeCast.sol",)
 SETTINGS: dict[str, Any] = {
     # The compiler uses an opcode of this EVM version; py-evm, Besu and L2s all run it.
     "evmVersion": "cancun",
@@ -98,15 +97,14 @@ def prepare(root: Path) -> Workbench:
     """
     try:
         packages = _install_packages((root / "package.json").read_bytes())
-        return Workbench(_read_sources(root, packages), _solc(packages))
+        return Workbench(_read_sources(root), _solc(packages))
     except (OSError, ValueError) as error:
         raise CompilerUnusable(f"cannot compile {CONTRACT} in {root}: {error}") from error
 
 
-def _read_sources(root: Path, packages: Path) -> dict[str, str]:
-    own = {f"contracts/{path.name}": path for path in sorted((root / "contracts").glob("*.sol"))}
-    library = {name: packages / "node_modules" / name for name in LIBRARY_SOURCES}
-    return {name: path.read_text("utf-8") for name, path in (own | library).items()}
+def _read_sources(root: Path) -> dict[str, str]:
+    paths = sorted((root / "contracts").glob("*.sol"))
+    return {f"contracts/{path.name}": path.read_text("utf-8") for path in paths}
 
 
 def _artifact(output: dict[str, Any], sources: dict[str, str]) -> Artifact:

@@ -74,7 +74,11 @@ def _verify_state(state: TaskState) -> None:
         raise HistoryInvalid(
             f"the node shows a task of {state.member_count} members, expected 1 to {MAX_MEMBERS}"
         )
-    if (state.eligible | state.acted | state.absent) >> state.member_count:
+    if _bitmaps(state) >> state.member_count:
         raise HistoryInvalid("the node shows bitmaps with more members than the task has")
     if not 1 <= state.round <= state.terms.rounds:
         raise HistoryInvalid(f"the node shows round {state.round} of {state.terms.rounds}")
+
+
+def _bitmaps(state: TaskState) -> int:
+    return state.cohort | state.awaited | state.committed | state.revealed | state.absent

@@ -151,12 +151,7 @@ class RoundMismatch(CallRejected):
 
 
 @dataclass(eq=True)
-class NotEligible(CallRejected):
-    caller: Address
-
-
-@dataclass(eq=True)
-class AlreadyActed(CallRejected):
+class NotAwaited(CallRejected):
     caller: Address
 
 
@@ -167,6 +162,11 @@ class DeadlinePassed(CallRejected):
 
 @dataclass(eq=True)
 class DeadlineAhead(CallRejected):
+    deadline: int
+
+
+@dataclass(eq=True)
+class DeadlineInvalid(CallRejected):
     deadline: int
 
 
@@ -190,6 +190,11 @@ class ExamplesMissing(CallRejected):
 class IncludedInvalid(CallRejected):
     included: int
     revealed: int
+
+
+@dataclass(eq=True)
+class AggregateInvalid(CallRejected):
+    aggregate_digest: bytes
 
 
 @dataclass(eq=True)

@@ -45,7 +45,7 @@ ARGUMENTS: dict[type[Event], tuple[str, ...]] = {
     RoundSkipped: ("uint256", "uint16", "address"),
     RevealOpened: ("uint256", "uint16", "uint96", "uint32"),
     UpdateRevealed: ("uint256", "uint16", "address", REVEAL),
-    AttestOpened: ("uint256", "uint16", "uint96", "uint32"),
+    AttestOpened: ("uint256", "uint16", "uint96", "uint96", "uint32"),
     AggregateAttested: ("uint256", "uint16", "address", "bytes32", "uint96"),
     MembersMissed: ("uint256", "uint16", "uint96"),
     MemberRejoined: ("uint256", "address"),
@@ -120,6 +120,17 @@ def commitment_of(
     """Return the commitment to `opening` as the contract's `commitmentOf` does: 32 bytes."""
     types = ("uint256", "address", "uint256", "uint16", "address", REVEAL)
     return keccak(encode(types, (chain_id, contract, task, round, client, astuple(opening))))
+
+
+def cohort_seed(parent_digest: bytes, task: int, round: int, attempt: int) -> bytes:
+    """Return the seed that an attempt's cohort is drawn by: 32 bytes.
+
+    Args:
+        parent_digest: Of the model that the round starts from, 32 bytes.
+        task, round, attempt: Which attempt; attempts count from 0 in each round.
+    """
+    types = ("bytes32", "uint256", "uint16", "uint16")
+    return keccak(encode(types, (parent_digest, task, round, attempt)))
 
 
 def draw(seed: bytes, candidates: int, size: int) -> int:

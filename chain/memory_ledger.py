@@ -11,22 +11,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from eth_abi.abi import encode
-from eth_utils.crypto import keccak
-
 from chain import rules
 from chain.errors import TaskUnknown
-from chain.rules import SeedSource, Site
+from chain.rules import Site
 from chain.types import Address, Entry, Look, Receipt, Reveal, TaskOpened, TaskState, Terms
 
 CHAIN_ID = 1337
 CONTRACT = Address("0x00000000000000000000000000000000000000C0")
 ACCOUNT = Address("0x000000000000000000000000000000000000dEaD")
-
-
-def plain_seeds(task: int, round: int, attempt: int) -> bytes:
-    """Return a predictable seed, for tests only."""
-    return keccak(encode(("uint256", "uint16", "uint16"), (task, round, attempt)))
 
 
 def wall_clock() -> int:
@@ -74,7 +66,6 @@ class MemoryLedger:
         chain_id: int = CHAIN_ID,
         contract: Address = CONTRACT,
         clock: Callable[[], int] = wall_clock,
-        seed_source: SeedSource = plain_seeds,
         first_task: int = 1,
     ) -> None:
         """Start an empty ledger.
@@ -83,11 +74,10 @@ class MemoryLedger:
             account: The account that makes the calls.
             chain_id, contract: Those of the ledger to mirror: they go into commitments and history heads.
             clock: Gives the time of the next call, in seconds since 1970; must not run backwards.
-            seed_source: Gives the seed of a cohort from task, round and attempt.
             first_task: Number of the first task opened here; 1 unless an excerpt is replayed.
         """
         self._account = account
-        self._chain = _Chain(Site(chain_id, contract, seed_source), clock, first_task)
+        self._chain = _Chain(Site(chain_id, contract), clock, first_task)
 
     def acting_as(self, account: Address) -> MemoryLedger:
         """Return the same ledger as another account sees it."""

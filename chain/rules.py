@@ -2,17 +2,17 @@
 
 contracts/ITrainingLedger.sol documents the rules. This module follows the contract's names and order, so that the two
 can be read side by side; `tests/contracts/test_model.py` makes the same calls on both. What the chain provides is an
-argument here: the caller, the time, and the seed of a cohort.
+argument here: the caller and the time. One thing the model leaves out: deadlines that do not fit 32 bits.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field, replace
 
 from chain.errors import (
-    AlreadyActed,
+    AggregateInvalid,
     CommitmentMismatch,
     CommitmentMissing,
     DeadlineAhead,
@@ -24,12 +24,12 @@ from chain.errors import (
     MembersUnordered,
     MemberUnknown,
     NotAbsent,
-    NotEligible,
+    NotAwaited,
     PhaseMismatch,
     RoundMismatch,
     TermsInvalid,
 )
-from chain.history import commitment_of, draw, first_head, fold
+from chain.history import cohort_seed, commitment_of, draw, first_head, fold
 from chain.types import (
     BASIS_POINTS,
     MAX_MEMBERS,
@@ -56,19 +56,15 @@ from chain.types import (
     address_number,
 )
 
-SeedSource = Callable[[int, int, int], bytes]
-"""Gives the 32-byte seed of a cohort from task, round and attempt."""
-
 NO_BYTES = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The contract's chain and address, and the source of its seeds."""
+    """The contract's chain and address."""
 
     chain_id: int
     contract: Address
-    seed_source: SeedSource
 
 
 @dataclass(slots=True)
@@ -93,15 +89,14 @@ class Task:
 
         self.commitments[index] = commitment
         self._record(UpdateCommitted(self.number, round, caller, commitment))
-        self._set(acted=self.state.acted | 1 << index)
-        self._settle(now)
+        self._set(committed=self.state.committed | 1 << index)
+        self._settle(now, index)
 
     def skip(self, caller: Address, now: int, round: int) -> None:
         index = self._require_turn(caller, now, round, Phase.COMMIT)
 
         self._record(RoundSkipped(self.number, round, caller))
-        self._set(eligible=self.state.eligible & ~(1 << index))
-        self._settle(now)
+        self._settle(now, index)
 
     def reveal(self, caller: Address, now: int, round: int, opening: Reveal) -> None:
         index = self._require_turn(caller, now, round, Phase.REVEAL)
@@ -114,24 +109,25 @@ class Task:
             raise CommitmentMismatch(expected, actual)
 
         self._record(UpdateRevealed(self.number, round, caller, opening))
-        self._set(acted=self.state.acted | 1 << index)
-        self._settle(now)
+        self._set(revealed=self.state.revealed | 1 << index)
+        self._settle(now, index)
 
     def attest(
         self, caller: Address, now: int, round: int, aggregate_digest: bytes, included: int
     ) -> None:
         index = self._require_turn(caller, now, round, Phase.ATTEST)
-        revealed = self.state.eligible
+        revealed = self.state.revealed
         if included & ~revealed:
             raise IncludedInvalid(included, revealed)
+        unchanged = aggregate_digest == self.state.parent_digest
+        if aggregate_digest == NO_BYTES or not (included or unchanged):
+            raise AggregateInvalid(aggregate_digest)
 
         self._record(AggregateAttested(self.number, round, caller, aggregate_digest, included))
-        self._set(acted=self.state.acted | 1 << index)
-        votes = self._vote((aggregate_digest, included))
-        if votes * BASIS_POINTS > revealed.bit_count() * self.state.terms.quorum:
+        if self._is_quorum(self._vote((aggregate_digest, included))):
             self._finalise(now, aggregate_digest, included)
         else:
-            self._settle(now)
+            self._settle(now, index)
 
     def rejoin(self, caller: Address) -> None:
         bit = 1 << self._require_member(caller)
@@ -148,10 +144,12 @@ class Task:
         if now <= state.deadline:
             raise DeadlineAhead(state.deadline)
 
-        missed = state.eligible & ~state.acted
-        self._set(absent=state.absent | missed)
-        self._record(MembersMissed(self.number, state.round, missed))
-        self._close(now)
+        self._set(absent=state.absent | state.awaited)
+        self._record(MembersMissed(self.number, state.round, state.awaited))
+        if self._is_quorum(self._attesters().bit_count()):
+            self._close(now)
+        else:
+            self._abort(now)
 
     # ------------------------------------------------------------------------------ checks
 
@@ -164,10 +162,8 @@ class Task:
             raise RoundMismatch(round, state.round)
         if now > state.deadline:
             raise DeadlinePassed(state.deadline)
-        if not state.eligible >> index & 1:
-            raise NotEligible(caller)
-        if state.acted >> index & 1:
-            raise AlreadyActed(caller)
+        if not state.awaited >> index & 1:
+            raise NotAwaited(caller)
         return index
 
     def _require_member(self, caller: Address) -> int:
@@ -187,18 +183,27 @@ class Task:
         self._set(lead_votes=self.votes[lead])
         return self.votes[pair]
 
-    def _settle(self, now: int) -> None:
+    def _is_quorum(self, votes: int) -> bool:
+        cohort, quorum = self.state.cohort, self.state.terms.quorum
+        return votes * BASIS_POINTS > cohort.bit_count() * quorum
+
+    def _attesters(self) -> int:
+        return self.state.cohort & ~self.state.absent
+
+    def _settle(self, now: int, index: int) -> None:
+        self._set(awaited=self.state.awaited & ~(1 << index))
         state = self.state
-        if state.acted != state.eligible:
+        if state.awaited:
             return
-        if not state.eligible:  # all declined
+        if not (state.committed | state.revealed):  # all declined
             self._finalise(now, state.parent_digest, 0)
         else:
             self._close(now)
 
     def _close(self, now: int) -> None:
         state = self.state
-        if state.phase == Phase.ATTEST or state.acted.bit_count() < state.terms.min_updates:
+        done = state.committed if state.phase == Phase.COMMIT else state.revealed
+        if state.phase == Phase.ATTEST or done.bit_count() < state.terms.min_updates:
             self._abort(now)
         elif state.phase == Phase.COMMIT:
             self._open_reveal(now)
@@ -206,15 +211,16 @@ class Task:
             self._open_attest(now)
 
     def _open_reveal(self, now: int) -> None:
-        committed, deadline = self.state.acted, now + self.state.terms.reveal_window
-        self._set(phase=Phase.REVEAL, eligible=committed, acted=0, deadline=deadline)
+        committed, deadline = self.state.committed, now + self.state.terms.reveal_window
+        self._set(phase=Phase.REVEAL, awaited=committed, deadline=deadline)
         self._record(RevealOpened(self.number, self.state.round, committed, deadline))
 
     def _open_attest(self, now: int) -> None:
-        revealed, deadline = self.state.acted, now + self.state.terms.attest_window
+        attesters, deadline = self._attesters(), now + self.state.terms.attest_window
         self.votes = Counter()
-        self._set(phase=Phase.ATTEST, eligible=revealed, acted=0, deadline=deadline)
-        self._record(AttestOpened(self.number, self.state.round, revealed, deadline))
+        self._set(phase=Phase.ATTEST, awaited=attesters, committed=0, deadline=deadline)
+        round, revealed = self.state.round, self.state.revealed
+        self._record(AttestOpened(self.number, round, revealed, attesters, deadline))
 
     def _abort(self, now: int) -> None:
         state = self.state
@@ -231,23 +237,27 @@ class Task:
             self._finish(aggregate_digest)
 
     def _finish(self, final_digest: bytes) -> None:
-        self._set(phase=Phase.FINISHED, eligible=0, acted=0, deadline=0, lead_votes=0)
+        self._set(
+            phase=Phase.FINISHED, awaited=0, committed=0, revealed=0, deadline=0, lead_votes=0
+        )
         self._record(TaskFinished(self.number, final_digest))
 
     def _open_round(self, now: int, round: int, attempt: int) -> None:
-        seed = self.site.seed_source(self.number, round, attempt)
+        parent = self.state.parent_digest
+        seed = cohort_seed(parent, self.number, round, attempt)
         cohort = self._draw_cohort(seed)
         deadline = now + self.state.terms.commit_window
         self._set(
             phase=Phase.COMMIT,
             round=round,
             attempt=attempt,
-            eligible=cohort,
-            acted=0,
+            cohort=cohort,
+            awaited=cohort,
+            committed=0,
+            revealed=0,
             deadline=deadline,
             lead_votes=0,
         )
-        parent = self.state.parent_digest
         self._record(RoundOpened(self.number, round, attempt, parent, seed, cohort, deadline))
 
     def _draw_cohort(self, seed: bytes) -> int:
@@ -304,8 +314,10 @@ def open_task(
         round=0,
         attempt=0,
         deadline=0,
-        eligible=0,
-        acted=0,
+        cohort=0,
+        awaited=0,
+        committed=0,
+        revealed=0,
         absent=0,
         lead_votes=0,
         parent_digest=genesis_digest,

@@ -67,8 +67,10 @@ class TaskState:
     round: int
     attempt: int
     deadline: int
-    eligible: int
-    acted: int
+    cohort: int
+    awaited: int
+    committed: int
+    revealed: int
     absent: int
     lead_votes: int
     parent_digest: bytes
@@ -140,6 +142,7 @@ class AttestOpened:
     task: int
     round: int
     revealed: int
+    attesters: int
     deadline: int
 
 

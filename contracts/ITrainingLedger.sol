@@ -5,7 +5,7 @@ pragma solidity ^0.8.30;
 /// @notice One contract carries many tasks. A task is a fixed list of members who train one model together, round by
 /// round. This page is the protocol; `TrainingLedger` only carries it out.
 ///
-///     every member of the cohort            every revealer
+///     every member of the cohort      the cohort less the absent
 ///       COMMIT ────────► REVEAL ────────► ATTEST ────────► final, next round ... FINISHED
 ///          │ deadline       │ deadline       │ deadline
 ///          └─ too few, or no quorum: the round is aborted, recorded, and reopened with a fresh cohort
@@ -13,6 +13,9 @@ pragma solidity ^0.8.30;
 /// A phase ends as soon as everyone who may act in it has acted. After its deadline anyone may end it with `advance`.
 /// A member who let a deadline pass is absent: later cohorts are drawn without it until it calls `rejoin`. When fewer
 /// members than `cohortFloor` are present, all absences are forgiven.
+///
+/// Behind each final model stand more than `quorum * cohortFloor` members: the quorum counts the whole cohort, those who
+/// declined and those who were silent too. So a round is aborted as soon as silence has left fewer than a quorum.
 ///
 /// Sets of members are bitmaps: bit `i` stands for the member at index `i`, in ascending order of address.
 ///
@@ -39,8 +42,9 @@ interface ITrainingLedger {
     /// @param attestWindow Seconds to aggregate and attest; at least 1.
     /// @param cohortFraction Share of the present members drawn for a round, rounded down; 1 to 10 000.
     /// @param cohortFloor Least number of members drawn; 1 to the number of members.
-    /// @param minUpdates A round with fewer commitments or reveals than this is aborted; 1 to cohortFloor.
-    /// @param quorum More than this share of the revealers must attest to the same pair; 5 000 to 9 999, so that no two
+    /// @param minUpdates A round with fewer commitments or reveals than this is aborted; 1 to cohortFloor. It counts
+    /// reveals: of these, fewer may be valid and included.
+    /// @param quorum More than this share of the cohort must attest to the same pair; 5 000 to 9 999, so that no two
     /// pairs can both be final.
     struct Terms {
         uint16 rounds;
@@ -68,8 +72,10 @@ interface ITrainingLedger {
     }
 
     /// @notice A task at a glance, as `taskState` returns it.
-    /// @param eligible Members who may act in this phase and have not declined.
-    /// @param acted Of these, who has acted.
+    /// @param cohort Who was drawn for this attempt; in a finished task, for its last.
+    /// @param awaited Who may still act in this phase and has not.
+    /// @param committed Who has committed in this attempt; known in Commit and Reveal, empty later.
+    /// @param revealed Who has revealed in this attempt; empty in a finished task.
     /// @param absent Members left out of later draws until they rejoin.
     /// @param leadVotes Attestations so far to the pair that was attested first in this phase.
     struct TaskState {
@@ -82,8 +88,10 @@ interface ITrainingLedger {
         uint16 round;
         uint16 attempt;
         uint32 deadline;
-        uint96 eligible;
-        uint96 acted;
+        uint96 cohort;
+        uint96 awaited;
+        uint96 committed;
+        uint96 revealed;
         uint96 absent;
         uint8 leadVotes;
         bytes32 parentDigest;
@@ -129,10 +137,16 @@ interface ITrainingLedger {
         uint256 indexed task, uint16 indexed round, address indexed client, Reveal reveal
     );
 
-    /// @notice Reveals are closed; the revealers may attest.
-    event AttestOpened(uint256 indexed task, uint16 indexed round, uint96 revealed, uint32 deadline);
+    /// @notice Reveals are closed. Those of the cohort who are not absent may attest: who revealed, and who declined.
+    event AttestOpened(
+        uint256 indexed task,
+        uint16 indexed round,
+        uint96 revealed,
+        uint96 attesters,
+        uint32 deadline
+    );
 
-    /// @notice A revealer attested to an aggregate and to the set of updates that went into it.
+    /// @notice A member attested to an aggregate and to the set of updates that went into it.
     event AggregateAttested(
         uint256 indexed task,
         uint16 indexed round,
@@ -150,12 +164,13 @@ interface ITrainingLedger {
     /// @notice Too few were present for a cohort, so that all absences were forgiven.
     event AbsencesForgiven(uint256 indexed task, uint96 forgiven);
 
-    /// @notice A round is final. When the whole cohort declined it, `included` is 0 and the digest is the parent's.
+    /// @notice A round is final. When nothing was included, or the whole cohort declined, the digest is the parent's.
     event RoundFinalised(
         uint256 indexed task, uint16 indexed round, bytes32 aggregateDigest, uint96 included
     );
 
-    /// @notice A round ended without a result: too few updates, or no quorum. `phase` says in which phase.
+    /// @notice A round ended without a result: too few updates, no quorum, or none to be had any more. `phase` says in
+    /// which phase.
     event RoundAborted(uint256 indexed task, uint16 indexed round, uint16 attempt, Phase phase);
 
     /// @notice The last round is final.
@@ -179,14 +194,14 @@ interface ITrainingLedger {
     error PhaseMismatch(Phase expected, Phase actual);
     /// @notice The task is at another round than the caller believes.
     error RoundMismatch(uint16 expected, uint16 actual);
-    /// @notice The caller is not among those who may act in this phase, or has declined.
-    error NotEligible(address caller);
-    /// @notice The caller has already acted in this phase.
-    error AlreadyActed(address caller);
+    /// @notice The caller is not among those who may act in this phase, or it has acted already.
+    error NotAwaited(address caller);
     /// @notice The phase is over; `advance` ends it.
     error DeadlinePassed(uint32 deadline);
     /// @notice The phase is not over yet.
     error DeadlineAhead(uint32 deadline);
+    /// @notice A deadline beyond February 2106 does not fit.
+    error DeadlineInvalid(uint256 deadline);
     /// @notice A commitment must not be zero.
     error CommitmentMissing();
     /// @notice The reveal does not open the commitment.
@@ -195,6 +210,8 @@ interface ITrainingLedger {
     error ExamplesMissing();
     /// @notice The included set holds members who did not reveal.
     error IncludedInvalid(uint96 included, uint96 revealed);
+    /// @notice No model has the digest zero, and of no updates comes the parent and nothing else.
+    error AggregateInvalid(bytes32 aggregateDigest);
     /// @notice The member is present already.
     error NotAbsent(address caller);
 
@@ -222,7 +239,7 @@ interface ITrainingLedger {
     /// @notice Open the commitment.
     function reveal(uint256 task, uint16 round, Reveal calldata opening) external;
 
-    /// @notice Attest that aggregating the `included` updates gives the model with this digest.
+    /// @notice Attest that aggregating the `included` updates gives the model with this digest. Who declined may too.
     /// The first pair with a quorum is final.
     function attest(uint256 task, uint16 round, bytes32 aggregateDigest, uint96 included) external;
 
@@ -248,7 +265,8 @@ interface ITrainingLedger {
         view
         returns (bytes32);
 
-    /// @notice The members drawn from `candidates` by `seed`: `size` of them, by the first `size` steps of a
+    /// @notice The members drawn from `candidates` by `seed`, which is for each attempt at a round
+    /// `keccak256(abi.encode(parentDigest, task, round, attempt))`: `size` of them, by the first `size` steps of a
     /// Fisher-Yates shuffle of the candidates in ascending order, in which step `i` swaps position `i` with
     /// `i + uint256(keccak256(abi.encode(seed, i))) % (n - i)`, `i` as uint256.
     function draw(bytes32 seed, uint96 candidates, uint8 size) external pure returns (uint96 cohort);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ITrainingLedger} from "./ITrainingLedger.sol";
 
 /// @title The training ledger, carried out
@@ -12,11 +11,12 @@ import {ITrainingLedger} from "./ITrainingLedger.sol";
 contract TrainingLedger is ITrainingLedger {
     // ---------------------------------------------------------------------------------------------- storage
 
-    /// @dev All that an act within a phase changes, in one slot. `votesMissing` counts down, in the Attest phase, the
-    /// votes that the pair attested first still needs.
+    /// @dev All that an act within a phase changes, in one slot. `awaited` is who may act and has not, `done` who has
+    /// committed, then who has revealed. `votesMissing` counts down, in the Attest phase, the votes that the pair attested
+    /// first still needs; `NO_VOTE` is added until there is one.
     struct Progress {
-        uint96 eligible;
-        uint96 acted;
+        uint96 awaited;
+        uint96 done;
         uint32 deadline;
         uint16 round;
         Phase phase;
@@ -41,6 +41,7 @@ contract TrainingLedger is ITrainingLedger {
         uint16 attempt;
         uint96 absent;
         address coordinator;
+        uint96 cohort;
         bytes32 manifestDigest;
         bytes32 genesisDigest;
         bytes32 parentDigest;
@@ -53,6 +54,7 @@ contract TrainingLedger is ITrainingLedger {
 
     uint256 private constant BASIS_POINTS = 10_000;
     uint256 private constant MAX_MEMBERS = 96;
+    uint8 private constant NO_VOTE = 128; // more than any number of votes
 
     /// @inheritdoc ITrainingLedger
     uint256 public override taskCount;
@@ -148,7 +150,7 @@ contract TrainingLedger is ITrainingLedger {
         t.historyHead = keccak256(
             abi.encode(t.historyHead, UpdateCommitted.selector, round, msg.sender, commitment)
         );
-        p.acted |= _bit(index);
+        p.done |= _bit(index);
         _settle(task, t, p);
     }
 
@@ -156,12 +158,11 @@ contract TrainingLedger is ITrainingLedger {
     function skip(uint256 task, uint16 round) external override {
         Task storage t = tasks[task];
         Progress memory p = t.progress;
-        uint256 index = _requireTurn(task, t, p, round, Phase.Commit);
+        _requireTurn(task, t, p, round, Phase.Commit);
 
         emit RoundSkipped(task, round, msg.sender);
         t.historyHead =
             keccak256(abi.encode(t.historyHead, RoundSkipped.selector, round, msg.sender));
-        p.eligible &= ~_bit(index);
         _settle(task, t, p);
     }
 
@@ -179,7 +180,7 @@ contract TrainingLedger is ITrainingLedger {
         t.historyHead = keccak256(
             abi.encode(t.historyHead, UpdateRevealed.selector, round, msg.sender, opening)
         );
-        p.acted |= _bit(index);
+        p.done |= _bit(index);
         _settle(task, t, p);
     }
 
@@ -190,8 +191,11 @@ contract TrainingLedger is ITrainingLedger {
     {
         Task storage t = tasks[task];
         Progress memory p = t.progress;
-        uint256 index = _requireTurn(task, t, p, round, Phase.Attest);
-        if (included & ~p.eligible != 0) revert IncludedInvalid(included, p.eligible);
+        _requireTurn(task, t, p, round, Phase.Attest);
+        if (included & ~p.done != 0) revert IncludedInvalid(included, p.done);
+        if (aggregateDigest == 0 || (included == 0 && aggregateDigest != t.parentDigest)) {
+            revert AggregateInvalid(aggregateDigest);
+        }
 
         emit AggregateAttested(task, round, msg.sender, aggregateDigest, included);
         t.historyHead = keccak256(
@@ -205,7 +209,6 @@ contract TrainingLedger is ITrainingLedger {
             )
         );
         bool agreed = _vote(t, p, keccak256(abi.encode(aggregateDigest, included)));
-        p.acted |= _bit(index);
         if (agreed) _finalise(task, t, p.round, aggregateDigest, included);
         else _settle(task, t, p);
     }
@@ -224,7 +227,8 @@ contract TrainingLedger is ITrainingLedger {
         t.historyHead = keccak256(abi.encode(t.historyHead, MemberRejoined.selector, msg.sender));
     }
 
-    /// @dev The checks that all acts of a round share, in this order; the model in Python has the same.
+    /// @dev The checks that all acts of a round share, in this order; the model in Python has the same. Whose turn it was
+    /// is awaited no more, in the copy of the progress that `_settle` writes.
     function _requireTurn(
         uint256 task,
         Task storage t,
@@ -237,8 +241,8 @@ contract TrainingLedger is ITrainingLedger {
         if (p.phase != phase) revert PhaseMismatch(phase, p.phase);
         if (p.round != round) revert RoundMismatch(round, p.round);
         if (block.timestamp > p.deadline) revert DeadlinePassed(p.deadline);
-        if (p.eligible & _bit(index) == 0) revert NotEligible(msg.sender);
-        if (p.acted & _bit(index) != 0) revert AlreadyActed(msg.sender);
+        if (p.awaited & _bit(index) == 0) revert NotAwaited(msg.sender);
+        p.awaited ^= _bit(index);
     }
 
     function _requireOpened(uint256 task, Phase phase) private pure {
@@ -257,15 +261,23 @@ contract TrainingLedger is ITrainingLedger {
 
     /// @dev Counts a vote and says whether its pair now has a quorum.
     function _vote(Task storage t, Progress memory p, bytes32 pair) private returns (bool) {
-        if (p.acted == 0) t.leadPair = pair;
+        if (p.votesMissing >= NO_VOTE) {
+            p.votesMissing -= NO_VOTE;
+            t.leadPair = pair;
+        }
         if (t.leadPair == pair) return --p.votesMissing == 0;
         uint256 votes = ++t.otherVotes[keccak256(abi.encode(p.round, t.attempt, pair))];
-        return votes == _votesNeeded(t, p.eligible);
+        return votes == _votesNeeded(t);
     }
 
-    /// @dev More than the quorum's share; at most all, because a quorum is below 10 000.
-    function _votesNeeded(Task storage t, uint96 revealed) private view returns (uint8) {
-        return uint8(_count(revealed) * t.quorum / BASIS_POINTS + 1);
+    /// @dev More than the quorum's share of the cohort; at most all of it, because a quorum is below 10 000.
+    function _votesNeeded(Task storage t) private view returns (uint8) {
+        return uint8(_count(t.cohort) * t.quorum / BASIS_POINTS + 1);
+    }
+
+    /// @dev Who revealed, who declined, and who missed a phase of this attempt and is back.
+    function _attesters(Task storage t) private view returns (uint96) {
+        return t.cohort & ~t.absent;
     }
 
     // ---------------------------------------------------------------------------------------------- moving on
@@ -278,21 +290,21 @@ contract TrainingLedger is ITrainingLedger {
         _requireRunning(p.phase);
         if (block.timestamp <= p.deadline) revert DeadlineAhead(p.deadline);
 
-        uint96 missed = p.eligible & ~p.acted; // never empty: a phase in which all have acted is over
-        t.absent |= missed;
-        emit MembersMissed(task, p.round, missed);
+        t.absent |= p.awaited; // never empty: a phase in which all have acted is over
+        emit MembersMissed(task, p.round, p.awaited);
         t.historyHead =
-            keccak256(abi.encode(t.historyHead, MembersMissed.selector, p.round, missed));
-        _close(task, t, p);
+            keccak256(abi.encode(t.historyHead, MembersMissed.selector, p.round, p.awaited));
+        if (_count(_attesters(t)) < _votesNeeded(t)) _abort(task, t, p);
+        else _close(task, t, p);
     }
 
     /// @dev After an act: the phase ends early once everyone who may act in it has.
     function _settle(uint256 task, Task storage t, Progress memory p) private {
-        if (p.acted != p.eligible) {
-            t.progress.eligible = p.eligible;
-            t.progress.acted = p.acted;
+        if (p.awaited != 0) {
+            t.progress.awaited = p.awaited;
+            t.progress.done = p.done;
             t.progress.votesMissing = p.votesMissing;
-        } else if (p.eligible == 0) {
+        } else if (p.done == 0) {
             _finalise(task, t, p.round, t.parentDigest, 0); // all declined
         } else {
             _close(task, t, p);
@@ -300,27 +312,30 @@ contract TrainingLedger is ITrainingLedger {
     }
 
     function _close(uint256 task, Task storage t, Progress memory p) private {
-        if (p.phase == Phase.Attest || _count(p.acted) < t.minUpdates) _abort(task, t, p);
+        if (p.phase == Phase.Attest || _count(p.done) < t.minUpdates) _abort(task, t, p);
         else if (p.phase == Phase.Commit) _openReveal(task, t, p);
         else _openAttest(task, t, p);
     }
 
     function _openReveal(uint256 task, Task storage t, Progress memory p) private {
         uint32 deadline = _deadline(t.revealWindow);
-        t.progress = Progress(p.acted, 0, deadline, p.round, Phase.Reveal, 0);
-        emit RevealOpened(task, p.round, p.acted, deadline);
+        t.progress = Progress(p.done, 0, deadline, p.round, Phase.Reveal, 0);
+        emit RevealOpened(task, p.round, p.done, deadline);
         t.historyHead = keccak256(
-            abi.encode(t.historyHead, RevealOpened.selector, p.round, p.acted, deadline)
+            abi.encode(t.historyHead, RevealOpened.selector, p.round, p.done, deadline)
         );
     }
 
     function _openAttest(uint256 task, Task storage t, Progress memory p) private {
         uint32 deadline = _deadline(t.attestWindow);
-        uint8 votesNeeded = _votesNeeded(t, p.acted);
-        t.progress = Progress(p.acted, 0, deadline, p.round, Phase.Attest, votesNeeded);
-        emit AttestOpened(task, p.round, p.acted, deadline);
+        uint96 attesters = _attesters(t);
+        uint8 votesMissing = NO_VOTE + _votesNeeded(t);
+        t.progress = Progress(attesters, p.done, deadline, p.round, Phase.Attest, votesMissing);
+        emit AttestOpened(task, p.round, p.done, attesters, deadline);
         t.historyHead = keccak256(
-            abi.encode(t.historyHead, AttestOpened.selector, p.round, p.acted, deadline)
+            abi.encode(
+                t.historyHead, AttestOpened.selector, p.round, p.done, attesters, deadline
+            )
         );
     }
 
@@ -357,13 +372,12 @@ contract TrainingLedger is ITrainingLedger {
 
     function _openRound(uint256 task, Task storage t, uint16 round, uint16 attempt) private {
         bytes32 parentDigest = t.parentDigest;
-        // Whoever proposes the block could try several seeds; docs/protocol.md says what that is worth.
-        bytes32 seed = keccak256(
-            abi.encode(block.prevrandao, blockhash(block.number - 1), task, round, attempt)
-        );
+        // Nobody can try again for a better draw: the seed follows from what is already on record.
+        bytes32 seed = keccak256(abi.encode(parentDigest, task, round, attempt));
         uint96 cohort = _drawCohort(task, t, seed);
         uint32 deadline = _deadline(t.commitWindow);
         t.attempt = attempt;
+        t.cohort = cohort;
         t.progress = Progress(cohort, 0, deadline, round, Phase.Commit, 0);
         emit RoundOpened(task, round, attempt, parentDigest, seed, cohort, deadline);
         t.historyHead = keccak256(
@@ -399,7 +413,9 @@ contract TrainingLedger is ITrainingLedger {
     }
 
     function _deadline(uint24 window) private view returns (uint32) {
-        return SafeCast.toUint32(block.timestamp + window);
+        uint256 deadline = block.timestamp + window;
+        if (deadline > type(uint32).max) revert DeadlineInvalid(deadline);
+        return uint32(deadline);
     }
 
     // ---------------------------------------------------------------------------------------------- questions
@@ -427,11 +443,14 @@ contract TrainingLedger is ITrainingLedger {
         state.round = p.round;
         state.attempt = t.attempt;
         state.deadline = p.deadline;
-        state.eligible = p.eligible;
-        state.acted = p.acted;
+        state.cohort = t.cohort;
+        state.awaited = p.awaited;
+        if (p.phase == Phase.Commit) state.committed = p.done;
+        else if (p.phase == Phase.Reveal) state.committed = p.done | p.awaited;
+        if (p.phase != Phase.Commit) state.revealed = p.done;
         state.absent = t.absent;
-        if (p.phase == Phase.Attest) {
-            state.leadVotes = _votesNeeded(t, p.eligible) - p.votesMissing;
+        if (p.phase == Phase.Attest && p.votesMissing < NO_VOTE) {
+            state.leadVotes = _votesNeeded(t) - p.votesMissing;
         }
         state.parentDigest = t.parentDigest;
         state.historyHead = t.historyHead;

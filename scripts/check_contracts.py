@@ -82,7 +82,7 @@ def _run_slither(folder: Path, solc: Path) -> dict[str, Any]:
     command = [
         *(sys.executable, "-m", "slither", "input.json"),
         *("--compile-force-framework", "solc-json", "--solc", str(solc)),
-        *("--filter-paths", "@openzeppelin", "--json", "-"),
+        *("--json", "-"),
     ]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS)

@@ -15,7 +15,6 @@ from chain.types import (
     Event,
     MemberRejoined,
     Receipt,
-    RoundOpened,
     RoundSkipped,
     TaskOpened,
     UpdateCommitted,
@@ -45,7 +44,9 @@ def head_of(chain_id: int, contract: Address, task: int, entries: Sequence[Entry
 def replay(
     chain_id: int, contract: Address, task: int, entries: Sequence[Entry]
 ) -> Divergence | None:
-    """Repeat every call that the log shows, at the recorded times and with the recorded seeds, and compare.
+    """Repeat every call that the log shows, at the recorded times, and compare.
+
+    The model draws the cohorts anew: a recorded seed that does not follow from the round's parent is a difference.
 
     The next event tells which call was made: `UpdateCommitted` comes from `commit`, and so on. An event that no
     member's call emits comes from `advance`.
@@ -59,20 +60,10 @@ def replay(
     """
     at = 0
 
-    def seed_of_next_round(task: int, round: int, attempt: int) -> bytes:
-        openings = (entry.event for entry in entries[at:])
-        return next((event.seed for event in openings if isinstance(event, RoundOpened)), bytes(32))
-
     def now() -> int:
         return entries[at].timestamp
 
-    model = MemoryLedger(
-        chain_id=chain_id,
-        contract=contract,
-        clock=now,
-        seed_source=seed_of_next_round,
-        first_task=task,
-    )
+    model = MemoryLedger(chain_id=chain_id, contract=contract, clock=now, first_task=task)
     while at < len(entries):
         try:
             receipt = _repeat(model, task, entries[at].event)

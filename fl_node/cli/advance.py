@@ -72,7 +72,7 @@ def end_overdue_phase(ledger: Ledger, task: int) -> Ended:
             f"the {phase} phase of round {before.round} has {before.deadline - now} s left; "
             f"it can be ended after its deadline"
         )
-    missing = members_in(members_of(ledger, task), before.eligible & ~before.acted)
+    missing = members_in(members_of(ledger, task), before.awaited)
     receipt, after = ledger.advance(task), ledger.task_state(task)
     return Ended(
         task=task,

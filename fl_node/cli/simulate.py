@@ -41,6 +41,10 @@ def simulate(
         ),
     ] = None,
     partition: options.Partition = None,
+    task: Annotated[
+        int,
+        typer.Option(min=1, help="The task's number in the ledger: with it the cohorts are drawn."),
+    ] = 1,
     node_config: options.NodeConfig = None,
     device: options.RepeatableDevice = "cpu",
     threads: options.Threads = 1,
@@ -86,7 +90,9 @@ def simulate(
         else:
             genesis, learners = _shipped(manifest, shares, device, threads, store)
         with Display(manifest.rounds.count, quiet=as_json) as display:
-            rounds = run_rounds(manifest, learners, genesis, progress_for=display.progress_for)
+            rounds = run_rounds(
+                manifest, learners, genesis, task, progress_for=display.progress_for
+            )
             for done in rounds:
                 digests.append(done.aggregated.digest.hex())
                 if store:

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from chain.types import Address, Phase, TaskState, indices
+from chain.types import Address, Phase, TaskState
 from chain.web3_ledger import Web3Ledger
 from fl_node.blobs.metrics import metrics_to_json
 from fl_node.cli import options, wiring
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fl_node.round.measured import MeasuredRound
 
 WATCH_SECONDS = 1.0
+MEMBERSHIPS = ("cohort", "awaited", "committed", "revealed", "absent")
 
 
 def status(
@@ -93,11 +94,7 @@ def _status_json(
         "attempt": state.attempt,
         "deadline": state.deadline,
         "members": {
-            member: {
-                "eligible": bool(state.eligible >> index & 1),
-                "acted": bool(state.acted >> index & 1),
-                "absent": bool(state.absent >> index & 1),
-            }
+            member: {name: bool(getattr(state, name) >> index & 1) for name in MEMBERSHIPS}
             for index, member in enumerate(members)
         },
         "parent_digest": state.parent_digest.hex(),
@@ -146,20 +143,25 @@ def _deadline(task: int, left: int) -> str:
     return f"passed {-left} s ago; the next node to look ends the phase, or anybody can: {by_hand}"
 
 
-_ACTED = {Phase.COMMIT: "committed", Phase.REVEAL: "revealed", Phase.ATTEST: "attested"}
-
-
 def _member_lines(state: TaskState, members: Sequence[Address]) -> list[str]:
-    acted, eligible, absent = (
-        set(indices(bitmap)) for bitmap in (state.acted, state.eligible, state.absent)
-    )
-    lines = []
-    for index, member in enumerate(members):
-        if index in acted:
-            word = f"[green]{_ACTED[state.phase]}[/]"
-        elif index in eligible:
-            word = "[yellow]expected[/]"
-        else:
-            word = "absent" if index in absent else "not in this phase"
-        lines.append(f"{member} {word}")
-    return lines
+    return [f"{member} {_did(state, 1 << index)}" for index, member in enumerate(members)]
+
+
+def _did(state: TaskState, bit: int) -> str:
+    word, who = _done(state)
+    if state.awaited & bit:
+        return "[yellow]expected[/]"
+    if who & bit:
+        return f"[green]{word}[/]"
+    return "absent" if state.absent & bit else "not in this phase"
+
+
+def _done(state: TaskState) -> tuple[str, int]:
+    """What the members do in this phase, and who has done it."""
+    match state.phase:
+        case Phase.COMMIT:
+            return "committed", state.committed
+        case Phase.REVEAL:
+            return "revealed", state.revealed
+        case _:
+            return "attested", state.cohort & ~state.absent

@@ -177,7 +177,7 @@ class _Node:
     def _reveal(self, participant: Participant, first: TaskState) -> None:
         """Commit and reveal, and wait until all have revealed who will."""
         while (state := self._state()).round == first.round:
-            takes_part = state.eligible & self._bit
+            takes_part = (state.awaited | state.committed) & self._bit
             if state.phase in (Phase.ATTEST, Phase.FINISHED):
                 return
             step = self._patiently(participant.step)
@@ -221,8 +221,8 @@ class _Node:
         """Attest to what was received, if the chain is where the server says it is; return where it is."""
         seat = self.seat
         state = self._state()
-        takes_part = state.eligible & ~state.acted & self._bit
-        if (state.phase, state.round) != (Phase.ATTEST, announced.round) or not takes_part:
+        awaited = state.awaited & self._bit
+        if (state.phase, state.round) != (Phase.ATTEST, announced.round) or not awaited:
             return state
         received = digest_of(encode_model(arrays))
         if received != announced.digest:

@@ -22,6 +22,6 @@ def aggregate_current(
         StoreUnusable: The store cannot be read.
     """
     attempts = attempts_of_current_round(ledger.history(task))
-    verify_complete(attempts, members_in(manifest.addresses, state.eligible))
+    verify_complete(attempts, members_in(manifest.addresses, state.revealed))
     parent = load_model(store, state.parent_digest, manifest.limits.model_bytes)
     return aggregate_round(store, manifest, parent, attempts.reveals, attempts.abandoned)

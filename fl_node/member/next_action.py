@@ -36,7 +36,7 @@ def next_action(state: TaskState, index: int, now: int) -> Action:
         return Action.FINISHED
     if now > state.deadline:
         return Action.ADVANCE
-    if state.eligible & bit and not state.acted & bit:
+    if state.awaited & bit:
         return _ACTS[state.phase]
     if state.absent & bit:
         return Action.REJOIN

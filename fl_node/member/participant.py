@@ -11,11 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chain.errors import (
-    AlreadyActed,
     DeadlineAhead,
     DeadlinePassed,
     NotAbsent,
-    NotEligible,
+    NotAwaited,
     PhaseMismatch,
     RoundMismatch,
 )
@@ -41,11 +40,10 @@ from fl_node.round.form import state_objection
 from fl_node.round.policy import OPEN, Policy
 
 OVERTAKEN = (
-    AlreadyActed,
     DeadlineAhead,
     DeadlinePassed,
     NotAbsent,
-    NotEligible,
+    NotAwaited,
     PhaseMismatch,
     RoundMismatch,
 )
@@ -209,7 +207,7 @@ class Participant:
         attempts = attempts_of_current_round(entries)
         # If the round's opening is missing, the chain was reorganised: read the whole log next time.
         self._round_block = attempts.opened_in
-        verify_complete(attempts, members_in(self._manifest.addresses, state.eligible))
+        verify_complete(attempts, members_in(self._manifest.addresses, state.revealed))
         return aggregate_round(
             self._store, self._manifest, self._parent(state), attempts.reveals, attempts.abandoned
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
 
-from chain.history import draw
+from chain.history import cohort_seed, draw
 from chain.types import BASIS_POINTS, Address, Reveal, UpdateRevealed, indices
 from fl_node.arrays import Arrays
 from fl_node.blobs.global_state import model_of
@@ -26,10 +26,6 @@ from fl_node.manifest.manifest import Manifest
 from fl_node.round.aggregate import Aggregated, aggregate_round
 from fl_node.round.contribute import Contribution, Received, UpdateId, contribute
 from fl_node.round.published import Published, read_published
-from fl_node.seeds import derive_seed
-
-TASK = 1
-"""The task number in the headers of simulated updates. Training does not depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,7 @@ def simulate(
     manifest: Manifest,
     learners: Mapping[Address, Learner],
     genesis: Arrays,
-    cohort_seeds: Sequence[bytes] | None = None,
+    task: int = 1,
     progress_for: ProgressFor = lambda round, client: no_progress,
     executor: Executor | None = None,
 ) -> Iterator[SimulatedRound]:
@@ -61,8 +57,8 @@ def simulate(
         manifest: The task.
         learners: One for each member.
         genesis: The model that round 1 starts from.
-        cohort_seeds: One 32-byte seed for each round, for example those that a chain recorded; by default derived
-            from the manifest's seed. They matter only if `cohort_fraction` is below 1.
+        task: The task's number in the ledger. It decides which members are drawn, if `cohort_fraction` is below 1:
+            the same as on the chain, as long as no member is absent and no round is aborted there.
         progress_for: Gives the callback for each member's training steps.
         executor: Trains the members of a round, for example several at a time. If it uses other processes, learners
             and callbacks must be picklable. Default: this thread, one member after the other.
@@ -77,10 +73,9 @@ def simulate(
             "memory://"
         )  # A fresh store each round, so that memory does not fill up.
         parent_digest = store.put(blob)
-        seed = cohort_seeds[round - 1] if cohort_seeds else _cohort_seed(manifest, round)
         parent = load_model(store, parent_digest, manifest.limits.model_bytes)
-        cohort = cohort_of(manifest, seed)
-        ids = [UpdateId(TASK, round, client, parent_digest) for client in cohort]
+        cohort = cohort_of(manifest, cohort_seed(parent_digest, task, round, attempt=0))
+        ids = [UpdateId(task, round, client, parent_digest) for client in cohort]
         contributions = (map if executor is None else executor.map)(
             partial(contribute, manifest),
             ids,
@@ -126,10 +121,6 @@ def _published(
     clients = members_in(manifest.addresses, included)
     counted = [revealed for revealed in reveals if revealed.client in clients]
     return read_published(store, manifest, parent.arrays, parent.digest, counted)
-
-
-def _cohort_seed(manifest: Manifest, round: int) -> bytes:
-    return derive_seed(manifest.seed, "cohort", round).to_bytes(32, "big")
 
 
 def _revealed(update_id: UpdateId, digest: bytes, contribution: Contribution) -> UpdateRevealed:

@@ -21,7 +21,7 @@ from hostile import (
     verdict_on_attacker,
 )
 
-from chain.errors import CommitmentMismatch, NotEligible, PhaseMismatch
+from chain.errors import CommitmentMismatch, NotAwaited, PhaseMismatch
 from chain.types import Phase
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import decode_update, encode_update
@@ -60,7 +60,7 @@ def test_reveal_without_a_commitment(stage: Stage) -> None:
     stage.commit(0, 1)
     stage.let_deadline_pass()
     stage.stranger.advance(stage.task)
-    with pytest.raises(NotEligible):
+    with pytest.raises(NotAwaited):
         stage.members[2].reveal(stage.task, 1, stage.opening(2))
 
 

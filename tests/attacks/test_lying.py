@@ -22,7 +22,7 @@ from hostile import (
     step_honest,
 )
 
-from chain.errors import HistoryInvalid
+from chain.errors import AggregateInvalid, HistoryInvalid
 from chain.types import Entry, Phase, RoundOpened, UpdateRevealed
 from fl_node.audit import audit
 from fl_node.blobs.digest import digest_of
@@ -88,7 +88,7 @@ def test_hide_reveals_from_a_member(
     deceived = federation.start(MEMBERS[0], ledger)
     with pytest.raises(HistoryInvalid):
         deceived.step()
-    assert federation.ledger.task_state(federation.task).acted == 0
+    assert federation.ledger.task_state(federation.task).awaited == 0b111
     for member in MEMBERS[1:]:
         federation.start(member).step()
     assert last_final(federation).included == 0b111
@@ -119,7 +119,7 @@ def test_attest_to_a_model_of_ones_own(federation: Federation) -> None:
     assert audit_of(federation).verdict == "clean"
 
 
-@pytest.mark.parametrize("included", [0b111, 0b011, 0])
+@pytest.mark.parametrize("included", [0b111, 0b011])
 def test_attest_to_a_forged_model_as_a_quorum(federation: Federation, included: int) -> None:
     """8, 15. A colluding quorum can make a wrong model final, and every audit says so from then on."""
     play_until_attest(federation)
@@ -132,6 +132,15 @@ def test_attest_to_a_forged_model_as_a_quorum(federation: Federation, included: 
     found = {(finding.step, finding.round) for finding in report.findings}
     assert ("A7", 1) in found
     assert (("A6", 1) in found) == (included != 0b111)
+
+
+def test_attest_to_a_model_that_comes_of_no_updates(federation: Federation) -> None:
+    """8, 15. Of no updates comes the parent: not even a quorum can make anything else final."""
+    play_until_attest(federation)
+    with pytest.raises(AggregateInvalid):
+        federation.ledger.acting_as(MEMBERS[0]).attest(federation.task, 1, bytes([7]) * 32, 0)
+    assert goes_on(federation)
+    assert audit_of(federation).verdict == "clean"
 
 
 def test_publish_only_after_the_round(federation: Federation) -> None:

@@ -22,7 +22,7 @@ from hostile import (
 )
 
 from chain.accounts import Signer, address_of
-from chain.errors import AlreadyActed, DeadlineAhead, IncludedInvalid
+from chain.errors import DeadlineAhead, IncludedInvalid, NotAwaited
 from chain.history import draw
 from chain.memory_ledger import MemoryLedger
 from chain.types import MembersMissed, Phase, RoundAborted, RoundFinalised, RoundOpened
@@ -86,7 +86,7 @@ def test_drop_out_all_at_once(stage: Stage, phase: Phase) -> None:
     assert [event.phase for event in aborted] == [phase]
     state = stage.state
     assert (state.phase, state.round, state.attempt) == (Phase.COMMIT, 1, 1)
-    assert state.eligible == 0b111
+    assert state.cohort == 0b111
     stage.commit(0, 1, 2)
     assert stage.state.phase is Phase.REVEAL
 
@@ -176,7 +176,7 @@ def test_vote_twice(stage: Stage) -> None:
     stage.reveal(0, 1, 2)
     stage.attest(0)
     for digest in (stage.state.genesis_digest, bytes([3]) * 32):
-        with pytest.raises(AlreadyActed):
+        with pytest.raises(NotAwaited):
             stage.attest(0, digest=digest)
 
 
@@ -187,7 +187,7 @@ def test_coordinator_walks_away(stage: Stage) -> None:
     stage.stranger.advance(stage.task)
     stage.reveal(1, 2)
     stage.attest(1, 2, included=0b110)
-    assert (stage.state.round, stage.state.eligible) == (2, 0b110)
+    assert (stage.state.round, stage.state.cohort) == (2, 0b110)
     stage.commit(1, 2)
     stage.reveal(1, 2)
     stage.attest(1, 2, included=0b110)

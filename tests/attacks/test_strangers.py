@@ -14,7 +14,7 @@ from chain.connection import connect
 from chain.errors import (
     CommitmentMismatch,
     MemberUnknown,
-    NotEligible,
+    NotAwaited,
     PhaseMismatch,
     RoundMismatch,
     UnknownRejection,
@@ -53,7 +53,7 @@ def test_vote_without_having_revealed(stage: Stage) -> None:
     stage.reveal(0, 1)
     stage.let_deadline_pass()
     stage.stranger.advance(stage.task)
-    with pytest.raises(NotEligible):
+    with pytest.raises(NotAwaited):
         stage.attest(2, included=0b011)
 
 

@@ -42,8 +42,7 @@ def test_foundry_is_told_the_same() -> None:
         "optimizer": SETTINGS["optimizer"]["enabled"],
         "optimizer_runs": SETTINGS["optimizer"]["runs"],
         "via_ir": SETTINGS["viaIR"],
-        "libs": ["node_modules"],
-        "include_paths": ["node_modules"],
+        "libs": [],
         "auto_detect_remappings": False,
     }
     assert SETTINGS.keys() == {"evmVersion", "optimizer", "viaIR", "outputSelection"}

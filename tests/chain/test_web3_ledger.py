@@ -23,7 +23,6 @@ from chain.deploy import Deployment, deploy
 from chain.devnet import devnet_in_thread
 from chain.errors import (
     AccountUnusable,
-    AlreadyActed,
     ChainMismatch,
     ChainRefused,
     ChainUnreachable,
@@ -33,6 +32,7 @@ from chain.errors import (
     LedgerError,
     LedgerUnusable,
     MemberUnknown,
+    NotAwaited,
     TaskUnknown,
     TransactionFailed,
 )
@@ -356,7 +356,8 @@ def no_more_blocks_than(most: int, refuse: Any) -> Any:
 
 
 FIELDS = ["coordinator", "manifest", "genesis", *TERMS.__dataclass_fields__, "member_count", "phase", "round",
-          "attempt", "deadline", "eligible", "acted", "absent"]  # fmt: skip
+          "attempt", "deadline", "cohort", "awaited", "committed", "revealed",
+          "absent"]  # fmt: skip
 """The words of a task's state, in their order, up to the last that is changed here."""
 
 
@@ -382,8 +383,8 @@ class TestRanges:
             ("round", 3, "round 3 of 2"),
             ("rounds", 0, "round 1 of 0"),
             ("deadline", 1 << 32, "does not answer eth_call"),
-            ("eligible", 0b100, "more members than the task has"),
-            ("acted", 1 << 95, "more members than the task has"),
+            ("awaited", 0b100, "more members than the task has"),
+            ("committed", 1 << 95, "more members than the task has"),
             ("absent", 1 << 96, "does not answer eth_call"),
             ("coordinator", 1 << 160, "does not answer eth_call"),
         ],
@@ -454,9 +455,9 @@ class TestRejections:
         strange.commit(task, 1, b"\1" * 32)
         # The node says what it would have said a moment ago.
         proxy.on("eth_estimateGas", lambda request, ask: {"id": request["id"], "result": "0x30d40"})
-        with pytest.raises(AlreadyActed) as caught:
+        with pytest.raises(NotAwaited) as caught:
             strange.commit(task, 1, b"\1" * 32)
-        assert caught.value == AlreadyActed(strange.account)
+        assert caught.value == NotAwaited(strange.account)
 
     def test_of_a_transaction_that_failed_for_no_reason_that_lasts(
         self, proxy: Proxy, strange: Web3Ledger, task: int

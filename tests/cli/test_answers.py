@@ -32,7 +32,13 @@ def test_status_of_an_open_task(ganchor: Ganchor, live: Live) -> None:
         2,
     )
     assert said["members"] == {
-        address_of(signer): {"eligible": True, "acted": False, "absent": False}
+        address_of(signer): {
+            "cohort": True,
+            "awaited": True,
+            "committed": False,
+            "revealed": False,
+            "absent": False,
+        }
         for signer in MEMBERS
     }
     assert said["deadline"] > live.ledger().now()

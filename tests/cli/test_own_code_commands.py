@@ -167,7 +167,7 @@ class TestNode:
             assert outcome.code == 2
             for part in said:
                 assert part in outcome.err
-        assert not live.ledger().task_state(task).acted
+        assert not live.ledger().task_state(task).committed
 
     def test_a_dry_run_shows_what_would_leave_and_sends_nothing(
         self, ganchor: Ganchor, live: Live, task: int
@@ -180,7 +180,7 @@ class TestNode:
         assert run["norm"] > 0 and run["bytes"] > 0 and float(run["error"]) > 0
         assert run["numpy"] == np.__version__ and run["objections"] == []
         state = live.ledger().task_state(task)
-        assert (state.acted, state.round) == (0, 1)
+        assert (state.committed, state.round) == (0, 1)
         assert not Path("node-state").exists()
 
     def test_a_policy_counts_more_than_the_task(

@@ -91,11 +91,11 @@ class Stage:
 
     def final_round(self) -> Receipt:
         """Play one round with everyone who is drawn."""
-        cohort = list(indices(self.state.eligible))
+        cohort = list(indices(self.state.cohort))
         self.commit(*cohort)
         self.reveal(*cohort)
         votes = len(cohort) * self.state.terms.quorum // 10_000 + 1
-        return self.attest(*cohort[:votes], included=self.state.eligible)
+        return self.attest(*cohort[:votes], included=self.state.revealed)
 
 
 def events(receipts: Receipt | Iterable[Receipt]) -> list[Event]:

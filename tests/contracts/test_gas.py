@@ -41,11 +41,11 @@ def gas_by_scenario(chain: EvmChain) -> dict[str, int]:
     gas["skip"] = stage.skip(0).gas_used
     gas["skip, everyone has"] = stage.skip(1, 2, 3, 4).gas_used
     gas["advance, aborts and forgives"] = stage.miss().gas_used
-    stage.commit(0, 1, 2)
+    stage.commit(0, 1, 2, 3)
     gas["advance, opens reveal"] = stage.miss().gas_used
     gas["rejoin"] = stage.member(4).rejoin(stage.task).gas_used
-    stage.reveal(0, 1, 2)
-    gas["attest, finishes the task"] = stage.attest(0, 1).gas_used
+    stage.reveal(0, 1, 2, 3)
+    gas["attest, finishes the task"] = stage.attest(0, 1, 2, 3).gas_used
     return gas
 
 

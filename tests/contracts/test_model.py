@@ -24,7 +24,6 @@ from chain.types import (
     RevealOpened,
     RoundAborted,
     RoundFinalised,
-    RoundOpened,
     TaskFinished,
     TaskState,
     Terms,
@@ -60,7 +59,7 @@ def terms() -> st.SearchStrategy[Terms]:
 
 
 class ContractAndModel(RuleBasedStateMachine):
-    """Two ledgers in step. The model is given what only the chain knows: the time and the seed."""
+    """Two ledgers in step. The model is given what only the chain knows: the time."""
 
     deployed: EvmChain
     reached: Counter[str]
@@ -72,14 +71,12 @@ class ContractAndModel(RuleBasedStateMachine):
         self.snapshot = chain.tester.take_snapshot()
         self.accounts = chain.accounts[: MEMBERS + 1]
         self.contract = EvmLedger(chain, self.accounts[0])
-        self.seeds: list[bytes] = []
         self.time = 0
         self.model = MemoryLedger(
             self.accounts[0],
             chain_id=self.contract.chain_id,
             contract=self.contract.contract,
             clock=lambda: self.time,
-            seed_source=lambda *_: self.seeds.pop(0),
         )
 
     def teardown(self) -> None:
@@ -91,8 +88,6 @@ class ContractAndModel(RuleBasedStateMachine):
         self.time = self.deployed.time
         on_chain = outcome(call, self.contract.acting_as(account))
         self.reached.update(names_of(on_chain))
-        if isinstance(on_chain, list):
-            self.seeds = [event.seed for event in on_chain if isinstance(event, RoundOpened)]
         assert outcome(call, self.model.acting_as(account)) == on_chain
         assert self.contract.task_count() == self.model.task_count()
         for task in range(1, self.model.task_count() + 1):
@@ -125,7 +120,7 @@ class ContractAndModel(RuleBasedStateMachine):
         if task > self.model.task_count():
             return
         before = self.model.task_state(task)
-        for caller in indices(before.eligible & ~before.acted & ~missing):
+        for caller in indices(before.awaited & ~missing):
             if stage(self.model.task_state(task)) != stage(before):
                 break  # a quorum is there
             digest = DISSENT if dissenting >> caller & 1 else AGREED
@@ -152,7 +147,7 @@ class ContractAndModel(RuleBasedStateMachine):
             case Phase.REVEAL:
                 return lambda ledger: ledger.reveal(task, round, opening)
             case _:
-                return lambda ledger: ledger.attest(task, round, digest, state.eligible)
+                return lambda ledger: ledger.attest(task, round, digest, state.revealed)
 
     def wrong_acts(self, state: TaskState, task: int, caller: int) -> list[Act]:
         round, opening = state.round, opening_of(caller)
@@ -171,7 +166,9 @@ class ContractAndModel(RuleBasedStateMachine):
                 ]
             case _:
                 return [
-                    lambda ledger: ledger.attest(task, round, AGREED, state.eligible + 1),
+                    lambda ledger: ledger.attest(task, round, AGREED, state.revealed + 1),
+                    lambda ledger: ledger.attest(task, round, AGREED, 0),
+                    lambda ledger: ledger.attest(task, round, bytes(32), state.revealed),
                     lambda ledger: ledger.attest(task, round, AGREED, 1 << MEMBERS),
                 ]
 

@@ -37,7 +37,7 @@ def test_ninety_six_members_are_allowed(stage: Stage) -> None:
     members = [Address(f"0x{i:040}") for i in range(1, 97)]
     terms = replace(TERMS, cohort_fraction=5_000)
     stage.ledger.open_task(MANIFEST, GENESIS, members, terms)
-    assert stage.ledger.task_state(1).eligible.bit_count() == 48
+    assert stage.ledger.task_state(1).cohort.bit_count() == 48
 
 
 def test_members_unordered(stage: Stage) -> None:
@@ -122,17 +122,17 @@ def test_round_mismatch(stage: Stage) -> None:
     refused(errors.RoundMismatch(0, 1), stage.member(0).skip, 1, 0)
 
 
-def test_not_eligible(stage: Stage) -> None:
+def test_who_was_not_drawn_is_not_awaited(stage: Stage) -> None:
     stage.open(cohort_fraction=1)
-    out = next(i for i in ALL if not stage.state.eligible >> i & 1)
-    error = errors.NotEligible(stage.members[out])
+    out = next(i for i in ALL if not stage.state.cohort >> i & 1)
+    error = errors.NotAwaited(stage.members[out])
     refused(error, stage.member(out).commit, 1, 1, AGGREGATE)
 
 
 def test_who_declined_cannot_commit(stage: Stage) -> None:
     stage.open()
     stage.skip(0)
-    error = errors.NotEligible(stage.members[0])
+    error = errors.NotAwaited(stage.members[0])
     refused(error, stage.member(0).commit, 1, 1, AGGREGATE)
     refused(error, stage.member(0).skip, 1, 1)
 
@@ -141,12 +141,12 @@ def test_who_did_not_commit_cannot_reveal(stage: Stage) -> None:
     stage.open()
     stage.commit(0, 1)
     stage.skip(2, 3, 4)
-    refused(errors.NotEligible(stage.members[4]), stage.member(4).reveal, 1, 1, opening_of(4))
+    refused(errors.NotAwaited(stage.members[4]), stage.member(4).reveal, 1, 1, opening_of(4))
 
 
-def test_already_acted(stage: Stage) -> None:
+def test_nobody_acts_twice_in_a_phase(stage: Stage) -> None:
     stage.open()
-    error = errors.AlreadyActed(stage.members[0])
+    error = errors.NotAwaited(stage.members[0])
     stage.commit(0)
     refused(error, stage.member(0).commit, 1, 1, AGGREGATE)
     refused(error, stage.member(0).skip, 1, 1)
@@ -170,6 +170,25 @@ def test_deadline_ahead(stage: Stage) -> None:
     deadline = stage.state.deadline
     stage.travel(deadline)
     refused(errors.DeadlineAhead(deadline), stage.stranger.advance, 1)
+
+
+def test_deadline_invalid(contract: Stage) -> None:
+    contract.travel(2**32 - 100)
+    refused(
+        errors.DeadlineInvalid(2**32), contract.ledger.open_task, MANIFEST, GENESIS,
+        contract.members, TERMS,
+    )  # fmt: skip
+    contract.open(commit_window=98)
+
+
+def test_who_missed_a_phase_and_comes_back_while_others_attest_is_not_awaited(stage: Stage) -> None:
+    stage.open(quorum=5_000)
+    stage.commit(0, 1, 2)
+    stage.miss()
+    stage.reveal(0, 1, 2)
+    stage.member(4).rejoin(1)
+    error = errors.NotAwaited(stage.members[4])
+    refused(error, stage.member(4).attest, 1, 1, AGGREGATE, 0b1)
 
 
 def test_commitment_missing(stage: Stage) -> None:
@@ -199,6 +218,15 @@ def test_included_invalid(stage: Stage) -> None:
     stage.reveal(0, 1, 2)
     error = errors.IncludedInvalid(0b01001, 0b00111)
     refused(error, stage.member(0).attest, 1, 1, AGGREGATE, 0b01001)
+
+
+@pytest.mark.parametrize(("digest", "included"), [(AGGREGATE, 0), (ZERO, 0), (ZERO, 0b1)])
+def test_aggregate_invalid(stage: Stage, digest: bytes, included: int) -> None:
+    stage.open()
+    stage.commit(*ALL)
+    stage.reveal(*ALL)
+    error = errors.AggregateInvalid(digest)
+    refused(error, stage.member(0).attest, 1, 1, digest, included)
 
 
 def test_not_absent(stage: Stage) -> None:

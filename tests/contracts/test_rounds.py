@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from stage import AGGREGATE, GENESIS, MANIFEST, OTHER, Stage, events, opening_of
 
+from chain.history import cohort_seed, draw
 from chain.types import (
     AbsencesForgiven,
     AggregateAttested,
@@ -48,7 +49,8 @@ def test_the_last_commitment_opens_the_reveal(stage: Stage) -> None:
     committed, opened = events(stage.commit(1, 2, 3, 4))
     assert isinstance(committed, UpdateCommitted)
     assert opened == RevealOpened(1, 1, 0b11111, stage.state.deadline)
-    assert (stage.state.eligible, stage.state.acted) == (0b11111, 0)
+    assert (stage.state.committed, stage.state.revealed) == (0b11111, 0)
+    assert stage.state.awaited == 0b11111
 
 
 def test_the_last_reveal_opens_the_attestation(stage: Stage) -> None:
@@ -56,7 +58,8 @@ def test_the_last_reveal_opens_the_attestation(stage: Stage) -> None:
     stage.commit(*ALL)
     revealed, opened = events(stage.reveal(*ALL))
     assert revealed == UpdateRevealed(1, 1, stage.members[4], opening_of(4))
-    assert opened == AttestOpened(1, 1, 0b11111, stage.state.deadline)
+    assert opened == AttestOpened(1, 1, 0b11111, 0b11111, stage.state.deadline)
+    assert (stage.state.revealed, stage.state.awaited) == (0b11111, 0b11111)
 
 
 def test_a_quorum_finalises_at_once_and_opens_the_next_round(stage: Stage) -> None:
@@ -88,7 +91,8 @@ def test_the_last_round_finishes_the_task(stage: Stage) -> None:
     stage.final_round()
     assert events(stage.final_round())[-1] == TaskFinished(1, AGGREGATE)
     state = stage.state
-    assert (state.phase, state.round, state.eligible, state.deadline) == (Phase.FINISHED, 2, 0, 0)
+    assert (state.phase, state.round, state.awaited, state.deadline) == (Phase.FINISHED, 2, 0, 0)
+    assert (state.committed, state.revealed) == (0, 0)
     assert state.parent_digest == AGGREGATE
 
 
@@ -97,7 +101,7 @@ def test_nobody_waits_for_who_declined(stage: Stage) -> None:
     assert events(stage.skip(0)) == [RoundSkipped(1, 1, stage.members[0])]
     stage.commit(1, 2, 3)
     assert names(stage.skip(4)) == ["RoundSkipped", "RevealOpened"]
-    assert stage.state.eligible == 0b01110
+    assert stage.state.awaited == 0b01110
     assert stage.state.absent == 0
 
 
@@ -126,7 +130,7 @@ def test_too_few_commitments_abort_the_round(stage: Stage) -> None:
 
 
 def test_the_silent_are_absent_and_the_round_goes_on(stage: Stage) -> None:
-    stage.open()
+    stage.open(quorum=5_000)
     stage.commit(0, 1, 2)
     missed, opened = events(stage.miss())
     assert missed == MembersMissed(1, 1, 0b11000)
@@ -135,21 +139,21 @@ def test_the_silent_are_absent_and_the_round_goes_on(stage: Stage) -> None:
 
 
 def test_a_cohort_is_drawn_from_the_present(stage: Stage) -> None:
-    stage.open()
+    stage.open(quorum=5_000)
     stage.commit(0, 1, 2)
     stage.miss()
     stage.reveal(0, 1, 2)
-    stage.attest(0, 1)
+    stage.attest(0, 1, 2)
     assert stage.state.round == 2
-    assert stage.state.eligible == 0b00111
+    assert stage.state.cohort == 0b00111
 
 
 def test_a_member_who_commits_and_never_reveals_is_left_out(stage: Stage) -> None:
     stage.open()
     stage.commit(*ALL)
     stage.reveal(0, 1, 2, 3)
-    assert names(stage.miss()) == ["MembersMissed", "AttestOpened"]
-    assert stage.state.eligible == 0b01111
+    opened = events(stage.miss())[1]
+    assert opened == AttestOpened(1, 1, 0b01111, 0b01111, stage.state.deadline)
 
 
 def test_too_few_reveals_abort_the_round(stage: Stage) -> None:
@@ -248,26 +252,79 @@ def test_members_who_do_not_attest_in_time_abort_the_round(stage: Stage) -> None
 
 
 def test_an_absent_member_comes_back_with_the_next_draw(stage: Stage) -> None:
-    stage.open()
+    stage.open(quorum=5_000)
     stage.commit(0, 1, 2)
     stage.miss()
-    assert events(stage.member(4).rejoin(1)) == [MemberRejoined(1, stage.members[4])]
-    assert stage.state.eligible == 0b00111
     stage.reveal(0, 1, 2)
-    stage.attest(0, 1)
-    assert stage.state.eligible == 0b10111
+    assert events(stage.member(4).rejoin(1)) == [MemberRejoined(1, stage.members[4])]
+    assert stage.state.awaited == 0b00111
+    stage.attest(0, 1, 2)
+    assert stage.state.cohort == 0b10111
+
+
+def test_who_comes_back_before_the_reveals_are_closed_may_attest(stage: Stage) -> None:
+    stage.open(quorum=5_000)
+    stage.commit(0, 1, 2)
+    stage.miss()
+    stage.member(4).rejoin(1)
+    opened = events(stage.reveal(0, 1, 2))[1]
+    assert opened == AttestOpened(1, 1, 0b00111, 0b10111, stage.state.deadline)
+    assert names(stage.attest(4)) == ["AggregateAttested"]
+
+
+def test_who_declined_may_attest(stage: Stage) -> None:
+    stage.open()
+    stage.commit(0, 1)
+    stage.skip(2, 3, 4)
+    opened = events(stage.reveal(0, 1))[1]
+    assert opened == AttestOpened(1, 1, 0b00011, 0b11111, stage.state.deadline)
+    assert names(stage.attest(0, 1, 2)) == ["AggregateAttested"]
+    assert "RoundFinalised" in names(stage.attest(4))
+
+
+def test_the_quorum_counts_who_was_silent(stage: Stage) -> None:
+    stage.open(quorum=5_000)
+    stage.commit(*ALL)
+    stage.reveal(0, 1, 2, 3)
+    assert names(stage.miss()) == ["MembersMissed", "AttestOpened"]
+    assert names(stage.attest(0, 1)) == ["AggregateAttested"]  # two of the four that are left
+    assert "RoundFinalised" in names(stage.attest(2))
+
+
+@pytest.mark.parametrize("phase", [Phase.COMMIT, Phase.REVEAL])
+def test_a_round_ends_when_silence_leaves_fewer_than_a_quorum(stage: Stage, phase: Phase) -> None:
+    stage.open(quorum=5_000)
+    if phase == Phase.REVEAL:
+        stage.commit(*ALL)
+        stage.reveal(0, 1)
+    else:
+        stage.commit(0, 1)
+    missed, aborted, *_ = events(stage.miss())
+    assert missed == MembersMissed(1, 1, 0b11100)
+    assert aborted == RoundAborted(1, 1, 0, phase)
+
+
+def test_the_seed_follows_from_parent_task_round_and_attempt(stage: Stage) -> None:
+    stage.open()
+    openings = [events(stage.open(cohort_fraction=1))[1]]  # the second task
+    openings.append(events(stage.miss())[-1])
+    openings.append(events(stage.final_round())[-1])
+    expected = [(GENESIS, 2, 1, 0), (GENESIS, 2, 1, 1), (AGGREGATE, 2, 2, 0)]
+    for opened, which in zip(openings, expected, strict=True):
+        seed = cohort_seed(*which)
+        assert (opened.seed, opened.cohort) == (seed, draw(seed, 0b11111, 3))
 
 
 @pytest.mark.parametrize("fraction", [8_000, 9_999])
 def test_a_fraction_of_the_present_is_drawn_rounded_down(stage: Stage, fraction: int) -> None:
     stage.open(cohort_fraction=fraction)
-    assert stage.state.eligible.bit_count() == 4
+    assert stage.state.cohort.bit_count() == 4
 
 
 @pytest.mark.parametrize("fraction", [1, 4_000])  # none and two of five
 def test_the_floor_holds_however_small_the_fraction(stage: Stage, fraction: int) -> None:
     stage.open(cohort_fraction=fraction)
-    assert stage.state.eligible.bit_count() == 3
+    assert stage.state.cohort.bit_count() == 3
 
 
 def test_tasks_do_not_touch_one_another(stage: Stage) -> None:
@@ -284,11 +341,8 @@ def test_all_updates_may_be_left_out(stage: Stage) -> None:
     stage.open()
     stage.commit(*ALL)
     stage.reveal(*ALL)
-    final = events(stage.attest(0, 1, 2, 3, digest=OTHER, included=0))[1]
-    assert final == RoundFinalised(1, 1, OTHER, 0)
-    assert (
-        stage.state.parent_digest == OTHER
-    )  # whatever was attested: the contract computes nothing
+    final = events(stage.attest(0, 1, 2, 3, digest=GENESIS, included=0))[1]
+    assert final == RoundFinalised(1, 1, GENESIS, 0)
 
 
 def test_an_act_is_in_time_up_to_the_deadline(stage: Stage) -> None:

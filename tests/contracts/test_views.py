@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import astuple
 
 import pytest
-from eth_abi.abi import encode
-from eth_utils.crypto import keccak
 from evm_ledger import EvmChain, EvmLedger
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +12,7 @@ from stage import Stage, events, opening_of
 
 from chain import history
 from chain.errors import MemberUnknown, TaskUnknown
-from chain.types import Reveal, RoundOpened
+from chain.types import Reveal
 
 DIGEST = st.binary(min_size=32, max_size=32)
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -67,15 +65,6 @@ def test_the_head_is_the_fold_of_the_log(contract: Stage) -> None:
     for event in events(receipts):
         head = history.fold(head, event)
     assert contract.state.history_head == head
-
-
-def test_the_seed_comes_from_the_block(contract: Stage, chain: EvmChain) -> None:
-    randao, parent = bytes([7]) * 32, chain.evm.header.parent_hash
-    chain.evm.header = chain.evm.header.copy(mix_hash=randao)
-    opened = events(contract.open())[1]
-    assert isinstance(opened, RoundOpened)
-    types = ("bytes32", "bytes32", "uint256", "uint16", "uint16")
-    assert opened.seed == keccak(encode(types, (randao, parent, 1, 1, 0)))
 
 
 def test_member_index_is_the_place_in_ascending_order(contract: Stage) -> None:

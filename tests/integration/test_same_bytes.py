@@ -11,14 +11,15 @@ from running import TINY_GAN, Running, learner_of, tiny_manifest
 from chain.types import RoundFinalised, RoundOpened
 from fl_node.audit import audit
 from fl_node.blobs.model import decode_model
+from fl_node.history.record import members_in
 from fl_node.learning.task import derive_genesis
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.simulation import SimulatedRound, simulate
 
 
-def simulated(manifest: Manifest, cohort_seeds: list[bytes] | None = None) -> list[SimulatedRound]:
+def simulated(manifest: Manifest, task: int = 1) -> list[SimulatedRound]:
     learners = {member: learner_of(manifest, member) for member in manifest.addresses}
-    return list(simulate(manifest, learners, derive_genesis(manifest), cohort_seeds))
+    return list(simulate(manifest, learners, derive_genesis(manifest), task))
 
 
 @pytest.mark.parametrize(
@@ -54,21 +55,23 @@ def test_a_conditional_residual_gan_trains_on_a_chain_and_is_audited(
 
 
 @pytest.mark.slow
-def test_the_same_cohorts_give_the_same_weights(start: Callable[[Manifest], Running]) -> None:
-    rounds: dict[str, Any] = {"count": 3, "cohort_fraction": "0.5", "cohort_floor": 2}
+def test_the_plain_loop_draws_the_chains_cohorts(start: Callable[[Manifest], Running]) -> None:
+    terms: dict[str, Any] = {"count": 3, "cohort_fraction": "0.5", "cohort_floor": 2}
     share = {"average": ["generator*"], "publish": ["discriminator*"]}
     strategy = {
         "share": share,
         "work": {"steps": 2},
     }  # who trained last is whom others train against
-    manifest = tiny_manifest(4, rounds=rounds, strategy=strategy)
+    manifest = tiny_manifest(4, rounds=terms, strategy=strategy)
     running = start(manifest)
     final = running.run()
     events = [entry.event for entry in running.ledger().history(running.task)]
     openings = [event for event in events if isinstance(event, RoundOpened)]
     assert all(event.cohort.bit_count() == 2 for event in openings)
-    last = simulated(manifest, [event.seed for event in openings])[-1]
-    assert last.aggregated.digest == final
+    rounds = simulated(manifest, running.task)
+    drawn = [members_in(manifest.addresses, event.cohort) for event in openings]
+    assert [tuple(r.client for r in one.reveals) for one in rounds] == drawn
+    assert rounds[-1].aggregated.digest == final
 
 
 @pytest.mark.slow

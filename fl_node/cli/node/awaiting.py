@@ -48,12 +48,12 @@ def awaited(
     state: TaskState, members: Sequence[Address], own: Address, folder: NodeState
 ) -> Awaited:
     """Tell from a task's state whom a member waits for."""
-    committed = state.phase is Phase.COMMIT and own in members_in(members, state.acted)
+    committed = state.phase is Phase.COMMIT and own in members_in(members, state.committed)
     return Awaited(
         round=state.round,
         attempt=state.attempt,
         phase=state.phase,
-        missing=members_in(members, state.eligible & ~state.acted),
+        missing=members_in(members, state.awaited),
         deadline=state.deadline,
         elsewhere=committed and folder.plan(state.round, state.parent_digest) is None,
     )

@@ -254,7 +254,7 @@ def test_a_member_that_was_missing_rejoins_and_trains_in_the_next_round(
 
     def later(seconds: float) -> None:
         state = federation.ledger.task_state(federation.task)
-        if grid.lost and state.eligible & ~state.acted == 0b100:
+        if grid.lost and state.awaited == 0b100:
             federation.clock.time = state.deadline + 1  # Nobody but the missing member is awaited.
         time.sleep(seconds)
 

@@ -49,8 +49,10 @@ def state_at(phase: Phase, **changes: Any) -> TaskState:
         round=1,
         attempt=0,
         deadline=100,
-        eligible=0b111,
-        acted=0,
+        cohort=0b111,
+        awaited=0b111,
+        committed=0,
+        revealed=0,
         absent=0,
         lead_votes=0,
         parent_digest=zero,
@@ -72,17 +74,20 @@ class TestNextAction:
         assert next_action(state_at(phase), 1, now=50) is action
 
     def test_waits_for_the_others_once_it_has_acted(self) -> None:
-        assert next_action(state_at(Phase.COMMIT, acted=0b010), 1, now=50) is Action.WAIT
+        assert (
+            next_action(state_at(Phase.COMMIT, awaited=0b101, committed=0b010), 1, now=50)
+            is Action.WAIT
+        )
 
     def test_waits_when_it_is_not_in_the_cohort(self) -> None:
-        assert next_action(state_at(Phase.COMMIT, eligible=0b101), 1, now=50) is Action.WAIT
+        assert next_action(state_at(Phase.COMMIT, awaited=0b101), 1, now=50) is Action.WAIT
 
     @pytest.mark.parametrize(("now", "action"), [(100, Action.COMMIT), (101, Action.ADVANCE)])
     def test_ends_a_phase_only_after_its_deadline(self, now: int, action: Action) -> None:
         assert next_action(state_at(Phase.COMMIT), 1, now) is action
 
     def test_comes_back_from_an_absence(self) -> None:
-        state = state_at(Phase.COMMIT, eligible=0b101, absent=0b010)
+        state = state_at(Phase.COMMIT, awaited=0b101, absent=0b010)
         assert next_action(state, 1, now=50) is Action.REJOIN
 
     def test_ends_with_the_task(self) -> None:
@@ -371,7 +376,7 @@ class TestDryRun:
         run_of = federation.start(MEMBERS[0]).dry_run()
         assert run_of.num_examples == 10
         assert run_of.objections == ()
-        assert federation.ledger.task_state(federation.task).acted == 0
+        assert federation.ledger.task_state(federation.task).committed == 0
         assert not list((federation.folder / MEMBERS[0]).glob("*-0*"))
         assert federation.start(MEMBERS[0]).step().action is Action.COMMIT
 

@@ -12,22 +12,24 @@ from typing import Any
 import pytest
 from doubles import Clock, DriftingLearner, small_genesis, small_manifest
 
+from chain.history import cohort_seed
 from chain.memory_ledger import MemoryLedger
 from chain.types import Address, RoundOpened
+from fl_node.blobs.digest import digest_of
 from fl_node.blobs.model import encode_model
 from fl_node.errors import BlobOversized
 from fl_node.history.record import members_in
 from fl_node.member.simulation import SimulatedRound, cohort_of, simulate
 
 MEMBERS = tuple(Address(f"0x{number:040x}") for number in range(1, 11))
-SEEDS = [hashlib.sha256(bytes([number])).digest() for number in range(8)]
+DIGESTS = [hashlib.sha256(bytes([number])).digest() for number in range(8)]
 
 
 def manifest_of(count: int = 10, rounds: int = 4, **terms: Any):
     return small_manifest(MEMBERS[:count], rounds={"count": rounds, **terms})
 
 
-@pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: seed.hex()[:4])
+@pytest.mark.parametrize("genesis", DIGESTS, ids=lambda digest: digest.hex()[:4])
 @pytest.mark.parametrize(
     ("count", "terms"),
     [
@@ -38,21 +40,18 @@ def manifest_of(count: int = 10, rounds: int = 4, **terms: Any):
         (1, {"cohort_floor": 1, "min_updates": 1}),
     ],
 )
-def test_the_cohort_is_the_one_that_the_contract_draws(count, terms, seed):
+def test_the_cohort_is_the_one_that_the_contract_draws(count, terms, genesis):
     manifest = manifest_of(count, **terms)
-    ledger = MemoryLedger(clock=Clock(), seed_source=lambda *which: seed)
-    receipt = ledger.open_task(
-        bytes([1]) * 32, bytes([2]) * 32, manifest.addresses, manifest.terms()
-    )
+    ledger = MemoryLedger(clock=Clock())
+    receipt = ledger.open_task(bytes([1]) * 32, genesis, manifest.addresses, manifest.terms())
     (opening,) = (e.event for e in receipt.entries if isinstance(e.event, RoundOpened))
-    assert cohort_of(manifest, seed) == list(members_in(manifest.addresses, opening.cohort))
+    drawn = cohort_of(manifest, cohort_seed(genesis, 1, 1, 0))
+    assert drawn == list(members_in(manifest.addresses, opening.cohort))
 
 
-def run(
-    manifest, seeds: list[bytes] | None = None, executor: Executor | None = None
-) -> list[SimulatedRound]:
+def run(manifest, task: int = 1, executor: Executor | None = None) -> list[SimulatedRound]:
     learners = {m: DriftingLearner(at + 1) for at, m in enumerate(manifest.addresses)}
-    return list(simulate(manifest, learners, small_genesis(), seeds, executor=executor))
+    return list(simulate(manifest, learners, small_genesis(), task, executor=executor))
 
 
 class Backwards(Executor):
@@ -81,16 +80,17 @@ def test_members_that_train_in_any_order_or_at_once_give_the_same_bytes(make, st
     rounds = {"count": 3, "cohort_fraction": "0.5", "cohort_floor": 3}
     manifest = small_manifest(MEMBERS[:6], rounds=rounds, strategy=strategy)
     with make() as executor:
-        assert run(manifest, SEEDS[:3], executor) == run(manifest, SEEDS[:3])
+        assert run(manifest, executor=executor) == run(manifest)
 
 
 def test_a_member_that_sits_a_round_out_goes_on_from_what_it_kept():
     manifest = manifest_of(4, rounds=4, cohort_fraction="0.5")
     trained = dict.fromkeys(manifest.addresses, 0)
-    for one in run(manifest, SEEDS[:4]):
-        assert [revealed.client for revealed in one.reveals] == cohort_of(
-            manifest, SEEDS[one.round - 1]
-        )
+    parent = digest_of(encode_model(small_genesis()))
+    for one in run(manifest):
+        drawn = cohort_of(manifest, cohort_seed(parent, 1, one.round, 0))
+        assert [revealed.client for revealed in one.reveals] == drawn
+        parent = one.aggregated.digest
         for revealed in one.reveals:
             trained[revealed.client] += 1
             # This learner's loss says in how many rounds it has trained.
@@ -98,11 +98,14 @@ def test_a_member_that_sits_a_round_out_goes_on_from_what_it_kept():
     assert len(set(trained.values())) > 1, "somebody sat out more often than others"
 
 
-def test_given_no_seeds_the_cohorts_follow_from_the_manifests():
+def test_the_cohorts_follow_from_the_models_and_the_tasks_number():
     manifest = manifest_of(6, rounds=6, cohort_fraction="0.4")
-    first, second = run(manifest), run(manifest)
+    first, second, other = (
+        [tuple(r.client for r in one.reveals) for one in run(manifest, task)] for task in (1, 1, 2)
+    )
     assert first == second
-    assert len({tuple(r.client for r in one.reveals) for one in first}) > 1
+    assert first != other
+    assert len(set(first)) > 1
 
 
 def test_each_round_starts_from_the_last():
