@@ -3,7 +3,7 @@
 with bucket_on_loopback() as bucket:
     bucket.rate = 100_000            # bytes per second that it takes
     bucket.cuts = 1                  # hangs up once, in the middle of what it is sent
-    bucket.refuse(429, "SlowDown", 2)
+    bucket.refuse(429, "SlowDown", times=2)
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Bucket:
         url: Where it listens.
         objects: Key, with the bucket's name, to content.
         rate: Bytes that it takes and gives per second; None for all at once.
+        stops_after: Bytes, taken and given together, after which it says and hears no more; None for never.
         cuts: So many times it hangs up in the middle of what it is sent.
         cuts_reading: So many times it hangs up in the middle of what it sends.
         requests: Method and key, with the query.
@@ -52,6 +53,7 @@ class Bucket:
     url: str = ""
     objects: dict[str, bytes] = field(default_factory=dict)
     rate: float | None = None
+    stops_after: float | None = None
     cuts: int = 0
     cuts_reading: int = 0
     refusals: list[Refusal] = field(default_factory=list)
@@ -141,6 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _wait(self, size: int) -> None:
         """The link is shared by all connections."""
+        moved = self.bucket.taken + self.bucket.given
+        if self.bucket.stops_after is not None and moved >= self.bucket.stops_after:
+            self.bucket.over.wait()
         if self.bucket.rate:
             with _LINK:
                 self.bucket.over.wait(size / self.bucket.rate)

@@ -31,8 +31,13 @@ _T = TypeVar("_T")
 PART = 5 << 20
 """Bytes of one part of an upload; the least that S3 takes."""
 
-_PIECE = 1 << 18
-"""Bytes of a download that are looked at together."""
+_CHUNK = 4 << 20
+"""Bytes of a download that are asked for together."""
+
+_ENDLESS = 1 << 62
+
+_NO_RANGE = re.compile("non-partial|416|[Rr]ange")
+"""In errors where a part was asked for: of servers that know no parts, and for the parts of an empty blob."""
 
 _TICK = 0.2
 """Seconds between two looks at an upload's progress."""
@@ -144,7 +149,7 @@ class Served:
         except _FAILURES as error:
             self._fail("read", key, error)
         self._known = key
-        return memoryview(content).toreadonly()
+        return content.toreadonly()
 
     def write(
         self,
@@ -298,42 +303,57 @@ class _Download:
         self.done = 0
         self.size = 0
 
-    async def run(self, max_bytes: int | None) -> bytearray:
+    async def run(self, max_bytes: int | None) -> memoryview:
         """Raises TimeoutError, BlobOversized, or whatever the library raises."""
         patience = self._limits.retries + self._limits.silence
         async with asyncio.timeout_at(min(self._ends, self.began + patience)) as timer:
-            answer = await self._ask(self._span.start, self._span.stop)
+            answer = await self._begin()
             _verify_size(self._key, answer.meta["size"], max_bytes)
-            start, end = answer.range
-            content = bytearray(end - start)
-            self.size = len(content)
+            start, stop, _ = self._span.indices(answer.meta["size"])
+            self.size = stop - start
             longest = self._limits.retries + self._limits.attempt(self.size)
             timer.reschedule(min(self._ends, self.began + longest))
-            while not await self._take(answer, content):
-                answer = await self._ask(start + self.done, end)
-        return content
+            pieces = await self._pieces(answer, start, stop)
+        return pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces))
 
-    async def _ask(self, start: int | None, end: int | None) -> Any:
-        if start is None or end is None or start == end:
+    async def _begin(self) -> Any:
+        """Ask for the beginning of the span, which also tells the size; or for all, where that cannot be."""
+        start = self._span.start or 0
+        end = min(start + _CHUNK, self._span.stop or _ENDLESS)
+        try:
+            return await self._ask(start, end)
+        except BaseError as error:
+            if not _NO_RANGE.search(str(error)):
+                raise
             return await obstore.get_async(self._store, self._key)
+
+    async def _ask(self, start: int, end: int) -> Any:
         return await obstore.get_async(self._store, self._key, options={"range": (start, end)})
 
-    async def _take(self, answer: Any, content: bytearray) -> bool:
-        """Whether all has come. A cut counts only if nothing came since the last one."""
-        before = self.done
-        try:
-            async for piece in answer.stream(min_chunk_size=_PIECE):
-                if self.done + len(piece) > self.size:
-                    raise ValueError("the answer is longer than it said")
-                content[self.done : self.done + len(piece)] = piece
-                self.done += len(piece)
-        except BaseError:
-            if self.done == before:
-                raise
-            return False
-        if self.done < self.size:
-            raise ValueError("the answer is shorter than it said")
-        return True
+    async def _take(self, answer: Any, start: int) -> memoryview:
+        """What an answer holds of the span."""
+        content = memoryview(await answer.bytes_async())
+        if len(content) != answer.range[1] - answer.range[0]:
+            raise ValueError("the answer is longer or shorter than it said")
+        wanted = content[start - answer.range[0] :][: self.size]
+        self.done += len(wanted)
+        return wanted
+
+    async def _pieces(self, answer: Any, start: int, stop: int) -> list[memoryview]:
+        """All of the span, chunk by chunk. A cut counts only if nothing came since the last one."""
+        pieces: list[memoryview] = []
+        failed = False
+        while (at := start + self.done) < stop:
+            try:
+                answer = answer or await self._ask(at, min(at + _CHUNK, stop))
+                pieces.append(await self._take(answer, at))
+                failed = False
+            except BaseError:
+                if failed:
+                    raise
+                failed = True
+            answer = None
+        return pieces
 
 
 def _verify_size(key: str, size: int, max_bytes: int | None) -> None:

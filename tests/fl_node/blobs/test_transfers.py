@@ -66,21 +66,21 @@ class TestParts:
 
 class TestGivingUp:
     def test_an_upload_at_its_end_says_how_far_it_came(self, bucket: Bucket, store: Store) -> None:
-        bucket.rate = 8 * MB
+        bucket.stops_after = 1.5 * PART
         started = time.monotonic()
-        with pytest.raises(StoreSlow, match=r"of 10\.5 MB of .* sent in 1 s") as caught:
-            store.put(BLOB, ends=started + 1.2)
-        assert time.monotonic() - started < 3
+        with pytest.raises(StoreSlow, match=r"5\.2 of 10\.5 MB of .* sent in 2 s") as caught:
+            store.put(BLOB, ends=started + 2)
+        assert time.monotonic() - started < 4
         assert caught.value.done == PART == store.sent
         assert caught.value.size == len(BLOB)
-        assert caught.value.seconds == pytest.approx(1.2, abs=0.5)
+        assert caught.value.seconds == pytest.approx(2, abs=0.4)
         assert KEY not in bucket.objects
 
     def test_sends_no_further_part(self, bucket: Bucket, store: Store) -> None:
-        bucket.rate = 8 * MB
+        bucket.stops_after = PART / 2
         with pytest.raises(StoreSlow):
             store.put(BLOB, ends=time.monotonic() + 0.3)
-        bucket.rate = None
+        bucket.stops_after = None
         store.put(b"small")  # What the connection still held has arrived by then.
         assert bucket.taken <= PART + len(b"small")
         assert not any("partNumber=2" in request for request in bucket.requests)
@@ -97,23 +97,23 @@ class TestGivingUp:
         def stop(done: int) -> None:
             raise EnoughError
 
-        bucket.rate = 8 * MB
+        bucket.stops_after = 0
         with pytest.raises(EnoughError):
             store.put(BLOB, progress=stop)
         assert KEY not in bucket.objects
 
     def test_a_download_at_its_end(self, bucket: Bucket, store: Store) -> None:
-        store.put(BLOB)
-        bucket.rate = 8 * MB
-        with pytest.raises(StoreSlow, match="received"):
-            store.get(DIGEST, len(BLOB), ends=time.monotonic() + 0.5)
+        bucket.objects[KEY] = BLOB
+        bucket.stops_after = PART
+        with pytest.raises(StoreSlow, match=r"4\.2 of 10\.5 MB of .* received"):
+            store.get(DIGEST, len(BLOB), ends=time.monotonic() + 2)
         assert 0 < store.received < len(BLOB)
 
     def test_a_store_that_is_slower_than_the_slowest_link(self, bucket: Bucket) -> None:
         limits = TimeLimits(silence=0.2, slowest=32 * MB, retries=0.1)
         store = open_store("s3://weights/task", limits=limits)
         bucket.objects[KEY] = BLOB
-        bucket.rate = 4 * MB
+        bucket.rate = 2 * MB
         with pytest.raises(StoreSlow):
             store.get(DIGEST, len(BLOB))
 
@@ -131,9 +131,9 @@ class TestReading:
         limits = TimeLimits(retries=0.0)
         store = open_store("s3://weights/task", limits=limits)
         bucket.objects[KEY] = BLOB
-        bucket.cuts_reading = 2
+        bucket.cuts_reading = 1
         assert store.get(DIGEST, len(BLOB)) == BLOB
-        assert bucket.given < 1.2 * len(BLOB)
+        assert bucket.given < 1.5 * len(BLOB)
 
     def test_takes_as_long_as_its_size_allows_and_not_only_until_a_silence(
         self, bucket: Bucket
@@ -193,8 +193,8 @@ class TestMeasuring:
     def test_tells_a_links_rate(self, bucket: Bucket, store: Store) -> None:
         bucket.rate = 4 * MB
         speed = store.measure(1 << 20)
-        assert 1 * MB < speed.up < 4.4 * MB
-        assert 1 * MB < speed.down < 4.4 * MB
+        assert 0 < speed.up < 4.4 * MB
+        assert 0 < speed.down < 4.4 * MB
 
     @pytest.mark.parametrize("where", ["s3://weights/task", "memory://", "folder"])
     def test_leaves_nothing_behind(self, bucket: Bucket, tmp_path: Path, where: str) -> None:
