@@ -23,9 +23,9 @@ INTRODUCTION = """\
 `scripts/write_command_reference.py` writes this page from the commands themselves; do not edit it.
 
 A command that succeeds exits with 0. A command that fails exits with 2 and prints one line on standard error. Exit code
-1 means that an audit has findings, 130 means Ctrl-C, 143 that SIGTERM stopped a node. `scripts/deploy_contracts.py`,
-`scripts/run_node.py` and `scripts/audit_history.py` are `ganchor deploy`, `ganchor node` and `ganchor audit` under
-other names.
+1 means that an audit has findings or that a check found something wrong, 130 means Ctrl-C, 143 that SIGTERM stopped a
+node. `scripts/deploy_contracts.py`, `scripts/run_node.py` and `scripts/audit_history.py` are `ganchor deploy`,
+`ganchor node` and `ganchor audit` under other names.
 
 The account that signs comes from `--keystore`. Without it, a plain key in `GANCHOR_PRIVATE_KEY` is accepted, on the
 dev chains 1337 and 31337 only. The keystore's password comes from `--password-file`, from `GANCHOR_PASSWORD`, or from

@@ -54,6 +54,12 @@ COMMANDS = (
         "Show a task's own code before you allow it.",
     ),
     Entry("task open", "task", "open_task", "Open a task from a manifest."),
+    Entry(
+        "check",
+        "check.check",
+        "check",
+        "Look at everything that a node with these options depends on, and say what would go wrong.",
+    ),
     Entry("node", "node.node", "node", "Join a task and take part until it is finished."),
     Entry("status", "status", "status", "Show a task: phase, deadline, and who has acted."),
     Entry(

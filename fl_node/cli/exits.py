@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 WITH_FINDINGS = 1
-"""Exit code of an audit with findings, and of nothing else."""
+"""Exit code of an audit with findings, or of a check that found something wrong, and of nothing else."""
 
 FAILED = 2
 """Exit code of a command that failed, or whose output could not be written."""
@@ -16,7 +16,7 @@ STOPPED = 143
 
 
 class FindingsReported(Exception):
-    """Raised by a command that has printed an audit's findings.
+    """Raised by a command that has printed the findings of an audit or a check.
 
     It is our own exception, because typer and rich exit with 1 for other reasons: a closed pipe, or a prompt without
     an answer.

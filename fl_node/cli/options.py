@@ -64,6 +64,19 @@ ModelFiles = Annotated[
     ),
 ]
 
+StateFolder = Annotated[
+    Path,
+    typer.Option("--state", help="This node's own folder; holds what must survive a crash."),
+]
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy",
+        help="This node's own policy, in TOML, which no task can widen: allow_code, allow_manifests, most_examples, "
+        "most_bytes, clip_norm.",
+    ),
+]
+
 Keystore = Annotated[
     Path | None,
     typer.Option("--keystore", help="Encrypted JSON keystore of the signing account."),

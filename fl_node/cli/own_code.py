@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fl_node.blobs.digest import digest_of
@@ -13,6 +14,7 @@ from fl_node.errors import CodeRefused, Misuse
 from fl_node.manifest.code_learners import ENTRY, CodeLearner, FlowerLearner
 from fl_node.manifest.learner_choice import LearnerChoice
 from fl_node.manifest.manifest import Manifest
+from fl_node.round.policy import OPEN, Policy, read_policy
 
 
 def allowed_code(given: Sequence[str] | None) -> frozenset[bytes]:
@@ -25,6 +27,16 @@ def allowed_code(given: Sequence[str] | None) -> frozenset[bytes]:
         return frozenset(map(parse_digest, given or ()))
     except Misuse as error:
         raise Misuse(f"--allow-code: {error}") from None
+
+
+def policy_of(file: Path | None, allow_code: Sequence[str] | None) -> Policy:
+    """The node's policy: that of a file, with the code that `--allow-code` names.
+
+    Raises:
+        Misuse: The file is wrong, or a digest is none.
+    """
+    policy = read_policy(file) if file else OPEN
+    return replace(policy, allowed_code=policy.allowed_code | allowed_code(allow_code))
 
 
 def own_app(manifest: Manifest, flower: str) -> bytes:

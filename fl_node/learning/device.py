@@ -31,6 +31,14 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
+def described(device: torch.device) -> str:
+    """A device in words, such as `cuda:0, NVIDIA H200, 139 GiB`."""
+    if device.type != "cuda":
+        return str(device)
+    found = torch.cuda.get_device_properties(device)
+    return f"{device}, {found.name}, {found.total_memory >> 30} GiB"
+
+
 def prepare(device: torch.device, threads: int | None = None) -> None:
     """Set up this process for training.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from fl_node.cli.node.display import Serving, Show, Started, Stopping, Training,
 from fl_node.cli.node.learners import Share, open_learner
 from fl_node.cli.node.machines import MachineDisplay
 from fl_node.cli.node.people import PeopleDisplay
-from fl_node.cli.own_code import allowed_code, own_app, told
+from fl_node.cli.own_code import own_app, policy_of, told
 from fl_node.cli.parts import own_part
 from fl_node.cli.service.serving import serving
 from fl_node.cli.service.stopping import stoppable
@@ -33,14 +33,9 @@ from fl_node.member.own_code import TRAINING_SECONDS
 from fl_node.member.participant import Participant, take_part
 from fl_node.member.state import Membership, NodeState
 from fl_node.member.waiting import patiently
-from fl_node.round.policy import OPEN, Policy, read_policy
 
 T = TypeVar("T")
 
-StateFolder = Annotated[
-    Path,
-    typer.Option("--state", help="This node's own folder; holds what must survive a crash."),
-]
 Poll = Annotated[
     float, typer.Option("--poll", min=0.01, help="Seconds between looks at the chain.")
 ]
@@ -59,14 +54,6 @@ FlowerApp = Annotated[
         "--flower",
         help="Your own copy of the Flower app that the task runs, which you thereby allow: its folder or wheel, or "
         "module:app of an installed one.",
-    ),
-]
-PolicyFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--policy",
-        help="This node's own policy, in TOML, which no task can widen: allow_code, allow_manifests, most_examples, "
-        "most_bytes, clip_norm.",
     ),
 ]
 MetricsPort = Annotated[
@@ -96,9 +83,9 @@ def node(
     part: options.Part = None,
     allow_code: options.AllowedCode = None,
     flower: FlowerApp = None,
-    policy_file: PolicyFile = None,
+    policy_file: options.PolicyFile = None,
     dry_run: DryRunOnly = False,
-    state: StateFolder = Path("node-state"),
+    state: options.StateFolder = Path("node-state"),
     store: options.StoreUrl = options.DEFAULT_STORE,
     keystore: options.Keystore = None,
     password_file: options.PasswordFile = None,
@@ -119,6 +106,7 @@ def node(
     blobs = open_store(store, must_exist=True)
     with ExitStack() as stack:
         watch = Watch()
+        watch.store = blobs
         show = to_all(_shown(stack, log_format), watch.show)
         stack.enter_context(stoppable())
         stack.enter_context(_stopping(show))
@@ -182,16 +170,6 @@ def _stopping(show: Show) -> Iterator[None]:
     except (KeyboardInterrupt, Stopped):
         show(Stopping())
         raise
-
-
-def policy_of(file: Path | None, allow_code: Sequence[str] | None) -> Policy:
-    """The node's policy: that of a file, with the code that `--allow-code` names.
-
-    Raises:
-        Misuse: The file is wrong, or a digest is none.
-    """
-    policy = read_policy(file) if file else OPEN
-    return replace(policy, allowed_code=policy.allowed_code | allowed_code(allow_code))
 
 
 def _kept_nowhere(stack: ExitStack, state: Path) -> Path:

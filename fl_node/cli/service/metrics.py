@@ -38,6 +38,9 @@ class NodeCollector(Collector):
         yield from _of_task(watch)
         yield _counts("actions", "What the chain recorded of the node", "action", _actions(watch))
         yield _counts("seconds", "How long it has been doing what", "doing", watch.seconds())
+        if watch.store is not None:
+            moved = {"sent": watch.store.sent, "received": watch.store.received}
+            yield _counts("store_bytes", "Bytes of blobs", "direction", moved)
         yield _counts("trouble", "Errors that were waited out", "error", dict(watch.troubles))
         yield CounterMetricFamily("ganchor_gas", "Gas that its transactions used", watch.gas)
         yield _gauge("training_step", "The step of the training", watch.step)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from chain.types import TaskState
+from fl_node.blobs.store import Store
 from fl_node.cli.node.awaiting import Awaited
 from fl_node.cli.node.display import Said, Started, Training
 from fl_node.member.next_action import Action
@@ -48,6 +49,7 @@ class Watch:
         acted_at: When it last did something that the chain recorded, in seconds since 1970; 0 if it has not yet.
         silence: Seconds for which it may give no sign of life; more for a task's own code, which may train in silence.
         heard_at: When it last gave a sign of life, on the watch's clock.
+        store: The task's store, once it is open; it counts its bytes.
         trouble: The error that it is waiting out; empty if there is none.
         troubled_since: When that began, on the watch's clock.
     """
@@ -68,6 +70,8 @@ class Watch:
         self.gas, self.acted_at = 0, 0.0
         self.silence, self.heard_at = LONGEST_SILENCE, clock()
         self.trouble, self.troubled_since = "", 0.0
+        self.store: Store | None = None
+        self._uploads = False
 
     def now(self) -> float:
         """The time on the watch's clock."""
@@ -94,11 +98,11 @@ class Watch:
                 self._failed(said)
 
     def sleeping(self, sleep: Callable[[float], None]) -> Callable[[float], None]:
-        """Sleep as `sleep` does, and count it as waiting, or as trouble if that is the reason."""
+        """Sleep as `sleep` does, and count it as waiting, unless there is trouble, or an upload under way."""
 
         def counted(seconds: float) -> None:
             sleep(seconds)
-            self._count(TROUBLE if self.trouble else WAITING)
+            self._count(TROUBLE if self.trouble else UPLOADING if self._uploads else WAITING)
 
         return counted
 
@@ -108,6 +112,8 @@ class Watch:
             self.actions[step.action.name.lower()] += 1
             self.gas += step.receipt.gas_used
             self.acted_at = self._wall()
+        # A reveal that the chain has not recorded waits for its update to be in the store.
+        self._uploads = step.action is Action.REVEAL and step.receipt is None
         self._heard(_DOING.get(step.action, WAITING))
 
     def _failed(self, error: Exception) -> None:

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from test_watch import STATE, Hand, step
 
 from chain.errors import ChainUnreachable
+from fl_node.blobs.store import open_store
 from fl_node.cli.node.display import Started
 from fl_node.cli.service.health import LONGEST_TROUBLE
 from fl_node.cli.service.serving import serving
@@ -36,6 +37,8 @@ def watch(clock: Hand) -> Watch:
     watch = Watch(clock, wall=lambda: 1_700_000_000.0)
     for said in (Started("0x11", 3, ""), step(Action.COMMIT, 70), ChainUnreachable("a\nb")):
         watch.show(said)
+    watch.store = open_store("memory://")
+    watch.store.put(b"an update")
     return watch
 
 
@@ -77,6 +80,8 @@ def test_prometheus_reads_what_the_node_has_done(url: str) -> None:
     assert found["ganchor_gas_total", ""] == 70
     assert found["ganchor_trouble_total", "ChainUnreachable"] == 1
     assert found["ganchor_last_action_timestamp_seconds", ""] == 1_700_000_000
+    assert found["ganchor_store_bytes_total", "sent"] == len(b"an update")
+    assert found["ganchor_store_bytes_total", "received"] == 0
     assert ("process_resident_memory_bytes", "") in found
 
 

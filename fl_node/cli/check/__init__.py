@@ -1,0 +1,7 @@
+"""`ganchor check`: what would go wrong for a node, before it does.
+
+check.py       the command
+findings.py    what is found, as values and as a table
+chain.py       endpoints, contract, clock, balance;  storage.py  the store, and the uplink against the task's windows
+machine.py     the task's code, the device, the state folder
+"""
