@@ -16,7 +16,8 @@ LedgerError
 ├── CallRejected            the contract refused the call; one class for each error of ITrainingLedger
 │   ├── TaskUnknown, TermsInvalid, MemberCountInvalid, ...
 │   └── UnknownRejection      reverted without a reason this version knows
-└── HistoryInvalid          the ledger's answers contradict each other
+├── HistoryInvalid          the ledger's answers contradict each other
+└── ActInvalid              what a member is said to have signed is no act
 """
 
 from __future__ import annotations
@@ -80,6 +81,10 @@ class CompilerUnusable(LedgerUnusable):
 
 class HistoryInvalid(LedgerError):
     """The ledger's answers contradict each other."""
+
+
+class ActInvalid(LedgerError):
+    """What a member is said to have signed is not an act that could be relayed."""
 
 
 @dataclass(eq=True)
