@@ -10,11 +10,16 @@ import re
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from chain.text import shown
+from fl_node.blobs.credentials import secrets_in_variables
 
 _URL = re.compile(r"\w[\w+.-]*://\S*")
 _ATTEMPT = re.compile(r"Error performing [A-Z]+ \S+ in .*? - ")
-_ANSWER = re.compile(r"(status code: \d+[ \w]*).*")
+_ANSWER = re.compile(r"(status code: \d+[ \w]*).*", re.DOTALL)
+_CODE = re.compile(r"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
+_MESSAGE = re.compile(r"<Message>\s*([^<\n]+)")
 _CREDENTIALS = re.compile(r"[^/]*:[^/]*@|[^?]*\?[^/]*=")
+MAX_MESSAGE = 200
+"""How many characters of a server's own message are shown."""
 LEAST_SECRET = 4
 """Shorter query values are not removed from texts: they would match parts of many words."""
 
@@ -38,14 +43,25 @@ def names_credentials(where: str) -> bool:
 
 
 def reason_of(error: Exception, where: str) -> str:
-    """The library's message in one line, without any URL's credentials and without the body of a server's answer."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    line = line.replace(where, shown_location(where))
-    line = _ANSWER.sub(r"\1", _ATTEMPT.sub("", line))
-    line = _URL.sub(lambda found: shown_location(found[0]), line)
-    for secret in sorted(_secrets_in(where), key=len, reverse=True):
+    """The library's message in one line, without any URL's credentials.
+
+    Of the body of a server's answer, it has the error code and the quoted message that S3's and Azure's interfaces
+    define, such as `403 Forbidden (AccessDenied: "Access Denied.")`, and nothing else.
+    """
+    text = str(error).strip().partition("\n\nDebug source")[0] or type(error).__name__
+    text = _ANSWER.sub(_said, _ATTEMPT.sub("", text.replace(where, shown_location(where))))
+    line = _URL.sub(lambda found: shown_location(found[0]), text.splitlines()[0])
+    for secret in sorted(_secrets_in(where) | secrets_in_variables(), key=len, reverse=True):
         line = line.replace(secret, "…")
     return shown(line)
+
+
+def _said(answer: re.Match[str]) -> str:
+    code, message = _CODE.search(answer[0]), _MESSAGE.search(answer[0])
+    if not code:
+        return answer[1]
+    quoted = f': "{shown(message[1].strip(), MAX_MESSAGE)}"' if message else ""
+    return f"{answer[1]} ({code[1]}{quoted})"
 
 
 def _secrets_in(where: str) -> set[str]:

@@ -21,6 +21,7 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError
 from obstore.store import HTTPStore, MemoryStore, from_url
 
+from fl_node.blobs.credentials import missing_credentials
 from fl_node.blobs.digest import Blob
 from fl_node.blobs.folder import name_of
 from fl_node.blobs.location import reason_of, shown_location
@@ -94,6 +95,8 @@ class Served:
             self._writing = from_url(
                 where, config=config, **_writing_client(limits, 20 if patient else 2)
             )
+        if lacking := missing_credentials(self._reading):
+            raise ValueError(lacking)
         self._takes_parts = not isinstance(self._writing, HTTPStore | MemoryStore)
         self._known: str | None = None
 

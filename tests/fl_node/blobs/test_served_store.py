@@ -114,7 +114,7 @@ class TestAnswers:
         status = "404 Not Found" if code == "NoSuchBucket" else "403 Forbidden"
         with served(answer(body.encode(), status)) as url:
             bucket(url)
-            with pytest.raises(StoreUnusable) as caught:
+            with pytest.raises(StoreUnusable, match=code) as caught:
                 get(open_store("s3://weights/task", limits=SHORT))
         assert "AKIA" not in str(caught.value)
 
