@@ -14,7 +14,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -103,10 +103,9 @@ class Member:
         return sum(one.get("event") == event for one in self.events())
 
     def signal(self, number: signal.Signals) -> None:
-        """Signal the node's process: SIGSTOP, SIGCONT, SIGTERM."""
-        pid = self.process.pid
-        assert pid is not None
-        os.kill(pid, number)
+        """Signal the node's process, unless it has ended: SIGSTOP, SIGCONT, SIGTERM."""
+        with suppress(ProcessLookupError):
+            os.kill(self._number, number)
 
     def kill(self) -> None:
         """End the node where it stands."""
@@ -115,11 +114,15 @@ class Member:
 
     def fill_disk(self, full: bool = True) -> None:
         """From now on the node's files grow no more, save for a page of its log; or the disk has room again."""
-        pid = self.process.pid
-        assert pid is not None
-        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        most = self.log.stat().st_size + PAGE if full else hard
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, hard))
+        with suppress(ProcessLookupError):
+            _, hard = resource.prlimit(self._number, resource.RLIMIT_FSIZE)
+            most = self.log.stat().st_size + PAGE if full else hard
+            resource.prlimit(self._number, resource.RLIMIT_FSIZE, (most, hard))
+
+    @property
+    def _number(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
 
 
 @dataclass
