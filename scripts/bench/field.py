@@ -1,9 +1,9 @@
 """Seconds, requests and bytes of a round in the field: chains of other makers, slow answers, narrow lines.
 
 Three nodes (`ganchor node` without torch, whose training takes no time) run as processes, each behind proxies before
-chain and store. The clock runs from the first final round to the last. Requests and bytes are per member
-and round, over the whole run; a batch of JSON-RPC calls is one request. `bytes` is what passed a member's line
-in both directions, as a multiple of the least possible: its update up, the parent and the others' updates down.
+chain and store. The clock runs from the first final round to the last. Requests and bytes are per member and round,
+over the whole run; a batch of JSON-RPC calls is one request. `bytes` is what went between a member and the store, in
+both directions, as a multiple of its update up, the parent and the others' updates down.
 
     uv run scripts/bench/field.py [--only anvil --only 300ms] [--rounds 4] [--json]
 
@@ -168,7 +168,9 @@ def traffic(
             calls[method] = calls.get(method, 0) + round(times / shares, 2)
     if not condition.store:
         return requests, None, calls
-    moved = sum(member.link.up.moved + member.link.down.moved for member in site.members)
+    moved = sum(
+        member.store.sent + member.store.received for member in site.members if member.store
+    )
     least = 4 * condition.numbers * (1 + NODES)  # its update up; parent and the others' down
     return requests, moved / shares / least, calls
 

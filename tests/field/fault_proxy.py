@@ -42,6 +42,7 @@ class FaultProxy:
         asked: How often each was asked: JSON-RPC methods, or `PUT`, `GET`, `HEAD`.
         requests: How many requests came, a batch being one.
         faults: What happened to them.
+        sent, received: Bytes of bodies, as the client sees it.
     """
 
     def __init__(self, upstream: str, dice: Dice, link: Link, weather: Weather) -> None:
@@ -52,6 +53,7 @@ class FaultProxy:
         self.asked: Counter[str] = Counter()
         self.requests = 0
         self.faults: Counter[Fault] = Counter()
+        self.sent = self.received = 0
         self._upstream = upstream.rstrip("/")
         self._dice = dice
         self._seen: dict[str, list[Any]] = {}
@@ -152,6 +154,7 @@ class FaultProxy:
 
     async def _streamed(self, request: web.Request) -> AsyncIterator[bytes]:
         async for part in request.content.iter_chunked(CHUNK):
+            self.sent += len(part)
             await self.link.up.carry(len(part))
             yield part
 
@@ -172,6 +175,7 @@ class FaultProxy:
         size = max(1, ceil(end / max(1, pieces)))
         for start in range(0, end, size):
             part = content[start : min(start + size, end)]
+            self.received += len(part)
             await self.link.down.carry(len(part))
             if fault is Fault.DRIP:
                 await asyncio.sleep(self.weather.drip_seconds / pieces)

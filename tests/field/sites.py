@@ -229,10 +229,13 @@ class Site:
         ]
         return "\n".join(ends)
 
-    def audited(self, url: str | None = None) -> AuditReport:
-        """Audit the task, by way of the chain itself or of another endpoint."""
+    def audited(self, url: str | None = None, store: StoreServer | None = None) -> AuditReport:
+        """Audit the task, by way of the chain and the store themselves or of others."""
         ledger = partial(connect, url or self.chain.url, self.deployment, task=self.task)
-        return audit(ledger, self._open_store(), self.task, derive_genesis)
+        where = store or self.store
+        with variables(where.env if where else {}):
+            blobs = open_store(where.location if where else self.folder / "store")
+        return audit(ledger, blobs, self.task, derive_genesis)
 
     def seconds_per_round(self) -> float:
         """By the chain's clock, from the first opening to the last final round."""
@@ -251,12 +254,6 @@ class Site:
     def _reached(self, member: Member) -> StoreServer:
         assert self.store is not None
         return self.store.through(member.store.url) if member.store else self.store
-
-    def _open_store(self) -> Any:
-        if self.store is None:
-            return open_store(self.folder / "store")
-        with variables(self.store.env):
-            return open_store(self.store.location)
 
 
 @contextmanager

@@ -107,16 +107,13 @@ class Lane:
 
     Attributes:
         rate: Bytes a second; None is no limit.
-        moved: Bytes so far.
     """
 
     rate: float | None = None
-    moved: int = 0
     _free_at: float = 0.0
 
     async def carry(self, size: int) -> None:
         """Wait for as long as so many bytes take."""
-        self.moved += size
         if self.rate is None:
             return
         now = time.monotonic()
