@@ -91,8 +91,12 @@ def address(value: object) -> Address:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The fields of a block that are used here; `base_fee` is None before EIP-1559."""
+    """The fields of a block that are used here.
 
+    `base_fee` is None before EIP-1559, `number` in the pending block of some nodes.
+    """
+
+    number: int | None
     timestamp: int
     gas_limit: int
     base_fee: int | None
@@ -104,7 +108,9 @@ def block(value: object) -> Block | None:
         return None
     fields = _object(value)
     base = fields.get("baseFeePerGas")
+    number = fields.get("number")
     return Block(
+        number=None if number is None else quantity(number),
         timestamp=quantity(fields.get("timestamp"), TIMES),
         gas_limit=quantity(fields.get("gasLimit")),
         base_fee=None if base is None else wei(base),
@@ -172,6 +178,21 @@ def receipt(value: object) -> TransactionReceipt | None:
 def logs(value: object) -> list[Log]:
     """Logs, in the order of the answer."""
     return _list(log)(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A transaction that a node knows; `block` is None while it is in none."""
+
+    block: int | None
+
+
+def known(value: object) -> Known | None:
+    """What a node knows of a transaction; None if it does not know it."""
+    if value is None:
+        return None
+    block = _object(value).get("blockNumber")
+    return Known(None if block is None else quantity(block))
 
 
 def anything(value: object) -> object:

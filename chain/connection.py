@@ -18,6 +18,7 @@ from chain.errors import (
     EndpointInvalid,
     LedgerUnusable,
 )
+from chain.pace import Pace
 
 REQUEST_SECONDS = 20.0
 """The longest to wait for the answer to one question while no endpoint says anything at all."""
@@ -71,6 +72,9 @@ class Connection:
 
     The endpoint that answers is asked until it fails; then the next one is.
 
+    Attributes:
+        pace: How fast the chain makes blocks; whoever reads its newest block tells it.
+
     Args:
         rpc_urls: http:// or https:// URLs of endpoints.
         seconds: The longest that a question may take while no endpoint says anything.
@@ -94,6 +98,7 @@ class Connection:
         self._endpoints = [Endpoint(url, seconds / 2) for url in urls]
         self._current = self._endpoints[0]
         self._seconds, self._patience = seconds, patience
+        self.pace = Pace()
         self._chain_id: int | None = None
         self._verified: set[Endpoint] = set()
         self._chain_id = self.ask(answers.chain_id, "eth_chainId")

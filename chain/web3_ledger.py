@@ -24,7 +24,8 @@ from chain.errors import (
     HistoryInvalid,
 )
 from chain.log_reader import LogReader
-from chain.transactions import RECEIPT_SECONDS, receipt_of, send
+from chain.receipts import receipt_of
+from chain.transactions import RECEIPT_SECONDS, send
 from chain.types import (
     Address,
     Entry,

@@ -13,7 +13,7 @@ from evm_ledger import EvmChain, EvmLedger
 from stage import GENESIS, MANIFEST, TERMS, Stage
 
 from chain.accounts import to_address
-from chain.transactions import GAS_MARGIN
+from chain.paying import GAS_MARGIN
 from chain.types import MAX_MEMBERS, AbsencesForgiven, MembersMissed, RoundAborted, RoundOpened
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "gas.json"
