@@ -29,7 +29,8 @@ from pathlib import Path
 
 from chains import DIRECT, NEEDED, PROGRAMS, free_port
 
-KEY, SECRET = "field", "field-secret"
+KEY = "field"
+NOBODY: Mapping[str, Sequence[str]] = {}
 AZURE_ACCOUNT = "devstoreaccount1"
 AZURE_KEY = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -62,22 +63,27 @@ def missing_azurite() -> str:
 
 
 @contextmanager
-def start_seaweedfs(folder: Path, bucket: str = "blobs") -> Iterator[StoreServer]:
+def start_seaweedfs(
+    folder: Path, bucket: str = "blobs", others: Mapping[str, Sequence[str]] = NOBODY
+) -> Iterator[StoreServer]:
     """SeaweedFS with an S3 door and a bucket, as long as the block lasts.
 
     Two on one machine share sockets in the temporary folder, so that a second one waits for the first's end.
+
+    Args:
+        folder: Gets its files and its log.
+        bucket: The bucket's name in the location. The first blob makes the bucket.
+        others: Further identities, by access key, and what they may do, such as `Read:blobs`; `secret_of` is their
+            secret.
     """
     program = _weed()
     assert program, missing_seaweedfs()
     ports = {name: free_port() for name in ("master", "volume", "filer", "s3")}
     grpc = {f"{name}.port.grpc": free_port() for name in ports}
-    identity = {
-        "name": "field",
-        "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
+    identities = [_identity(KEY, ["Admin", "Read", "Write", "List", "Tagging"])]
+    identities += [_identity(name, actions) for name, actions in others.items()]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    (folder / "s3.json").write_text(json.dumps({"identities": identities}))
     words = [
         *(program, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3"),
         *(f"-{name}.port={port}" for name, port in ports.items()),
@@ -87,7 +93,7 @@ def start_seaweedfs(folder: Path, bucket: str = "blobs") -> Iterator[StoreServer
     url = f"http://127.0.0.1:{ports['s3']}"
     env = {
         "AWS_ACCESS_KEY_ID": KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_SECRET_ACCESS_KEY": secret_of(KEY),
         "AWS_ENDPOINT_URL": url,
         "AWS_REGION": "us-east-1",
         "AWS_ALLOW_HTTP": "true",
@@ -115,6 +121,16 @@ def start_azurite(folder: Path, container: str = "blobs") -> Iterator[StoreServe
     with _running(words, folder, "azurite", url):
         _make_container(url, container)
         yield StoreServer(f"az://{container}/task", url, env)
+
+
+def secret_of(key: str) -> str:
+    """The secret of an identity of SeaweedFS."""
+    return f"{key}-secret"
+
+
+def _identity(key: str, actions: Sequence[str]) -> dict[str, object]:
+    credentials = [{"accessKey": key, "secretKey": secret_of(key)}]
+    return {"name": key, "credentials": credentials, "actions": list(actions)}
 
 
 def _make_container(url: str, container: str) -> None:
