@@ -37,6 +37,26 @@ def event_from_log(log: Log) -> Event:
         raise HistoryInvalid(f"a log of {event_type.__name__} does not decode: {why}") from None
 
 
+def event_from_folded(task: int, data: bytes) -> Event:
+    """Decode the bytes that `chain.history.folded` gave for an event of a task.
+
+    Raises:
+        HistoryInvalid: They are not of an event of the contract.
+    """
+    if data[:32] not in TOPICS:
+        raise HistoryInvalid(f"an event that is not the contract's: 0x{data[:32].hex()}")
+    event_type = TOPICS[data[:32]]
+    types = ARGUMENTS[event_type][1:]
+    try:
+        # The place of the head before the event counts in the ABI's offsets.
+        _, _, *values = decode(("bytes32", "bytes32", *types), bytes(32) + data)
+        readable = [_checksummed(*pair) for pair in zip(types, values, strict=True)]
+        return event_from_abi(event_type, [task, *readable])
+    except (DecodingError, ValueError, OverflowError) as error:
+        why = shown(error)
+        raise HistoryInvalid(f"an event {event_type.__name__} does not decode: {why}") from None
+
+
 def _checksummed(kind: str, value: Any) -> Any:
     match kind:
         case "address":

@@ -89,6 +89,21 @@ def read_json(path: Path, max_bytes: int) -> Any:
     return json.loads(content)
 
 
+def verify_size(path: Path, max_bytes: int) -> None:
+    """Check that a file is regular and no longer than expected, before something else opens it; it may be missing.
+
+    Raises:
+        FileUnusable: It is not a regular file, is longer, or cannot be read.
+    """
+    try:
+        with regular_file(path) as descriptor:
+            _verify_size(path, os.fstat(descriptor).st_size, max_bytes)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FileUnusable(f"{path}: {error.strerror}") from None
+
+
 def map_file(path: Path, max_bytes: int) -> memoryview:
     """A whole file as read-only memory; arguments and errors as for `read_file`."""
     with _refusals(path), regular_file(path) as descriptor:

@@ -110,8 +110,18 @@ def fold(head: bytes, event: Event) -> bytes:
         head: The head before the event, 32 bytes.
         event: The event. Its task is not folded in, because the first head already commits to it.
     """
+    return head_after(head, folded(event))
+
+
+def head_after(head: bytes, data: bytes) -> bytes:
+    """Return the history head after an event, given as the bytes that `folded` gives: 32 bytes."""
+    return keccak(head + data)
+
+
+def folded(event: Event) -> bytes:
+    """Return what is hashed behind the head before an event: its selector and its arguments, without the task."""
     types = ("bytes32", "bytes32", *ARGUMENTS[type(event)][1:])
-    return keccak(encode(types, (head, SELECTORS[type(event)], *astuple(event)[1:])))
+    return encode(types, (bytes(32), SELECTORS[type(event)], *astuple(event)[1:]))[32:]
 
 
 def commitment_of(

@@ -44,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     seed = config.getoption("randomly_seed", 0)
     os.environ |= {"PYTHONHASHSEED": str(seed % 2**32), "OMP_NUM_THREADS": "1"}
     hypothesis.core.global_force_seed = seed
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    os.environ["GANCHOR_CACHE"] = str(config.rootpath / ".pytest_cache" / f"logs-{worker}")
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
         # As containers set it: every process that a test starts would compile every library again.
         os.environ["PYTHONPYCACHEPREFIX"] = str(config.rootpath / ".pytest_cache" / "bytecode")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from chain.ledger import Ledger
-from chain.types import Address, Entry, TaskState
+from chain.types import Address, Phase, TaskState
 from fl_node.arrays import Arrays
 from fl_node.audit.findings import Findings
 from fl_node.audit.ledger_steps import a1_contract, a2_log_complete, a3_rules_obeyed, a8_parents
@@ -16,12 +19,13 @@ from fl_node.audit.store_steps import a4_agreement, a5_to_a7
 from fl_node.blobs.metrics import Metrics, mean_metrics, metrics_to_json
 from fl_node.blobs.store import Store
 from fl_node.errors import AuditImpossible
-from fl_node.history.record import RecordedRound, final_rounds, members_in, members_of
+from fl_node.history.kept import KeptLog, TaskLog
+from fl_node.history.record import RecordedRound, final_rounds, members_in
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.aggregate import Aggregated
 
 SETTLING_READS = 10
-"""How many times the state and the log of a running task are read until both show the same moment."""
+"""How many times the state of a running task is read until the log leads to it: the chain may be reorganised."""
 
 Progress = Callable[[int, int], None]
 """Called with (rounds checked, rounds in all)."""
@@ -39,6 +43,8 @@ def audit(
 ) -> AuditReport:
     """Check a task's whole history and report everything that is wrong with it.
 
+    The log goes into a temporary file and is read from there step by step: memory holds one round and the report.
+
     Args:
         connect: Opens the ledger read-only; raises ChainMismatch or ContractMismatch if the chain or the code is not
             the expected one (step A1).
@@ -54,28 +60,49 @@ def audit(
         TaskUnknown: No task has this number.
         ChainUnreachable, StoreUnusable: The chain or the store could not be read.
         AuditImpossible: The task kept changing while it was read.
+        StateUnusable: The temporary file cannot be written.
     """
     findings = Findings()
     ledger = a1_contract(findings, connect)
     if ledger is None:
         return _finished(AuditReport(task), findings)
-    state, entries = _settled(ledger, task)
-    a2_log_complete(findings, ledger, task, state, entries, expected_head)
-    a3_rules_obeyed(findings, ledger, task, entries)
-    members = members_of(entries)
+    with _settled(ledger, task) as (state, log):
+        a2_log_complete(findings, state, log.head, expected_head)
+        a3_rules_obeyed(findings, ledger, task, log.entries())
+        history = _history(findings, ledger, store, task, state, log, derive_genesis, progress)
+        if reported is None:
+            findings.skip("A9", because=unreported)
+        else:
+            a9_report(findings, reported, history, gas_by_round(ledger, log.entries()))
+    return _finished(history, findings)
+
+
+def _history(
+    findings: Findings,
+    ledger: Ledger,
+    store: Store,
+    task: int,
+    state: TaskState,
+    log: TaskLog,
+    derive_genesis: Callable[[Manifest], Arrays] | None,
+    progress: Progress,
+) -> AuditReport:
+    """Run steps A4 to A8; the history that they have read."""
+    members = log.members()
     agreement = a4_agreement(findings, store, state, members, derive_genesis)
     if agreement:
         members = agreement.manifest.addresses
-    recorded = final_rounds(entries)
-    a8_parents(findings, state, recorded)
+    a8_parents(findings, state, final_rounds(log.entries()))
     rounds: list[AuditedRound] = []
     blob_bytes = agreement.blob_bytes if agreement else 0
+    final = state.round if state.phase is Phase.FINISHED else state.round - 1
+    recorded = final_rounds(log.entries())
     for recorded_round, aggregated in a5_to_a7(findings, store, agreement, recorded):
         named = agreement.manifest.learner.metrics if agreement else ()
         rounds.append(_audited(recorded_round, members, aggregated, named))
         blob_bytes += aggregated.blob_bytes if aggregated else 0
-        progress(len(rounds), len(recorded))
-    history = AuditReport(
+        progress(len(rounds), final)
+    return AuditReport(
         task=task,
         chain_id=ledger.chain_id,
         contract=ledger.contract,
@@ -84,11 +111,6 @@ def audit(
         blob_bytes=blob_bytes,
         rounds=tuple(rounds),
     )
-    if reported is None:
-        findings.skip("A9", because=unreported)
-    else:
-        a9_report(findings, reported, history, gas_by_round(ledger, entries))
-    return _finished(history, findings)
 
 
 def _finished(report: AuditReport, findings: Findings) -> AuditReport:
@@ -100,13 +122,17 @@ def _finished(report: AuditReport, findings: Findings) -> AuditReport:
     )
 
 
-def _settled(ledger: Ledger, task: int) -> tuple[TaskState, Sequence[Entry]]:
-    """Read the state and the log as of the same moment."""
-    for _ in range(SETTLING_READS):
-        before = ledger.task_state(task)
-        entries = list(ledger.history(task))
-        if ledger.task_state(task).history_head == before.history_head:
-            return before, entries
+@contextmanager
+def _settled(ledger: Ledger, task: int) -> Iterator[tuple[TaskState, TaskLog]]:
+    """The state, and the log that leads to it; the log as it is if the state does not change and it does not."""
+    with TemporaryDirectory(prefix="ganchor-") as folder:
+        kept = KeptLog(ledger, task, Path(folder) / "log.sqlite")
+        for _ in range(SETTLING_READS):
+            state = ledger.task_state(task)
+            with kept.read_towards(state.history_head) as log:
+                if state.history_head in (log.head, ledger.task_state(task).history_head):
+                    yield state, log
+                    return
     raise AuditImpossible(f"task {task} changed during each of {SETTLING_READS} reads; try again")
 
 

@@ -1,20 +1,20 @@
-"""Replays the chain's log through the Python model of the contract (audit steps A2 and A3)."""
+"""Replays the chain's log through the Python model of the contract (audit step A3)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from chain.errors import CallRejected
-from chain.history import first_head, fold
-from chain.memory_ledger import MemoryLedger
+from chain import rules
+from chain.errors import CallRejected, TaskUnknown
+from chain.rules import Site
 from chain.types import (
     Address,
     AggregateAttested,
     Entry,
     Event,
     MemberRejoined,
-    Receipt,
     RoundSkipped,
     TaskOpened,
     UpdateCommitted,
@@ -26,23 +26,15 @@ from chain.types import (
 class Divergence:
     """The first difference between the log and the rules: the recorded entry, and the event that the rules give.
 
-    `recorded` is None if the log ends too early; `expected` is "an end of the log" if it continues too long.
+    `recorded` is None if the log ends too early.
     """
 
     recorded: Entry | None
     expected: str
 
 
-def head_of(chain_id: int, contract: Address, task: int, entries: Sequence[Entry]) -> bytes:
-    """The history head that folding these entries gives."""
-    head = first_head(chain_id, contract, task)
-    for entry in entries:
-        head = fold(head, entry.event)
-    return head
-
-
 def replay(
-    chain_id: int, contract: Address, task: int, entries: Sequence[Entry]
+    chain_id: int, contract: Address, task: int, entries: Iterable[Entry]
 ) -> Divergence | None:
     """Repeat every call that the log shows, at the recorded times, and compare.
 
@@ -53,46 +45,71 @@ def replay(
 
     Args:
         chain_id, contract, task: Identify the log.
-        entries: Oldest first.
+        entries: Oldest first; each is read once.
 
     Returns:
         The first difference between the log and the rules; None if they agree throughout.
     """
-    at = 0
-
-    def now() -> int:
-        return entries[at].timestamp
-
-    model = MemoryLedger(chain_id=chain_id, contract=contract, clock=now, first_task=task)
-    while at < len(entries):
-        try:
-            receipt = _repeat(model, task, entries[at].event)
-        except CallRejected as rejection:
-            return Divergence(
-                entries[at], f"no such call: the contract refuses it with {rejection}"
-            )
-        for expected in receipt.entries:
-            recorded = entries[at] if at < len(entries) else None
-            if recorded is None or recorded.event != expected.event:
-                return Divergence(recorded, str(expected.event))
-            at += 1
-    return None
+    model = Model(Site(chain_id, contract), task)
+    expected: deque[Event] = deque()
+    for recorded in entries:
+        if not expected:
+            try:
+                expected.extend(model.repeat(recorded.event, recorded.timestamp))
+            except CallRejected as rejection:
+                return Divergence(
+                    recorded, f"no such call: the contract refuses it with {rejection}"
+                )
+        if recorded.event != expected[0]:
+            return Divergence(recorded, str(expected[0]))
+        expected.popleft()
+    return Divergence(None, str(expected[0])) if expected else None
 
 
-def _repeat(model: MemoryLedger, task: int, event: Event) -> Receipt:
+class Model:
+    """One task by the rules, from its opening on."""
+
+    def __init__(self, site: Site, number: int) -> None:
+        self._site = site
+        self._number = number
+        self._task: rules.Task | None = None
+
+    def repeat(self, event: Event, now: int) -> list[Event]:
+        """Make the call that an event shows, and give the events that it emits.
+
+        Raises:
+            CallRejected: The contract refuses such a call.
+        """
+        task = self._after(event, now)
+        events = list(task.recorded)
+        task.recorded.clear()
+        return events
+
+    def _after(self, event: Event, now: int) -> rules.Task:
+        match event:
+            case TaskOpened(_, coordinator, manifest_digest, genesis_digest, members, terms):
+                # A task is opened once: a second opening is another task's.
+                number = self._number if self._task is None else self._number + 1
+                what = (manifest_digest, genesis_digest, members, terms)
+                self._task = rules.open_task(self._site, number, coordinator, now, *what)
+                return self._task
+        if self._task is None:
+            raise TaskUnknown(self._number)
+        _repeat(self._task, event, now)
+        return self._task
+
+
+def _repeat(task: rules.Task, event: Event, now: int) -> None:
     match event:
-        case TaskOpened(_, coordinator, manifest_digest, genesis_digest, members, terms):
-            ledger = model.acting_as(coordinator)
-            return ledger.open_task(manifest_digest, genesis_digest, members, terms)
         case UpdateCommitted(_, round, client, commitment):
-            return model.acting_as(client).commit(task, round, commitment)
+            task.commit(client, now, round, commitment)
         case RoundSkipped(_, round, member):
-            return model.acting_as(member).skip(task, round)
+            task.skip(member, now, round)
         case UpdateRevealed(_, round, client, opening):
-            return model.acting_as(client).reveal(task, round, opening)
+            task.reveal(client, now, round, opening)
         case AggregateAttested(_, round, client, digest, included):
-            return model.acting_as(client).attest(task, round, digest, included)
+            task.attest(client, now, round, digest, included)
         case MemberRejoined(_, member):
-            return model.acting_as(member).rejoin(task)
+            task.rejoin(member)
         case _:
-            return model.advance(task)
+            task.advance(now)

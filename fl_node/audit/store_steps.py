@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,7 +89,7 @@ def a5_to_a7(
     findings: Findings,
     store: Store,
     agreement: Agreement | None,
-    recorded: Sequence[RecordedRound],
+    recorded: Iterable[RecordedRound],
 ) -> Iterator[tuple[RecordedRound, Aggregated | None]]:
     """Run steps A5 to A7 round by round; yields None with a round that could not be recomputed.
 
@@ -100,9 +100,8 @@ def a5_to_a7(
     findings.reach(*steps)
     if agreement is None:
         findings.skip(*steps, because="A4 found no manifest and genesis to compute with")
-    elif not recorded:
-        findings.skip(*steps, because="no round is final yet")
     parent = agreement.genesis if agreement else None
+    round = None
     for round in recorded:
         aggregated = None
         if agreement and parent:
@@ -111,6 +110,8 @@ def a5_to_a7(
             because = "the model that it starts from is missing or unfit"
             findings.skip(*steps, because=because, round=round.opened.round)
         yield round, aggregated
+    if agreement and round is None:
+        findings.skip(*steps, because="no round is final yet")
 
 
 def a5_to_a7_round(

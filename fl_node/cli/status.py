@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from chain.errors import HistoryInvalid
 from chain.types import Address, Phase, TaskState
 from chain.web3_ledger import Web3Ledger
 from fl_node.blobs.metrics import metrics_to_json
@@ -61,13 +63,19 @@ def _measured(ledger: Web3Ledger, task: int, store: str) -> MeasuredRound | None
     """What the last final round measured; None without a store, or if it has nothing of that."""
     # Imports numpy, the store and the manifest, for which a look at the chain alone must not wait.
     from fl_node.blobs.store import store_at_hand
+    from fl_node.cli.cached import cached_log
     from fl_node.round.measured import measured_rounds
 
     at_hand = store_at_hand(store)
     if at_hand is None:
         return None
-    entries = list(ledger.history(task))
-    return next(iter(measured_rounds(at_hand, ledger.task_state(task), entries)), None)
+    state = ledger.task_state(task)
+    try:
+        with cached_log(ledger, task) as kept, kept.read_to(state.history_head) as log:
+            last = list(islice(log.last_final_rounds(), 1))
+    except HistoryInvalid:
+        return None  # The log lags behind the state, which is what was asked for.
+    return next(iter(measured_rounds(at_hand, state, last)), None)
 
 
 def _watch(ledger: Web3Ledger, task: int, members: tuple[Address, ...]) -> None:

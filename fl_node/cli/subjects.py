@@ -8,16 +8,16 @@ from pathlib import Path
 
 from chain.errors import FileUnusable
 from chain.files import map_file
-from chain.types import Entry
 from fl_node.arrays import Arrays
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.global_state import model_of
 from fl_node.blobs.model import decode_model, load_model
 from fl_node.blobs.store import Store, open_store
 from fl_node.cli import options, wiring
+from fl_node.cli.cached import cached_log
 from fl_node.errors import BadData, Misuse
 from fl_node.history.past import mean_losses
-from fl_node.history.record import final_rounds, members_of, past_of
+from fl_node.history.record import RecordedRound, past_of
 from fl_node.manifest.code_learners import CodeLearner
 from fl_node.manifest.manifest import Manifest
 from fl_node.manifest.packing import read_draft
@@ -100,16 +100,17 @@ def subjects_of_task(
     """
     ledger = wiring.open_ledger(rpc_url, deployment, task=task)
     manifest = load_manifest(ledger, store, task)
-    entries = list(ledger.history(task))
-    digests = [ledger.task_state(task).genesis_digest]
-    digests += [round.finalised.aggregate_digest for round in final_rounds(entries)]
+    state = ledger.task_state(task)
+    with cached_log(ledger, task) as kept, kept.read_to(state.history_head) as log:
+        finals = list(log.final_rounds())
+    digests = [state.genesis_digest, *(final.finalised.aggregate_digest for final in finals)]
     models = [
         Subject(
             str(round), round, digests[round].hex(), _from_store(store, digests[round], manifest)
         )
         for round in chosen_rounds(rounds, len(digests) - 1)
     ]
-    return Subjects(manifest, tuple(models), tuple(_recorded(entries)))
+    return Subjects(manifest, tuple(models), tuple(_recorded(manifest, finals)))
 
 
 def subjects_in_files(manifest: Path | None, models: Sequence[Path]) -> Subjects:
@@ -178,8 +179,9 @@ def _in_file(path: Path, manifest: Manifest) -> Subject:
     return Subject(name, None, digest, lambda: arrays)
 
 
-def _recorded(entries: Sequence[Entry]) -> Iterator[RecordedLosses]:
-    for round, past in enumerate(past_of(members_of(entries), entries), start=1):
+def _recorded(manifest: Manifest, finals: Sequence[RecordedRound]) -> Iterator[RecordedLosses]:
+    for round, final in enumerate(finals, start=1):
+        past = past_of(manifest.addresses, final)
         means = [mean_losses([past], loss) for loss in ("training", "held_out")]
         training, held_out = (mean[0] / MILLION if mean else None for mean in means)
         yield RecordedLosses(round, training, held_out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chain.errors import HistoryInvalid
@@ -39,13 +39,15 @@ class RecordedRound:
     finalised_at: int
 
 
-def final_rounds(entries: Iterable[Entry]) -> list[RecordedRound]:
+def final_rounds(entries: Iterable[Entry]) -> Iterator[RecordedRound]:
     """Read the final rounds from a task's log.
 
     Args:
         entries: Oldest first. An incomplete log gives the rounds that it contains completely.
+
+    Yields:
+        Each round when its last entry was read.
     """
-    rounds: list[RecordedRound] = []
     opened: Entry | None = None
     opened_at = 0
     reveals: list[UpdateRevealed] = []
@@ -61,18 +63,15 @@ def final_rounds(entries: Iterable[Entry]) -> list[RecordedRound]:
                 abandoned += reveals
                 reveals = []
             case RoundFinalised() as finalised if opened and isinstance(opened.event, RoundOpened):
-                rounds.append(
-                    RecordedRound(
-                        opened.event,
-                        tuple(reveals),
-                        finalised,
-                        tuple(abandoned),
-                        opened_at,
-                        entry.timestamp,
-                    )
+                yield RecordedRound(
+                    opened.event,
+                    tuple(reveals),
+                    finalised,
+                    tuple(abandoned),
+                    opened_at,
+                    entry.timestamp,
                 )
                 opened, reveals, abandoned = None, [], []
-    return rounds
 
 
 def past_round(
@@ -84,36 +83,21 @@ def past_round(
     return PastRound(parent_digest, tuple(revealed.reveal for revealed in kept))
 
 
-def past_of(members: Sequence[Address], entries: Iterable[Entry]) -> list[PastRound]:
-    """The final rounds of a task's log, oldest first.
+def past_of(members: Sequence[Address], final: RecordedRound) -> PastRound:
+    """What members that train later learn from a final round, of which the log has more.
 
     Args:
         members: The task's members, in ascending order of address.
-        entries: As for `final_rounds`.
+        final: The round.
     """
-    return [
-        past_round(
-            final.opened.parent_digest, final.reveals, members_in(members, final.finalised.included)
-        )
-        for final in final_rounds(entries)
-    ]
+    included = members_in(members, final.finalised.included)
+    return past_round(final.opened.parent_digest, final.reveals, included)
 
 
-def last_included(
-    members: Sequence[Address], entries: Iterable[Entry]
-) -> tuple[bytes, tuple[UpdateRevealed, ...]]:
-    """The parent's digest and the included updates of the last final round with updates; no updates without one.
-
-    Args:
-        members: The task's members, in ascending order of address.
-        entries: As for `final_rounds`.
-    """
-    for final in reversed(final_rounds(entries)):
-        included = members_in(members, final.finalised.included)
-        if included:
-            reveals = tuple(one for one in final.reveals if one.client in included)
-            return final.opened.parent_digest, reveals
-    return bytes(32), ()
+def included_in(members: Sequence[Address], final: RecordedRound) -> tuple[UpdateRevealed, ...]:
+    """The reveals of a final round's included updates, in the order of the log."""
+    included = members_in(members, final.finalised.included)
+    return tuple(one for one in final.reveals if one.client in included)
 
 
 def members_of(entries: Iterable[Entry]) -> tuple[Address, ...]:

@@ -26,7 +26,8 @@ from fl_node.arrays import Arrays
 from fl_node.blobs.model import Model, decode_model, load_model
 from fl_node.blobs.store import Store
 from fl_node.errors import BlobMalformed, Misuse, NothingToSend
-from fl_node.history.record import attempts_of_current_round, members_in, verify_complete
+from fl_node.history.growing_past import GrowingPast
+from fl_node.history.kept import KeptLog
 from fl_node.learner import Learner, StepProgress, no_progress
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.next_action import Action, next_action
@@ -105,7 +106,8 @@ class Participant:
         self._attests = attests
         self._policy = policy
         self._index = manifest.addresses.index(ledger.account)
-        self._round_block = 0
+        self._log = KeptLog(ledger, task, state.log_file)
+        self._past = GrowingPast(manifest.addresses)
         self._made: Model | None = None
 
     def step(self) -> Step:
@@ -203,25 +205,28 @@ class Participant:
         return self._ledger.attest(self._task, state.round, digest, aggregated.included)
 
     def _aggregate(self, state: TaskState) -> Aggregated:
-        entries = self._ledger.history(self._task, self._round_block)
-        attempts = attempts_of_current_round(entries)
-        # If the round's opening is missing, the chain was reorganised: read the whole log next time.
-        self._round_block = attempts.opened_in
-        verify_complete(attempts, members_in(self._manifest.addresses, state.revealed))
+        with self._log.read_to(state.history_head) as log:
+            attempts = log.attempts()
         return aggregate_round(
             self._store, self._manifest, self._parent(state), attempts.reveals, attempts.abandoned
         )
 
     def _received(self, state: TaskState) -> Received:
-        """The parent, and what the strategy needs of the past; only if it needs something is the whole log read."""
+        """The parent, and what the strategy needs of the past; only if it needs something is the log read."""
         parent = self._parent(state).arrays
         if not self._manifest.strategy.needs_past:
             return Received(parent)
-        entries = list(self._ledger.history(self._task))
-        client = self._ledger.account
-        return receive(
-            self._manifest, client, state.round, parent, entries, self._store, self._load
-        )
+        with self._log.read_to(state.history_head) as log:
+            return receive(
+                self._manifest,
+                self._ledger.account,
+                state.round,
+                parent,
+                log,
+                self._past,
+                self._store,
+                self._load,
+            )
 
     def _parent(self, state: TaskState) -> Model:
         return self._load(state.parent_digest)

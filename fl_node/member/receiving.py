@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from chain.errors import HistoryInvalid
-from chain.types import Address, Entry
+from chain.types import Address
 from fl_node.arrays import Arrays
 from fl_node.blobs.global_state import model_of
 from fl_node.blobs.model import Model
 from fl_node.blobs.store import Store
+from fl_node.history.growing_past import GrowingPast, recent_past
+from fl_node.history.kept import TaskLog
 from fl_node.history.past import Past
-from fl_node.history.record import last_included, past_of
+from fl_node.history.record import included_in
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.contribute import Received
 from fl_node.round.published import Published, draw_opponents, read_published
@@ -25,7 +26,8 @@ def receive(
     client: Address,
     round: int,
     parent: Arrays,
-    entries: Sequence[Entry],
+    log: TaskLog,
+    past: GrowingPast,
     store: Store,
     load: Load,
 ) -> Received:
@@ -36,26 +38,22 @@ def receive(
         client: The member that trains.
         round: The round that it trains in.
         parent: The round's parent.
-        entries: The task's whole log.
+        log: The task's log up to the current round.
+        past: What the member knows of it from before.
         store: Holds the updates of earlier rounds.
         load: Loads the models of earlier rounds.
 
     Raises:
-        HistoryInvalid: The log does not show every final round.
         StoreUnusable: The store cannot be read.
         BadData: The model that the last round started from is missing or damaged.
     """
-    past = past_of(manifest.addresses, entries)
-    if len(past) != round - 1:
-        raise HistoryInvalid(f"the log shows {len(past)} of {round - 1} final rounds")
     strategy = manifest.strategy
+    known = past.up_to(log) if strategy.needs_whole_past else recent_past(manifest.addresses, log)
     return Received(
         parent,
-        _previous(past, load) if strategy.needs_previous else None,
-        past,
-        _published(manifest, client, round, parent, entries, store)
-        if strategy.share.publish
-        else {},
+        _previous(known, load) if strategy.needs_previous else None,
+        known,
+        _published(manifest, client, round, parent, log, store) if strategy.share.publish else {},
     )
 
 
@@ -71,11 +69,15 @@ def _published(
     client: Address,
     round: int,
     parent: Arrays,
-    entries: Sequence[Entry],
+    log: TaskLog,
     store: Store,
 ) -> Published:
     """What the member's opponents published in the last round with updates."""
-    digest, reveals = last_included(manifest.addresses, entries)
+    for final in log.last_final_rounds():
+        if reveals := included_in(manifest.addresses, final):
+            break
+    else:
+        return {}
     chosen = draw_opponents(manifest, round, client, [revealed.client for revealed in reveals])
     wanted = [revealed for revealed in reveals if revealed.client in chosen]
-    return read_published(store, manifest, parent, digest, wanted)
+    return read_published(store, manifest, parent, final.opened.parent_digest, wanted)

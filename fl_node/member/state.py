@@ -2,6 +2,7 @@
 
     membership.json        the member and task that it belongs to; checked at every start
     lock                   held by the running node
+    log.sqlite             the task's log as far as the node has read it; it may be deleted
     round-00003/           complete or absent: written under another name, then renamed
         plan.json            the opening of the commitment, unless the round was declined
         update.safetensors   the update, published at reveal
@@ -98,6 +99,11 @@ class NodeState:
     def close(self) -> None:
         """Release the lock on the folder."""
         self._lock.close()
+
+    @property
+    def log_file(self) -> Path:
+        """Where the node keeps the task's log."""
+        return self._folder / "log.sqlite"
 
     def plan(self, round: int, parent_digest: bytes) -> Plan | None:
         """The plan of a round that starts from this parent; None if there is none."""

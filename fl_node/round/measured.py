@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from chain.types import Entry, TaskState
+from chain.types import TaskState
 from fl_node.blobs.metrics import Metrics, mean_metrics
 from fl_node.blobs.model import Model, load_model
 from fl_node.blobs.store import Store
 from fl_node.errors import BadData, StoreUnusable
-from fl_node.history.record import RecordedRound, final_rounds, members_in
+from fl_node.history.record import RecordedRound, members_in
 from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from fl_node.round.form import state_objection
 from fl_node.round.verdicts import Verdicts
@@ -25,9 +25,9 @@ class MeasuredRound:
 
 
 def measured_rounds(
-    store: Store, state: TaskState, entries: Sequence[Entry], last: int = 1
+    store: Store, state: TaskState, finals: Iterable[RecordedRound]
 ) -> list[MeasuredRound]:
-    """The means of the last final rounds' metrics, oldest first, for somebody who looks and does not audit.
+    """The means of some final rounds' metrics, for somebody who looks and does not audit.
 
     A round is left out if one of its included updates is missing or damaged, so that a number that is shown is the
     audit's. Nothing is shown of a task that measures nothing, or whose manifest or genesis cannot be read.
@@ -35,8 +35,7 @@ def measured_rounds(
     Args:
         store: Holds the task's blobs. As much is read as the manifest, the genesis and the rounds' updates may have.
         state: The task on chain.
-        entries: Its whole log, oldest first.
-        last: The most rounds, > 0.
+        finals: The rounds.
     """
     try:
         manifest = parse_manifest(bytes(store.get(state.manifest_digest, MAX_MANIFEST_BYTES)))
@@ -47,7 +46,7 @@ def measured_rounds(
         return []
     if state_objection(manifest, genesis.arrays):
         return []
-    means = (_means(store, manifest, genesis, final) for final in final_rounds(entries)[-last:])
+    means = (_means(store, manifest, genesis, final) for final in finals)
     return [measured for measured in means if measured]
 
 

@@ -108,11 +108,16 @@ class Strategy(Section):
     def needs_past(self) -> bool:
         """Whether a member needs what earlier rounds recorded."""
         return (
-            TRAIN[type(self.train)].needs_past
+            self.needs_whole_past
             or self.work.until == "median_loss"
             or bool(self.share.publish)
             or self.needs_previous
         )
+
+    @property
+    def needs_whole_past(self) -> bool:
+        """Whether a member needs what all earlier rounds recorded, instead of the last one with updates."""
+        return TRAIN[type(self.train)].needs_past
 
     @property
     def needs_previous(self) -> bool:

@@ -276,17 +276,12 @@ class Reorganised:
 def test_a_node_reads_the_log_again_after_a_reorganisation(federation: Federation) -> None:
     ledger = Reorganised(federation.ledger.acting_as(MEMBERS[0]))
     nodes = [federation.start(MEMBERS[0], ledger), *map(federation.start, MEMBERS[1:])]
-    troubles = []
     for _ in range(50):
         for node in nodes:
-            try:
-                node.step()
-            except HistoryInvalid as trouble:
-                troubles.append(str(trouble))
+            node.step()
         if ledger.task_state(federation.task).round == 2:
             ledger.ahead = 0
     assert ledger.task_state(federation.task).phase is Phase.FINISHED
-    assert troubles == ["the log does not show the opening of the round"]
 
 
 def test_members_who_disagree_abort_the_round_and_it_is_reopened(federation: Federation) -> None:
@@ -467,7 +462,7 @@ def test_a_log_that_lags_behind_the_state_is_no_past_to_train_by(
                 if not isinstance(entry.event, RoundFinalised)
             ]
 
-    with pytest.raises(HistoryInvalid, match="0 of 1 final rounds"):
+    with pytest.raises(HistoryInvalid, match="does not lead to its history head"):
         federation.start(MEMBERS[0], ledger=Lagging()).step()
 
 

@@ -9,6 +9,7 @@ from fl_node.audit import audit
 from fl_node.blobs.metrics import metrics_to_json
 from fl_node.blobs.store import Store, key_of
 from fl_node.errors import StoreUnusable
+from fl_node.history.record import RecordedRound, final_rounds
 from fl_node.round.measured import MeasuredRound, measured_rounds
 
 
@@ -22,20 +23,19 @@ def remove(federation: Federation, digest: str) -> None:
     path.unlink()
 
 
-def rounds(federation: Federation, last: int = 5) -> list[MeasuredRound]:
+def rounds(federation: Federation) -> list[MeasuredRound]:
     state = federation.ledger.task_state(federation.task)
-    entries = federation.ledger.history(federation.task)
-    return measured_rounds(federation.store, state, entries, last)
+    return measured_rounds(federation.store, state, finals(federation))
+
+
+def finals(federation: Federation) -> list[RecordedRound]:
+    return list(final_rounds(federation.ledger.history(federation.task)))
 
 
 def test_the_means_are_the_audits(measuring):
     known = [(one.round, one.metrics) for one in audited(measuring)]
     looked = [(one.round, metrics_to_json(one.metrics)) for one in rounds(measuring)]
     assert looked == known
-
-
-def test_only_the_last_rounds_are_read(measuring):
-    assert [one.round for one in rounds(measuring, last=1)] == [2]
 
 
 def test_a_round_with_a_missing_update_is_left_out(measuring):
@@ -76,6 +76,5 @@ class Flaky:
 @pytest.mark.parametrize(("times", "seen"), [(0, []), (1, []), (4, []), (5, [1]), (8, [1, 2])])
 def test_a_store_that_cannot_be_reached_shows_what_it_showed(measuring, times, seen):
     state = measuring.ledger.task_state(measuring.task)
-    entries = measuring.ledger.history(measuring.task)
-    looked = measured_rounds(Flaky(measuring.store, times), state, entries, 5)
+    looked = measured_rounds(Flaky(measuring.store, times), state, finals(measuring))
     assert [one.round for one in looked] == seen
