@@ -16,8 +16,8 @@ import pytest
 
 pytest.importorskip("flwr")
 
+from node_site import GANCHOR, PATIENCE, Site, wait_for
 from running import signers
-from test_processes import GANCHOR, PATIENCE, Site, wait_for
 
 from chain.accounts import address_of
 from chain.deploy import deploy, write_deployment

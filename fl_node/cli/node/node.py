@@ -135,7 +135,7 @@ def node(
         place = _kept_nowhere(stack, state) if dry_run else state
         folder = stack.enter_context(NodeState(place, membership))
         show(Started(ledger.account, task, share.data))
-        recorded = ledger.task_state(task).genesis_digest
+        recorded = waiting(lambda: ledger.task_state(task)).genesis_digest
         learner, sleep = open_learner(
             stack, manifest, blobs, recorded, share, policy, training_timeout, waiting
         )
