@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from chain.acts import Act
 from chain.types import Address, Entry, Look, Receipt, Reveal, TaskOpened, TaskState, Terms
 
 
@@ -51,6 +52,12 @@ class Ledger(Protocol):
 
     def attest(self, task: int, round: int, aggregate_digest: bytes, included: int) -> Receipt:
         """Attest to an aggregate and the bitmap of the updates in it."""
+
+    def relay(self, task: int, acts: Sequence[Act]) -> Receipt:
+        """Carry out what members signed, in order, in one transaction; an act that is refused is left out.
+
+        The receipt's entries say what was carried out: they are those of several members.
+        """
 
     def advance(self, task: int) -> Receipt:
         """End a phase whose deadline has passed."""

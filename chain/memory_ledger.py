@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from chain import rules
+from chain.acts import Act
 from chain.errors import TaskUnknown
 from chain.rules import Site
 from chain.types import Address, Entry, Look, Receipt, Reveal, TaskOpened, TaskState, Terms
@@ -151,6 +152,10 @@ class MemoryLedger:
         """End the caller's own absence."""
         return self._call(task, lambda t, now: t.rejoin(self._account))
 
+    def relay(self, task: int, acts: Sequence[Act]) -> Receipt:
+        """Carry out what members signed, all in one block; what is refused is left out."""
+        return self._call(task, lambda t, now: t.relay(now, acts))
+
     def task_count(self) -> int:
         """Return the number of the last task opened."""
         return self._chain.first_task + len(self._chain.tasks) - 1
@@ -184,7 +189,7 @@ class MemoryLedger:
         """Return the time of a call made now."""
         return self._chain.clock()
 
-    def _call(self, number: int, act: Callable[[rules.Task, int], None]) -> Receipt:
+    def _call(self, number: int, act: Callable[[rules.Task, int], object]) -> Receipt:
         chain = self._chain
         with chain.lock:
             task, now = chain.task(number), chain.clock()

@@ -11,8 +11,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field, replace
 
+from chain.acts import Act, act_signer, read_call
 from chain.errors import (
+    ActInvalid,
     AggregateInvalid,
+    CallRejected,
     CommitmentMismatch,
     CommitmentMissing,
     DeadlineAhead,
@@ -150,6 +153,27 @@ class Task:
             self._close(now)
         else:
             self._abort(now)
+
+    def relay(self, now: int, acts: Sequence[Act]) -> int:
+        """Return the bitmap of the acts that were carried out."""
+        return sum(1 << i for i, act in enumerate(acts) if self._carry_out(now, act))
+
+    def _carry_out(self, now: int, act: Act) -> bool:
+        site, state = self.site, self.state
+        try:
+            call = read_call(act.call)
+            place = (site.chain_id, site.contract, state.round, state.attempt)
+            if call.task != self.number or (
+                call.name != "reveal" and act_signer(*place, act) != act.member
+            ):
+                return False
+            if call.name == "rejoin":
+                self.rejoin(act.member)
+            else:
+                getattr(self, call.name)(act.member, now, *call.arguments)
+        except (ActInvalid, CallRejected):
+            return False
+        return True
 
     # ------------------------------------------------------------------------------ checks
 

@@ -13,6 +13,7 @@ from typing import Any
 from chain import answers
 from chain.abi import decode_results, encode_call
 from chain.accounts import Signer, address_of
+from chain.acts import Act
 from chain.answers import TransactionReceipt
 from chain.connection import PATIENCE_SECONDS, REQUEST_SECONDS, connect
 from chain.decoding import task_state_from
@@ -125,6 +126,10 @@ class Web3Ledger:
     def attest(self, task: int, round: int, aggregate_digest: bytes, included: int) -> Receipt:
         """Attest to an aggregate and the bitmap of the updates in it."""
         return self._send("attest", task, round, aggregate_digest, included)
+
+    def relay(self, task: int, acts: Sequence[Act]) -> Receipt:
+        """Carry out what members signed; an act that is refused is left out."""
+        return self._send("relay", task, [astuple(act) for act in acts])
 
     def advance(self, task: int) -> Receipt:
         """End a phase whose deadline has passed."""

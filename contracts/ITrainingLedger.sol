@@ -71,6 +71,20 @@ interface ITrainingLedger {
         bytes32 salt;
     }
 
+    /// @notice A call that its member signed and somebody else sends.
+    /// @param member Who signed.
+    /// @param call Calldata of `commit`, `skip`, `reveal`, `attest` or `rejoin`, to the last byte.
+    /// @param r First half of the compact signature (EIP-2098) of `Act(uint16 round,uint16 attempt,bytes call)` by
+    /// EIP-712, in the domain with name "ganchor", version "2", this chain and this contract. A `reveal` needs none: its
+    /// commitment names the client, and nobody else knows the salt.
+    /// @param vs Second half of it.
+    struct Act {
+        address member;
+        bytes call;
+        bytes32 r;
+        bytes32 vs;
+    }
+
     /// @notice A task at a glance, as `taskState` returns it.
     /// @param cohort Who was drawn for this attempt; in a finished task, for its last.
     /// @param awaited Who may still act in this phase and has not.
@@ -248,6 +262,12 @@ interface ITrainingLedger {
 
     /// @notice End the caller's absence, from the next draw on.
     function rejoin(uint256 task) external;
+
+    /// @notice Carry out, in order, what members signed for the round and attempt that the task is at. Anyone may. An act
+    /// that is refused is left out, and not the others with it.
+    /// @param acts Calls for this task only.
+    /// @return taken Bit `i` says whether act `i` was carried out, for the first 256.
+    function relay(uint256 task, Act[] calldata acts) external returns (uint256 taken);
 
     /// @notice Number of tasks opened so far.
     function taskCount() external view returns (uint256);

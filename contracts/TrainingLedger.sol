@@ -55,6 +55,12 @@ contract TrainingLedger is ITrainingLedger {
     uint256 private constant BASIS_POINTS = 10_000;
     uint256 private constant MAX_MEMBERS = 96;
     uint8 private constant NO_VOTE = 128; // more than any number of votes
+    bytes32 private constant ACT_TYPE = keccak256("Act(uint16 round,uint16 attempt,bytes call)");
+    bytes32 private constant DOMAIN_TYPE = keccak256(
+        "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+    );
+    bytes32 private constant DOMAIN_NAME = keccak256("ganchor");
+    bytes32 private constant DOMAIN_VERSION = keccak256("2");
 
     /// @inheritdoc ITrainingLedger
     uint256 public override taskCount;
@@ -140,15 +146,16 @@ contract TrainingLedger is ITrainingLedger {
 
     /// @inheritdoc ITrainingLedger
     function commit(uint256 task, uint16 round, bytes32 commitment) external override {
+        address caller = _caller();
         Task storage t = tasks[task];
         Progress memory p = t.progress;
-        uint256 index = _requireTurn(task, t, p, round, Phase.Commit);
+        uint256 index = _requireTurn(task, t, p, caller, round, Phase.Commit);
         if (commitment == 0) revert CommitmentMissing();
 
         t.commitments[index] = commitment;
-        emit UpdateCommitted(task, round, msg.sender, commitment);
+        emit UpdateCommitted(task, round, caller, commitment);
         t.historyHead = keccak256(
-            abi.encode(t.historyHead, UpdateCommitted.selector, round, msg.sender, commitment)
+            abi.encode(t.historyHead, UpdateCommitted.selector, round, caller, commitment)
         );
         p.done |= _bit(index);
         _settle(task, t, p);
@@ -156,29 +163,31 @@ contract TrainingLedger is ITrainingLedger {
 
     /// @inheritdoc ITrainingLedger
     function skip(uint256 task, uint16 round) external override {
+        address caller = _caller();
         Task storage t = tasks[task];
         Progress memory p = t.progress;
-        _requireTurn(task, t, p, round, Phase.Commit);
+        _requireTurn(task, t, p, caller, round, Phase.Commit);
 
-        emit RoundSkipped(task, round, msg.sender);
+        emit RoundSkipped(task, round, caller);
         t.historyHead =
-            keccak256(abi.encode(t.historyHead, RoundSkipped.selector, round, msg.sender));
+            keccak256(abi.encode(t.historyHead, RoundSkipped.selector, round, caller));
         _settle(task, t, p);
     }
 
     /// @inheritdoc ITrainingLedger
     function reveal(uint256 task, uint16 round, Reveal calldata opening) external override {
+        address caller = _caller();
         Task storage t = tasks[task];
         Progress memory p = t.progress;
-        uint256 index = _requireTurn(task, t, p, round, Phase.Reveal);
+        uint256 index = _requireTurn(task, t, p, caller, round, Phase.Reveal);
         if (opening.numExamples == 0) revert ExamplesMissing();
         bytes32 expected = t.commitments[index];
-        bytes32 actual = commitmentOf(task, round, msg.sender, opening);
+        bytes32 actual = commitmentOf(task, round, caller, opening);
         if (actual != expected) revert CommitmentMismatch(expected, actual);
 
-        emit UpdateRevealed(task, round, msg.sender, opening);
+        emit UpdateRevealed(task, round, caller, opening);
         t.historyHead = keccak256(
-            abi.encode(t.historyHead, UpdateRevealed.selector, round, msg.sender, opening)
+            abi.encode(t.historyHead, UpdateRevealed.selector, round, caller, opening)
         );
         p.done |= _bit(index);
         _settle(task, t, p);
@@ -189,21 +198,22 @@ contract TrainingLedger is ITrainingLedger {
         external
         override
     {
+        address caller = _caller();
         Task storage t = tasks[task];
         Progress memory p = t.progress;
-        _requireTurn(task, t, p, round, Phase.Attest);
+        _requireTurn(task, t, p, caller, round, Phase.Attest);
         if (included & ~p.done != 0) revert IncludedInvalid(included, p.done);
         if (aggregateDigest == 0 || (included == 0 && aggregateDigest != t.parentDigest)) {
             revert AggregateInvalid(aggregateDigest);
         }
 
-        emit AggregateAttested(task, round, msg.sender, aggregateDigest, included);
+        emit AggregateAttested(task, round, caller, aggregateDigest, included);
         t.historyHead = keccak256(
             abi.encode(
                 t.historyHead,
                 AggregateAttested.selector,
                 round,
-                msg.sender,
+                caller,
                 aggregateDigest,
                 included
             )
@@ -217,14 +227,15 @@ contract TrainingLedger is ITrainingLedger {
     function rejoin(uint256 task) external override {
         Task storage t = tasks[task];
         Phase phase = t.progress.phase;
+        address caller = _caller();
         _requireOpened(task, phase);
-        uint96 bit = _bit(_requireMember(task, t));
+        uint96 bit = _bit(_requireMember(task, t, caller));
         _requireRunning(phase);
-        if (t.absent & bit == 0) revert NotAbsent(msg.sender);
+        if (t.absent & bit == 0) revert NotAbsent(caller);
 
         t.absent &= ~bit;
-        emit MemberRejoined(task, msg.sender);
-        t.historyHead = keccak256(abi.encode(t.historyHead, MemberRejoined.selector, msg.sender));
+        emit MemberRejoined(task, caller);
+        t.historyHead = keccak256(abi.encode(t.historyHead, MemberRejoined.selector, caller));
     }
 
     /// @dev The checks that all acts of a round share, in this order; the model in Python has the same. Whose turn it was
@@ -233,15 +244,16 @@ contract TrainingLedger is ITrainingLedger {
         uint256 task,
         Task storage t,
         Progress memory p,
+        address caller,
         uint16 round,
         Phase phase
     ) private view returns (uint256 index) {
         _requireOpened(task, p.phase);
-        index = _requireMember(task, t);
+        index = _requireMember(task, t, caller);
         if (p.phase != phase) revert PhaseMismatch(phase, p.phase);
         if (p.round != round) revert RoundMismatch(round, p.round);
         if (block.timestamp > p.deadline) revert DeadlinePassed(p.deadline);
-        if (p.awaited & _bit(index) == 0) revert NotAwaited(msg.sender);
+        if (p.awaited & _bit(index) == 0) revert NotAwaited(caller);
         p.awaited ^= _bit(index);
     }
 
@@ -249,9 +261,13 @@ contract TrainingLedger is ITrainingLedger {
         if (phase == Phase.None) revert TaskUnknown(task);
     }
 
-    function _requireMember(uint256 task, Task storage t) private view returns (uint256 index) {
-        uint256 place = t.place[msg.sender];
-        if (place == 0) revert MemberUnknown(task, msg.sender);
+    function _requireMember(uint256 task, Task storage t, address caller)
+        private
+        view
+        returns (uint256 index)
+    {
+        uint256 place = t.place[caller];
+        if (place == 0) revert MemberUnknown(task, caller);
         return place - 1;
     }
 
@@ -278,6 +294,62 @@ contract TrainingLedger is ITrainingLedger {
     /// @dev Who revealed, who declined, and who missed a phase of this attempt and is back.
     function _attesters(Task storage t) private view returns (uint96) {
         return t.cohort & ~t.absent;
+    }
+
+    // ---------------------------------------------------------------------------------------------- acts that others send
+
+    /// @inheritdoc ITrainingLedger
+    /// @dev The contract calls itself here and nowhere else, with the member's address after the call (as in ERC-2771), so
+    /// that a relayed act meets every check of a direct one. Never let anybody else make the contract call itself with
+    /// bytes of their choice, by a multicall for example: they could then speak for any member.
+    function relay(uint256 task, Act[] calldata acts) external override returns (uint256 taken) {
+        Task storage t = tasks[task];
+        _requireOpened(task, t.progress.phase);
+        bytes32 domain = keccak256(
+            abi.encode(DOMAIN_TYPE, DOMAIN_NAME, DOMAIN_VERSION, block.chainid, address(this))
+        );
+        for (uint256 i = 0; i < acts.length; ++i) {
+            Act calldata act = acts[i];
+            if (!_isFromMember(domain, task, t, act)) continue;
+            (bool done,) = address(this).call(abi.encodePacked(act.call, act.member));
+            if (done) taken |= 1 << i;
+        }
+    }
+
+    /// @dev Whether the call is one that members make, for this task, in this round and attempt. Attempts count, or an old
+    /// vote would come again in the next; and without the task, an act of another task at the same round and attempt.
+    function _isFromMember(bytes32 domain, uint256 task, Task storage t, Act calldata act)
+        private
+        view
+        returns (bool)
+    {
+        bytes4 selector = bytes4(act.call);
+        if (act.call.length != _lengthOf(selector)) return false;
+        if (uint256(bytes32(act.call[4:])) != task) return false;
+        if (selector == this.reveal.selector) return true;
+        bytes32 content =
+            keccak256(abi.encode(ACT_TYPE, t.progress.round, t.attempt, keccak256(act.call)));
+        bytes32 digest = keccak256(abi.encodePacked(hex"1901", domain, content));
+        uint8 v = 27 + uint8(uint256(act.vs) >> 255);
+        bytes32 s = bytes32(uint256(act.vs) & type(uint256).max >> 1);
+        address signer = ecrecover(digest, v, act.r, s);
+        return signer != address(0) && signer == act.member;
+    }
+
+    /// @dev Bytes of each call that may be relayed. No call of another function has this length: nothing has.
+    function _lengthOf(bytes4 selector) private pure returns (uint256) {
+        if (selector == this.commit.selector) return 100;
+        if (selector == this.reveal.selector) return 228;
+        if (selector == this.attest.selector) return 132;
+        if (selector == this.skip.selector) return 68;
+        if (selector == this.rejoin.selector) return 36;
+        return type(uint256).max;
+    }
+
+    /// @dev The member whose act this is: the sender, or behind `relay` the address after the call.
+    function _caller() private view returns (address) {
+        if (msg.sender != address(this)) return msg.sender;
+        return address(bytes20(msg.data[msg.data.length - 20:]));
     }
 
     // ---------------------------------------------------------------------------------------------- moving on

@@ -26,6 +26,7 @@ from chain.types import BASIS_POINTS, Reveal, Terms
 MEMBERS = 5
 ROUNDS = 50
 GAS = 5_000_000
+MNEMONIC = "test test test test test test test test test test test junk"
 TERMS = Terms(
     rounds=ROUNDS + 1,  # so that the last measured round opens another one, like all before it
     commit_window=3_600,
@@ -60,11 +61,18 @@ def digest(*parts: object) -> bytes:
 
 
 class Bench:
-    """The contract on eth-tester, and the gas of each call so far."""
+    """The contract on eth-tester, with members that can pay.
 
-    def __init__(self) -> None:
-        self.w3 = Web3(EthereumTesterProvider(EthereumTester(PyEVMBackend())))
-        self.members = sorted(self.w3.eth.accounts[:MEMBERS], key=lambda member: int(member, 16))
+    Attributes:
+        keys: The private key of each member, 32 bytes.
+    """
+
+    def __init__(self, members: int = MEMBERS) -> None:
+        backend = PyEVMBackend.from_mnemonic(MNEMONIC, num_accounts=members)
+        self.w3 = Web3(EthereumTesterProvider(EthereumTester(backend)))
+        keys = {key.public_key.to_checksum_address(): key for key in backend.account_keys}
+        self.members = sorted(keys, key=lambda member: int(member, 16))
+        self.keys = {member: keys[member].to_bytes() for member in self.members}
         artifact = load_artifact()
         template = self.w3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
         receipt = self._mined(template.constructor().transact({"gas": GAS}))
@@ -92,7 +100,7 @@ class Bench:
         for member in self.members:
             gas["reveal"].append(self.call(member, "reveal", task, round, opening(round, member)))
         for member in self.members[:votes]:
-            pair = (digest("aggregate", round), 2**MEMBERS - 1)
+            pair = (digest("aggregate", round), 2 ** len(self.members) - 1)
             gas["attest"].append(self.call(member, "attest", task, round, *pair))
         return gas
 

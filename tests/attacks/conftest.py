@@ -23,6 +23,9 @@
 18  a task's own code looks for secrets, breaks down, or does not stop      test_hostile_code
 19  a member claims absurd metrics, or megabytes of them                   test_claims
 20  a task's own code waits for whoever audits, or looks at the task      test_audit_runs_no_code
+21  a member's signature is used for what it did not sign                 test_relayed_acts
+22  one member alone is a quorum, because the others said nothing          test_relayed_acts
+23  a draw is tried again until it pleases                                 test_relayed_acts
 
 What is not defended against, by design: a quorum of members who collude, and a member whose update keeps every rule
 and is harmful all the same.

@@ -139,6 +139,8 @@ def test_attest_to_a_model_that_comes_of_no_updates(federation: Federation) -> N
     play_until_attest(federation)
     with pytest.raises(AggregateInvalid):
         federation.ledger.acting_as(MEMBERS[0]).attest(federation.task, 1, bytes([7]) * 32, 0)
+    for member in MEMBERS[:2]:
+        federation.start(member).step()
     assert goes_on(federation)
     assert audit_of(federation).verdict == "clean"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ from chain.types import Address, Reveal
 
 CHAIN_ID, CONTRACT = 1337, Address("0x00000000000000000000000000000000000000C0")
 PLACE = (CHAIN_ID, CONTRACT, 3, 1)
+VECTOR = Path(__file__).parents[1] / "vectors" / "act.json"
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 OPENING = Reveal(bytes([1]) * 32, 100, -1, 2**63 - 1, bytes([2]) * 32)
 CALLS: dict[Relayed, tuple[Any, ...]] = {
@@ -134,3 +137,18 @@ def test_wallets_show_the_same_message(signer: Signer) -> None:
     act = sign_act(signer, *PLACE, call)
     assert int.from_bytes(act.r, "big") == signed.r
     assert int.from_bytes(act.vs, "big") == signed.s | (signed.v - 27) << 255
+
+
+def test_the_golden_act() -> None:
+    """Who signs it is the devnet's first account."""
+    vector = json.loads(VECTOR.read_bytes())
+    place = tuple(vector[name] for name in ("chain_id", "contract", "round", "attempt"))
+    call = bytes.fromhex(vector["call"][2:])
+    assert "0x" + digest_to_sign(*place, call).hex() == vector["signed"]
+    act = sign_act(dev_account(CHAIN_ID, 0), *place, call)
+    assert (act.member, "0x" + act.r.hex(), "0x" + act.vs.hex()) == (
+        vector["member"],
+        vector["r"],
+        vector["vs"],
+    )
+    assert act_signer(*place, act) == vector["member"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chain import errors
+from chain.acts import Act
 from chain.artifact import load_artifact
 from chain.errors import CallRejected, UnknownRejection
 from chain.history import ARGUMENTS, EVENTS, REVEAL, TERMS
@@ -45,7 +46,9 @@ def struct(name: str) -> list[dict]:
     arguments = [a for item in ABI for a in item.get("inputs", []) + item.get("outputs", [])]
     inner = [component for a in arguments for component in a.get("components", [])]
     wanted = f"struct ITrainingLedger.{name}"
-    return next(a["components"] for a in arguments + inner if a["internalType"] == wanted)
+    return next(
+        a["components"] for a in arguments + inner if a["internalType"].removesuffix("[]") == wanted
+    )
 
 
 def test_every_event_of_the_contract_is_mirrored() -> None:
@@ -59,7 +62,7 @@ def test_events_have_the_contracts_arguments(name: str) -> None:
     assert ARGUMENTS[EVENTS[name]] == types(arguments)
 
 
-@pytest.mark.parametrize("mirror", [Terms, Reveal, TaskState])
+@pytest.mark.parametrize("mirror", [Terms, Reveal, Act, TaskState])
 def test_structs_have_the_contracts_fields(mirror: type) -> None:
     assert [field.name for field in fields(mirror)] == names(struct(mirror.__name__))
 

@@ -29,7 +29,7 @@ def chain(deployed: EvmChain) -> Iterator[EvmChain]:
 def contract(chain: EvmChain) -> Stage:
     """A stage on the compiled contract."""
     ledger = EvmLedger(chain, chain.accounts[0])
-    return Stage(ledger, ledger.acting_as, chain.travel, chain.accounts)
+    return Stage(ledger, ledger.acting_as, chain.travel, chain.accounts, chain.signers)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def model(deployed: EvmChain) -> Stage:
     def travel(to: int) -> None:
         clock[0] = to
 
-    return Stage(ledger, ledger.acting_as, travel, deployed.accounts)
+    return Stage(ledger, ledger.acting_as, travel, deployed.accounts, deployed.signers)
 
 
 @pytest.fixture(params=["contract", "model"])

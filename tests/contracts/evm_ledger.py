@@ -13,10 +13,13 @@ from typing import Any
 from eth.exceptions import Revert
 from eth.vm.spoof import SpoofTransaction
 from eth_abi.abi import decode
+from eth_account import Account
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_utils.abi import collapse_if_tuple
 from web3 import EthereumTesterProvider, Web3
 
+from chain.accounts import Signer, address_of
+from chain.acts import Act
 from chain.artifact import load_artifact
 from chain.history import ARGUMENTS, TOPICS, event_from_abi
 from chain.rejections import rejection_from
@@ -56,6 +59,12 @@ class EvmChain:
         return sorted((key.public_key.to_checksum_address() for key in self._keys), key=bytes_of)
 
     @property
+    def signers(self) -> dict[Address, Signer]:
+        """The accounts with their keys."""
+        found = [Account.from_key(key.to_bytes()) for key in self._keys]
+        return {address_of(signer): signer for signer in found}
+
+    @property
     def _keys(self) -> list[Any]:
         return self.tester.backend.account_keys
 
@@ -69,14 +78,14 @@ class EvmChain:
         assert to >= self.time
         self.evm.header = self.evm.header.copy(timestamp=to)
 
-    def send(self, sender: Any, data: str, to: bytes) -> tuple[Any, Any, int]:
+    def send(self, sender: Any, data: str, to: bytes, gas: int = GAS) -> tuple[Any, Any, int]:
         """Put one call into one block: its receipt, its computation, its time."""
         key = next(
             k for i, k in enumerate(self._keys) if sender in (i, k.public_key.to_checksum_address())
         )
         sent_at = self.time
         nonce = self.evm.get_vm().state.get_nonce(key.public_key.to_canonical_address())
-        unsigned = self._unsigned(nonce, data, to)
+        unsigned = self._unsigned(nonce, data, to, gas)
         _, receipt, computation = self.evm.apply_transaction(unsigned.as_signed_transaction(key))
         self.tester.backend.mine_blocks()
         # py-evm dates the next block by the machine's clock; here time stands still unless told.
@@ -89,9 +98,9 @@ class EvmChain:
         output: bytes = self.evm.get_transaction_result(question, self.evm.header)
         return output
 
-    def _unsigned(self, nonce: int, data: str, to: bytes) -> Any:
+    def _unsigned(self, nonce: int, data: str, to: bytes, gas: int = GAS) -> Any:
         return self.evm.create_unsigned_transaction(
-            nonce=nonce, gas_price=10**10, gas=GAS, to=to, value=0, data=bytes.fromhex(data[2:])
+            nonce=nonce, gas_price=10**10, gas=gas, to=to, value=0, data=bytes.fromhex(data[2:])
         )
 
 
@@ -133,6 +142,9 @@ class EvmLedger:
 
     def attest(self, task: int, round: int, aggregate_digest: bytes, included: int) -> Receipt:
         return self._send("attest", task, round, aggregate_digest, included)
+
+    def relay(self, task: int, acts: Sequence[Act]) -> Receipt:
+        return self._send("relay", task, [astuple(act) for act in acts])
 
     def advance(self, task: int) -> Receipt:
         return self._send("advance", task)

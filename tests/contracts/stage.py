@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+from chain.accounts import Signer
+from chain.acts import Act, Relayed, sign_act, write_call
 from chain.history import commitment_of
 from chain.ledger import Ledger
 from chain.types import Address, Event, Receipt, Reveal, TaskState, Terms, indices
@@ -35,6 +38,7 @@ class Stage:
     acting_as: Callable[[Address], Ledger]
     travel: Callable[[int], None]
     accounts: list[Address]
+    signers: Mapping[Address, Signer]
     task: int = 0
 
     @property
@@ -78,6 +82,28 @@ class Stage:
             ledger = self.member(index)
             receipt = ledger.attest(self.task, self.state.round, digest, included)
         return receipt
+
+    def sign(self, index: int, name: Relayed, *arguments: Any) -> Act:
+        """An act of the member at this index, for the round and attempt that the task is at."""
+        state = self.state
+        if name != "rejoin":
+            arguments = (state.round, *arguments)
+        place = (self.ledger.chain_id, self.ledger.contract, state.round, state.attempt)
+        call = write_call(name, self.task, *arguments)
+        return sign_act(self.signers[self.members[index]], *place, call)
+
+    def commitments(self, *members: int) -> list[Act]:
+        return [self.sign(index, "commit", self.commitment(index)) for index in members]
+
+    def reveals(self, *members: int) -> list[Act]:
+        return [self.sign(index, "reveal", opening_of(index)) for index in members]
+
+    def votes(self, *members: int, digest: bytes = AGGREGATE, included: int = 0b1) -> list[Act]:
+        return [self.sign(index, "attest", digest, included) for index in members]
+
+    def relay(self, *acts: Act) -> Receipt:
+        """Let a stranger send what members signed."""
+        return self.stranger.relay(self.task, acts)
 
     def commitment(self, index: int, **changes: int) -> bytes:
         ledger, opening = self.ledger, replace(opening_of(index), **changes)

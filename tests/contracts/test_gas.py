@@ -23,9 +23,9 @@ ALL = range(5)
 def gas_by_scenario(chain: EvmChain) -> dict[str, int]:
     """Gas of each call in a task of five members, in round 2 where it differs from round 1."""
     ledger = EvmLedger(chain, chain.accounts[0])
-    stage = Stage(ledger, ledger.acting_as, chain.travel, chain.accounts)
+    stage = Stage(ledger, ledger.acting_as, chain.travel, chain.accounts, chain.signers)
     gas = {
-        "open task": stage.open(rounds=4).gas_used,
+        "open task": stage.open(rounds=5).gas_used,
         "commit, first ever": stage.commit(0).gas_used,
     }
     stage.commit(1, 2, 3, 4)
@@ -38,6 +38,10 @@ def gas_by_scenario(chain: EvmChain) -> dict[str, int]:
     gas["attest, first"] = stage.attest(0).gas_used
     gas["attest"] = stage.attest(1).gas_used
     gas["attest, finalises and opens a round"] = stage.attest(2, 3).gas_used
+    gas["relay, five commit"] = stage.relay(*stage.commitments(*ALL)).gas_used
+    gas["relay, five reveal"] = stage.relay(*stage.reveals(*ALL)).gas_used
+    gas["relay, four attest"] = stage.relay(*stage.votes(0, 1, 2, 3)).gas_used
+    gas["relay, one act refused"] = stage.relay(stage.sign(0, "commit", bytes(32))).gas_used
     gas["skip"] = stage.skip(0).gas_used
     gas["skip, everyone has"] = stage.skip(1, 2, 3, 4).gas_used
     gas["advance, aborts and forgives"] = stage.miss().gas_used

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from stage import TERMS, opening_of
 
+from chain.acts import RELAYED, Act, Relayed, sign_act, write_call
 from chain.errors import CallRejected
 from chain.history import commitment_of
 from chain.ledger import Ledger
@@ -35,12 +36,13 @@ CALLERS = st.integers(0, MEMBERS)  # the last is no member
 OFFSETS = st.sampled_from([0, 0, 0, 0, 1, -1])
 AGREED, DISSENT = bytes([3]) * 32, bytes([4]) * 32
 SOME = st.sampled_from([0, 0, 0, 0b0001, 0b0110, 0b1000, 0b1111])  # members, as a bitmap
+SPOILED = st.sampled_from(["", "", "", "task", "round", "attempt", "member", "long", "short"])
 TASKS = st.integers(1, 2)
 ROUND_PHASES = (Phase.COMMIT, Phase.REVEAL, Phase.ATTEST)
 REACHED = (RevealOpened, AttestOpened, RoundFinalised, TaskFinished, RoundAborted, MembersMissed)
 SLOW = pytest.mark.slow
 
-Act = Callable[[Ledger], object]
+Deed = Callable[[Ledger], object]
 
 
 def terms() -> st.SearchStrategy[Terms]:
@@ -82,7 +84,7 @@ class ContractAndModel(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.deployed.tester.revert_to_snapshot(self.snapshot)
 
-    def both(self, caller: int, call: Act) -> None:
+    def both(self, caller: int, call: Deed) -> None:
         """Make a call on both; outcome, events and state must be the same."""
         account = self.accounts[caller]
         self.time = self.deployed.time
@@ -138,7 +140,7 @@ class ContractAndModel(RuleBasedStateMachine):
         for _ in ROUND_PHASES:
             self.play_a_phase(task, 0, 0, 0, 0)
 
-    def right_act(self, state: TaskState, task: int, caller: int, digest: bytes) -> Act:
+    def right_act(self, state: TaskState, task: int, caller: int, digest: bytes) -> Deed:
         round, opening = state.round, opening_of(caller)
         match state.phase:
             case Phase.COMMIT:
@@ -149,7 +151,7 @@ class ContractAndModel(RuleBasedStateMachine):
             case _:
                 return lambda ledger: ledger.attest(task, round, digest, state.revealed)
 
-    def wrong_acts(self, state: TaskState, task: int, caller: int) -> list[Act]:
+    def wrong_acts(self, state: TaskState, task: int, caller: int) -> list[Deed]:
         round, opening = state.round, opening_of(caller)
         match state.phase:
             case Phase.COMMIT:
@@ -198,6 +200,37 @@ class ContractAndModel(RuleBasedStateMachine):
             for caller in indices(self.model.task_state(task).absent):
                 self.both(caller, lambda ledger: ledger.rejoin(task))
 
+    @rule(task=TASKS, acts=st.lists(st.tuples(CALLERS, st.sampled_from(RELAYED), SPOILED)))
+    def relay(self, task: int, acts: list[tuple[int, Relayed, str]]) -> None:
+        """Acts of anybody, some of them spoiled, in one transaction."""
+        if task <= self.model.task_count():
+            signed = [self.signed(task, *act) for act in acts]
+            self.both(MEMBERS, lambda ledger: ledger.relay(task, signed))
+
+    def signed(self, task: int, caller: int, name: Relayed, spoiled: str) -> Act:
+        state, opening = self.model.task_state(task), opening_of(caller)
+        round, attempt = state.round, state.attempt
+        arguments: dict[Relayed, tuple[object, ...]] = {
+            "commit": (round, self.commitment(task, round, caller)),
+            "skip": (round,),
+            "reveal": (round, opening),
+            "attest": (round, AGREED, state.revealed),
+            "rejoin": (),
+        }
+        call = write_call(name, 3 - task if spoiled == "task" else task, *arguments[name])
+        place = (self.model.chain_id, self.model.contract)
+        when = (round + (spoiled == "round"), attempt + (spoiled == "attempt"))
+        act = sign_act(self.deployed.signers[self.accounts[caller]], *place, *when, call)
+        match spoiled:
+            case "member":
+                return replace(act, member=self.accounts[0])
+            case "long":
+                return replace(act, call=act.call + bytes(20))
+            case "short":
+                return replace(act, call=act.call[:35])
+            case _:
+                return act
+
     @rule(seconds=st.integers(1, 40))
     def wait(self, seconds: int) -> None:
         self.deployed.travel(self.deployed.time + seconds)
@@ -224,7 +257,7 @@ def names_of(outcome: object) -> list[str]:
     return [type(item).__name__ for item in several]
 
 
-def outcome(call: Act, ledger: Ledger) -> object:
+def outcome(call: Deed, ledger: Ledger) -> object:
     """What a call led to: its events, or its error."""
     try:
         return [entry.event for entry in call(ledger).entries]
