@@ -410,3 +410,37 @@ def test_pictures_are_the_digits_unless_somebody_says_otherwise(
     data: str | None, expected: str
 ) -> None:
     assert told(small_manifest().learner, data, None) == expected
+
+
+@pytest.mark.slow
+def test_a_node_that_is_stopped_takes_its_child_along_and_goes_on_where_it_was(
+    ganchor: Ganchor, live: Live, manifest: Path, task: int, tmp_path: Path
+) -> None:
+    expected = ganchor("simulate", manifest, "--data", "0.1", "--data", "0.2", "--json")
+
+    def start(index: int) -> subprocess.Popen[str]:
+        words = ["--task", task, "--state", tmp_path / f"{index}", "--data", f"0.{index + 1}", "--allow-code", CODE,
+                 "--device", "cpu", "--poll", "0.05", "--log-format", "json"]  # fmt: skip
+        return subprocess.Popen(
+            [*GANCHOR, "node", *map(str, words), *live.options],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "GANCHOR_PRIVATE_KEY": key_of(MEMBERS[index])},
+        )
+
+    with start(0) as stopped:
+        assert stopped.stdout is not None
+        children: list[str] = []
+        events = []
+        for line in stopped.stdout:
+            events.append(json.loads(line)["event"])
+            if events[-1] == "commit":
+                children = (
+                    Path(f"/proc/{stopped.pid}/task/{stopped.pid}/children").read_text().split()
+                )
+                stopped.terminate()
+    assert (stopped.returncode, events[-1]) == (143, "stopped")
+    assert children and not [child for child in children if Path("/proc", child).exists()]
+    said = [node.communicate(timeout=240)[0] for node in [start(0), start(1)]]
+    finals = {json.loads(text.splitlines()[-1]).get("final_digest") for text in said}
+    assert finals == {json.loads(expected.out)["final_digest"]}, said
