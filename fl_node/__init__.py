@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from fl_node.member.joining import load_manifest, verify_genesis
     from fl_node.member.next_action import Action
     from fl_node.member.opening import open_task
-    from fl_node.member.participant import Participant, take_part
+    from fl_node.member.participant import Participant
     from fl_node.member.simulation import simulate
     from fl_node.member.state import Membership, NodeState
+    from fl_node.member.taking_part import take_part
 
 _ROOM_OF = {
     "Action": "member.next_action",
@@ -59,7 +60,7 @@ _ROOM_OF = {
     "partitioned": "learning.task",
     "read_manifest": "manifest.manifest",
     "simulate": "member.simulation",
-    "take_part": "member.participant",
+    "take_part": "member.taking_part",
     "verify_genesis": "member.joining",
 }
 

@@ -1,4 +1,4 @@
-"""What can go wrong off chain: two families of errors, and a third that is nobody's fault.
+"""What can go wrong off chain: two families of errors, one that is nobody's fault, and one that is a majority's.
 
 GanchorError
 ├── Misuse                  the caller's fault, or the machine's: say so in one line and stop
@@ -14,6 +14,7 @@ GanchorError
 │   ├── TrainingDiverged      losses or weights are no longer finite
 │   ├── TrainingFailed        the task's code raised, hung, died, or returned what cannot be used
 │   └── PolicyForbids         the node's own policy keeps the update back
+├── ModelDisputed           a quorum made a model final that its updates do not come to: stop
 └── BadData                 somebody else's bytes are wrong: leave them out, record it, go on
     ├── BlobMissing           the store does not have the digest
     ├── BlobTampered          the bytes do not hash to their name
@@ -91,6 +92,10 @@ class TrainingFailed(NothingToSend):
 
 class PolicyForbids(NothingToSend):
     """The node's own policy does not let this update leave."""
+
+
+class ModelDisputed(GanchorError):
+    """A quorum made a model final that the round's updates do not come to. An honest node does not train on from it."""
 
 
 class BadData(GanchorError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.digest import Blob
-from fl_node.blobs.store import Store
+from fl_node.blobs.reader import Reader
 from fl_node.blobs.tensors import decode_tensors, encode_tensors
 from fl_node.errors import BlobMalformed
 
@@ -40,8 +40,8 @@ class Model:
     arrays: Arrays
 
 
-def load_model(store: Store, digest: bytes, max_bytes: int) -> Model:
-    """Read a model from the store.
+def load_model(store: Reader, digest: bytes, max_bytes: int) -> Model:
+    """Read a model from a store.
 
     Raises:
         BadData: The blob is missing, longer than `max_bytes`, altered, or not a model.

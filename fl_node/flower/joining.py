@@ -47,8 +47,9 @@ from fl_node.flower.strategy import LOG, Anchored
 from fl_node.manifest.bounds import MAX_TOML_BYTES, parse_toml
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.joining import load_manifest
-from fl_node.member.participant import Participant, Step, take_part
+from fl_node.member.participant import Participant, Step
 from fl_node.member.state import Membership, NodeState
+from fl_node.member.taking_part import take_part
 
 VARIABLE: Final = "GANCHOR_FLOWER"
 NODE_CONFIG: Final = "ganchor"

@@ -8,7 +8,7 @@ from chain.types import Address
 from fl_node.arrays import Arrays
 from fl_node.blobs.global_state import model_of
 from fl_node.blobs.model import Model
-from fl_node.blobs.store import Store
+from fl_node.blobs.reader import Reader
 from fl_node.history.growing_past import GrowingPast, recent_past
 from fl_node.history.kept import TaskLog
 from fl_node.history.past import Past
@@ -28,7 +28,7 @@ def receive(
     parent: Arrays,
     log: TaskLog,
     past: GrowingPast,
-    store: Store,
+    store: Reader,
     load: Load,
 ) -> Received:
     """Read what the strategy needs of the past.
@@ -70,7 +70,7 @@ def _published(
     round: int,
     parent: Arrays,
     log: TaskLog,
-    store: Store,
+    store: Reader,
 ) -> Published:
     """What the member's opponents published in the last round with updates."""
     for final in log.last_final_rounds():

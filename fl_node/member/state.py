@@ -5,8 +5,10 @@
     log.sqlite             the task's log as far as the node has read it; it may be deleted
     round-00003/           complete or absent: written under another name, then renamed
         plan.json            the opening of the commitment, unless the round was declined
-        update.safetensors   the update, published at reveal
+        update.blob          the update as it goes into the store, sealed or plain
         private.safetensors  what the learner needs for its next round
+    models/                what the node made of the last round's updates, and the model that the round started from
+        12ab....safetensors  named by its digest; may be missing, since whatever it holds can be had again
 
 A round is planned once. A node that is killed before the rename trains again from the same inputs and gets the same
 bytes. A node that is killed after the rename finds the plan and sends exactly what it had planned, salt included.
@@ -33,6 +35,7 @@ from fl_node.arrays import Arrays
 from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.blobs.digest import Blob, digest_of
 from fl_node.blobs.model import decode_model
+from fl_node.blobs.sealed import seal
 from fl_node.blobs.tensors import pieces_of
 from fl_node.errors import BadData, StateUnusable
 from fl_node.round.contribute import Contribution
@@ -61,11 +64,12 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a node does in a round: reveal this opening, or decline if it is None."""
+    """What a node does in a round: reveal this opening, or decline if it is None. `sealed` says how its update lies."""
 
     round: int
     parent_digest: bytes
     opening: Reveal | None
+    sealed: bool = False
 
 
 class NodeState:
@@ -110,14 +114,13 @@ class NodeState:
         if not self._round(round).exists():
             return None
         with _reported(self._folder):
-            path = self._round(round) / "plan.json"
-            plan = _plan_from_json(parse_json(read_text(path, MAX_JSON_BYTES)))
+            plan = self._plan(round)
         return plan if plan.parent_digest == parent_digest else None
 
     def update(self, round: int, digest: bytes) -> memoryview:
-        """The blob of the planned update, mapped into memory."""
+        """The blob of the planned update as it goes into the store, mapped into memory."""
         with _reported(self._folder):
-            blob = map_file(self._round(round) / "update.safetensors", MAX_TENSOR_BYTES)
+            blob = map_file(self._round(round) / "update.blob", MAX_TENSOR_BYTES)
         if digest_of(blob) != digest:
             raise StateUnusable(f"{self._folder}: the update of round {round} is damaged")
         return blob
@@ -131,20 +134,65 @@ class NodeState:
             path = self._round(max(earlier)) / "private.safetensors"
             return decode_model(map_file(path, MAX_TENSOR_BYTES))
 
-    def keep(self, round: int, parent_digest: bytes, contribution: Contribution) -> Plan:
-        """Write a round's plan, update and private arrays as a whole, and delete older rounds."""
-        plan = Plan(round, parent_digest, _opening(contribution))
+    def keep(
+        self, round: int, parent_digest: bytes, contribution: Contribution, sealed: bool = False
+    ) -> Plan:
+        """Write a round's plan, update and private arrays as a whole, and delete older rounds.
+
+        Args:
+            round: The round that the member trained in.
+            parent_digest: Digest of the model that it started from.
+            contribution: What the training gave.
+            sealed: Whether the update goes into the store sealed, with the salt of its commitment.
+        """
+        salt, blob = secrets.token_bytes(32), contribution.blob
+        if blob is not None and sealed:
+            blob = seal(blob, salt)
+        opening = None if blob is None else _opening(contribution, digest_of(blob), salt)
+        plan = Plan(round, parent_digest, opening, sealed=sealed and opening is not None)
         files: dict[str, list[Blob]] = {
             "plan.json": [canonical_json(_plan_to_json(plan))],
             "private.safetensors": pieces_of(contribution.private),
         }
-        if contribution.blob is not None:
-            files["update.safetensors"] = [contribution.blob]
+        if blob is not None:
+            files["update.blob"] = [blob]
         with _reported(self._folder):
             self._write(round, files)
             for old in self._rounds()[:-KEPT_ROUNDS]:
                 shutil.rmtree(self._round(old))
         return plan
+
+    def keep_model(self, digest: bytes, blob: Blob, parent_digest: bytes) -> None:
+        """Write what the node made of a round, and delete all models but this one and its parent.
+
+        Raises:
+            StateUnusable: The disk is full, say. The node can do without.
+        """
+        kept = {_model_name(digest), _model_name(parent_digest)}
+        with _reported(self._folder):
+            models = self._folder / "models"
+            models.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+            write_whole(models / _model_name(digest), blob, mode=_FILE_MODE)
+            for old in models.iterdir():
+                if old.name not in kept:
+                    old.unlink()
+
+    def blob(self, digest: bytes) -> memoryview | None:
+        """An own update or a model that the folder has, mapped into memory; None if it has none with this digest."""
+        model = self._folder / "models" / _model_name(digest)
+        with contextlib.suppress(OSError, FileUnusable):
+            blob = map_file(model, MAX_TENSOR_BYTES)
+            return blob if digest_of(blob) == digest else None
+        for round in self._rounds():
+            with _reported(self._folder):
+                plan = self._plan(round)
+            if plan.opening is not None and plan.opening.update_digest == digest:
+                return self.update(round, digest)
+        return None
+
+    def _plan(self, round: int) -> Plan:
+        path = self._round(round) / "plan.json"
+        return _plan_from_json(parse_json(read_text(path, MAX_JSON_BYTES)))
 
     def _write(self, round: int, files: dict[str, list[Blob]]) -> None:
         writing = self._folder / f"writing-{round:05}"
@@ -212,16 +260,18 @@ def _reported(folder: Path) -> Iterator[None]:
         raise StateUnusable(f"state folder {folder}: {shown(error)}") from error
 
 
-def _opening(contribution: Contribution) -> Reveal | None:
-    if contribution.blob is None:
-        return None
+def _opening(contribution: Contribution, update_digest: bytes, salt: bytes) -> Reveal:
     return Reveal(
-        update_digest=digest_of(contribution.blob),
+        update_digest=update_digest,
         num_examples=contribution.num_examples,
         training_loss=contribution.training_loss,
         held_out_loss=contribution.held_out_loss,
-        salt=secrets.token_bytes(32),
+        salt=salt,
     )
+
+
+def _model_name(digest: bytes) -> str:
+    return f"{digest.hex()}.safetensors"
 
 
 def _plan_to_json(plan: Plan) -> dict[str, object]:
@@ -234,6 +284,7 @@ def _plan_to_json(plan: Plan) -> dict[str, object]:
         "parent_digest": plan.parent_digest.hex(),
         "round": plan.round,
         "salt": opening.salt.hex(),
+        "sealed": plan.sealed,
         "training_loss": opening.training_loss,
         "update_digest": opening.update_digest.hex(),
     }
@@ -250,12 +301,18 @@ def _plan_from_json(values: dict[str, object]) -> Plan:
         held_out_loss=_number(values["held_out_loss"], -(1 << 63), 1 << 63),
         salt=_digest(values["salt"]),
     )
-    return Plan(round, parent_digest, opening)
+    return Plan(round, parent_digest, opening, _flag(values["sealed"]))
 
 
 def _number(value: object, least: int, above: int) -> int:
     if type(value) is not int or not least <= value < above:
         raise ValueError(f"expected a whole number from {least} to {above - 1}, got {value!r}")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if type(value) is not bool:
+        raise ValueError(f"expected true or false, got {value!r}")
     return value
 
 

@@ -16,7 +16,7 @@ from fl_node.blobs.encoding import Update
 from fl_node.blobs.global_state import model_of, named_in_slot, slot_of
 from fl_node.blobs.metrics import Metrics
 from fl_node.blobs.model import Model, encode_model
-from fl_node.blobs.store import Store
+from fl_node.blobs.reader import Reader
 from fl_node.errors import BadData
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.verdicts import Valid, Verdicts
@@ -51,7 +51,7 @@ class Aggregated:
 
 
 def aggregate_round(
-    store: Store,
+    store: Reader,
     manifest: Manifest,
     parent: Model,
     reveals: Sequence[UpdateRevealed],

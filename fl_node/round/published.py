@@ -14,7 +14,7 @@ from chain.types import Address, UpdateRevealed
 from fl_node.arrays import Array, Arrays, prefixed
 from fl_node.blobs.global_state import PUBLISHED, published_schema
 from fl_node.blobs.model import Model
-from fl_node.blobs.store import Store
+from fl_node.blobs.reader import Reader
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.verdicts import Verdicts
 from fl_node.seeds import derive_seed
@@ -49,7 +49,7 @@ def draw_opponents(
 
 
 def read_published(
-    store: Store,
+    store: Reader,
     manifest: Manifest,
     state: Arrays,
     parent_digest: bytes,

@@ -18,12 +18,12 @@ from fl_node.blobs.encoding import (
 )
 from fl_node.blobs.metrics import LONGEST, Metrics
 from fl_node.blobs.model import Model
+from fl_node.blobs.reader import Reader
 from fl_node.blobs.sealed import MAGIC, unseal
-from fl_node.blobs.store import Store
 from fl_node.blobs.tensors import payload_of
 from fl_node.errors import BadData, StoreUnusable, UpdateInvalid
 from fl_node.manifest.manifest import Manifest
-from fl_node.round.form import update_form
+from fl_node.round.form import Form, update_form
 from fl_node.round.validity import verify_update
 
 BEGINNING_BYTES = 4096
@@ -51,12 +51,11 @@ class Verdicts:
     store's fault, not the client's, and raises `StoreUnusable`.
     """
 
-    def __init__(self, store: Store, manifest: Manifest, parent: Model) -> None:
+    def __init__(self, store: Reader, manifest: Manifest, parent: Model) -> None:
         self._store = store
         self._manifest = manifest
         self._parent = parent
         self._form = update_form(manifest, parent.arrays)
-        self._encoded = self._form.encoded(manifest.strategy.encode.stages)
         self._given: dict[UpdateRevealed, Verdict] = {}
 
     def judge(self, reveals: Iterable[UpdateRevealed]) -> Iterator[Update]:
@@ -130,12 +129,8 @@ class Verdicts:
     def _stored(self, revealed: UpdateRevealed) -> memoryview:
         """The revealed blob as it lies in the store, sealed or plain."""
         header = expected_header(self._manifest, self._parent.digest, revealed)
-        most = update_size(header, self._encoded)
-        if self._form.published:
-            # Their shapes are numbers of the genesis, so its bytes do not bound them: the limit of a model does.
-            apart = replace(self._form, published={}).encoded(self._manifest.strategy.encode.stages)
-            most = min(most, update_size(header, apart) + self._manifest.limits.model_bytes)
-        return self._store.get(revealed.reveal.update_digest, most + len(MAGIC))
+        most = largest_update(self._manifest, self._form, header)
+        return self._store.get(revealed.reveal.update_digest, most)
 
     def _opened_again(self, revealed: UpdateRevealed) -> memoryview:
         try:
@@ -154,6 +149,23 @@ class Verdicts:
             self._form,
             self._manifest.limits,
         )
+
+
+def largest_update(manifest: Manifest, form: Form, header: UpdateHeader) -> int:
+    """The most bytes that an update may have in the store, sealed.
+
+    Args:
+        manifest: The task.
+        form: Of its updates.
+        header: With the longest of everything that the chain does not record.
+    """
+    stages = manifest.strategy.encode.stages
+    most = update_size(header, form.encoded(stages))
+    if form.published:
+        # Their shapes are numbers of the genesis, so its bytes do not bound them: the limit of a model does.
+        apart = replace(form, published={}).encoded(stages)
+        most = min(most, update_size(header, apart) + manifest.limits.model_bytes)
+    return most + len(MAGIC)
 
 
 def expected_header(

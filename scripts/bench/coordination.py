@@ -29,8 +29,9 @@ from chain.web3_ledger import Web3Ledger
 from fl_node.blobs.store import open_store
 from fl_node.manifest.manifest import Manifest, build_manifest
 from fl_node.member.opening import open_task
-from fl_node.member.participant import Participant, Step, take_part
+from fl_node.member.participant import Participant, Step
 from fl_node.member.state import Membership, NodeState
+from fl_node.member.taking_part import take_part
 
 POLL_SECONDS = 0.05
 

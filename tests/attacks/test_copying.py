@@ -31,7 +31,7 @@ from fl_node.member.next_action import Action
 def stolen(federation: Federation) -> bytes:
     """The first member's update before anyone reveals: from a break-in, because the ledger does not show it."""
     step_honest(federation, Action.COMMIT)
-    (path,) = (federation.folder / HONEST_NODES[0]).glob("round-*/update.safetensors")
+    (path,) = (federation.folder / HONEST_NODES[0]).glob("round-*/update.blob")
     return path.read_bytes()
 
 

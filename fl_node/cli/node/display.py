@@ -11,6 +11,7 @@ from fl_node.blobs.metrics import metrics_to_json
 from fl_node.cli.node.awaiting import Awaited
 from fl_node.cli.subjects import MILLION
 from fl_node.member.participant import Step
+from fl_node.member.uplink import Slow
 from fl_node.round.dry_run import DryRun
 
 
@@ -44,7 +45,7 @@ class Stopping:
     """The node was told to stop."""
 
 
-Said = Serving | Started | Training | Step | Awaited | Exception | DryRun | Stopping
+Said = Serving | Started | Training | Step | Slow | Awaited | Exception | DryRun | Stopping
 """All that a node says. An exception is an error that it waits out."""
 
 Show = Callable[[Said], None]

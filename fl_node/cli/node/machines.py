@@ -15,6 +15,7 @@ from fl_node.cli.node.awaiting import Awaited
 from fl_node.cli.node.display import Said, Serving, Started, Stopping, Training, facts_of
 from fl_node.member.next_action import Action
 from fl_node.member.participant import Step
+from fl_node.member.uplink import Slow
 from fl_node.round.dry_run import DryRun
 
 
@@ -61,6 +62,8 @@ def _entry(said: Said) -> dict[str, Any]:
             }
         case Step():
             return _step(said)
+        case Slow():
+            return {"event": "slow uplink", **_slow(said)}
         case Awaited():
             return {
                 "event": "awaiting",
@@ -97,4 +100,14 @@ def _step(step: Step) -> dict[str, Any]:
         "block": step.receipt.block_number,
         "gas": step.receipt.gas_used,
         **({"reason": shown(step.reason)} if step.reason else {}),
+        **({"slow": _slow(step.slow)} if step.slow else {}),
+    }
+
+
+def _slow(slow: Slow) -> dict[str, Any]:
+    return {
+        "bytes": slow.size,
+        "bytes_per_second": round(slow.rate),
+        "seconds": round(slow.seconds),
+        "window": slow.window,
     }

@@ -21,6 +21,7 @@ from fl_node.cli.node.display import Serving, Show, Started, Stopping, Training,
 from fl_node.cli.node.learners import Share, open_learner
 from fl_node.cli.node.machines import MachineDisplay
 from fl_node.cli.node.people import PeopleDisplay
+from fl_node.cli.node.uplink import EarlyUpload, measured, uploading
 from fl_node.cli.own_code import own_app, policy_of, told
 from fl_node.cli.parts import own_part
 from fl_node.cli.service.serving import serving
@@ -30,8 +31,9 @@ from fl_node.errors import Misuse
 from fl_node.manifest.code_learners import CodeLearner
 from fl_node.member.joining import load_manifest
 from fl_node.member.own_code import TRAINING_SECONDS
-from fl_node.member.participant import Participant, take_part
+from fl_node.member.participant import Participant
 from fl_node.member.state import Membership, NodeState
+from fl_node.member.taking_part import take_part
 from fl_node.member.waiting import patiently
 
 T = TypeVar("T")
@@ -94,6 +96,7 @@ def node(
     device: options.Device = None,
     threads: options.Threads = 1,
     training_timeout: options.TrainingTimeout = TRAINING_SECONDS,
+    early_upload: EarlyUpload = True,
     poll: Poll = 1.0,
     patience: Patience = 600.0,
     log_format: options.Log = options.LogFormat.text,
@@ -139,6 +142,7 @@ def node(
         learner, sleep = open_learner(
             stack, manifest, blobs, recorded, share, policy, training_timeout, waiting
         )
+        uploads = stack.enter_context(uploading(blobs))
         participant = Participant(
             ledger,
             blobs,
@@ -148,10 +152,15 @@ def node(
             folder,
             progress=lambda *step: show(Training(*step)),
             policy=policy,
+            uploads=uploads,
+            early=early_upload,
         )
         if dry_run:
             show(waiting(participant.dry_run))
             return
+        uploads.rate = waiting(lambda: measured(blobs))
+        if slow := waiting(participant.slow_uplink):
+            show(slow)
         notice = noticing(show, manifest.addresses, ledger.account, folder)
         take_part(participant, notice, poll, patience, sleep=watch.sleeping(sleep))
 

@@ -14,6 +14,7 @@ from fl_node.cli.tables import print_head
 from fl_node.cli.words import short
 from fl_node.member.next_action import Action
 from fl_node.member.participant import Step
+from fl_node.member.uplink import Slow
 from fl_node.round.dry_run import DryRun
 
 _DONE = {
@@ -63,6 +64,8 @@ class PeopleDisplay:
                 self._progress(said)
             case Step():
                 self._step(said)
+            case Slow():
+                self._slow(said)
             case Awaited():
                 self._console.print(str(said), soft_wrap=True, highlight=False, style="dim")
             case DryRun():
@@ -109,6 +112,11 @@ class PeopleDisplay:
                 f"(block {step.receipt.block_number}, {step.receipt.gas_used:,} gas) "
                 f"{_transaction(step.receipt)}"
             )
+            if step.slow:
+                self._slow(step.slow)
+
+    def _slow(self, slow: Slow) -> None:
+        self._console.print(f"slow uplink: {slow}", style="yellow", markup=False, soft_wrap=True)
 
 
 def _because(step: Step) -> str:

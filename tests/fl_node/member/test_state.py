@@ -161,7 +161,7 @@ class TestFolder:
             "state/round-00003": 0o700,
             "state/round-00003/plan.json": 0o600,
             "state/round-00003/private.safetensors": 0o600,
-            "state/round-00003/update.safetensors": 0o600,
+            "state/round-00003/update.blob": 0o600,
         }
 
     def test_is_held_by_one_node_at_a_time(self, state, folder):
@@ -239,7 +239,7 @@ class TestDamage:
             state.plan(3, PARENT)
         assert str(caught.value).isprintable()
 
-    @pytest.mark.parametrize("name", ["plan.json", "update.safetensors", "private.safetensors"])
+    @pytest.mark.parametrize("name", ["plan.json", "update.blob", "private.safetensors"])
     @pytest.mark.parametrize("plant", PLANTS)
     @pytest.mark.timeout(20)
     def test_by_what_is_no_file_is_said_at_once(self, state, folder, plant, name):
@@ -280,11 +280,11 @@ class TestDamage:
 
     def test_of_an_update_is_said(self, state, folder):
         plan = state.keep(3, PARENT, contribution())
-        (folder / "round-00003" / "update.safetensors").write_bytes(b"another")
+        (folder / "round-00003" / "update.blob").write_bytes(b"another")
         with pytest.raises(StateUnusable, match="the update of round 3 is damaged"):
             state.update(plan.round, plan.opening.update_digest)
 
-    @pytest.mark.parametrize("name", ["plan.json", "update.safetensors", "private.safetensors"])
+    @pytest.mark.parametrize("name", ["plan.json", "update.blob", "private.safetensors"])
     def test_by_loss_of_a_file_is_said(self, state, folder, name):
         plan = state.keep(3, PARENT, contribution())
         (folder / "round-00003" / name).unlink()
@@ -306,4 +306,4 @@ def test_a_declined_round_is_kept_with_what_was_learnt_and_without_an_update(sta
     with reopened(state, folder) as again:
         assert again.plan(3, PARENT) == kept
         assert again.private(4)["rounds"].tolist() == [3]
-        assert not (folder / "round-00003" / "update.safetensors").exists()
+        assert not (folder / "round-00003" / "update.blob").exists()
