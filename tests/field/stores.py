@@ -9,7 +9,6 @@ A proxy goes between with `server.through(url)`, whose environment names the pro
 from __future__ import annotations
 
 import base64
-import fcntl
 import hmac
 import json
 import os
@@ -17,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sysconfig
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -68,8 +66,6 @@ def start_seaweedfs(
 ) -> Iterator[StoreServer]:
     """SeaweedFS with an S3 door and a bucket, as long as the block lasts.
 
-    Two on one machine share sockets in the temporary folder, so that a second one waits for the first's end.
-
     Args:
         folder: Gets its files and its log.
         bucket: The bucket's name in the location. The first blob makes the bucket.
@@ -89,6 +85,7 @@ def start_seaweedfs(
         *(f"-{name}.port={port}" for name, port in ports.items()),
         *(f"-{name}={port}" for name, port in grpc.items()),
         *("-volume.max=20", "-master.volumeSizeLimitMB=64", f"-s3.config={folder / 's3.json'}"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0"),
     ]
     url = f"http://127.0.0.1:{ports['s3']}"
     env = {
@@ -98,8 +95,13 @@ def start_seaweedfs(
         "AWS_REGION": "us-east-1",
         "AWS_ALLOW_HTTP": "true",
     }
-    with _alone("weed.lock"), _running(words, folder, "seaweedfs", url):
-        yield StoreServer(f"s3://{bucket}/task", url, env)
+    try:
+        with _running(words, folder, "seaweedfs", url):
+            yield StoreServer(f"s3://{bucket}/task", url, env)
+    finally:
+        for port in (*ports.values(), *grpc.values()):
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink()
 
 
 @contextmanager
@@ -153,14 +155,6 @@ def _make_container(url: str, container: str) -> None:
 def _weed() -> str | None:
     beside = Path(sysconfig.get_path("scripts")) / "weed"
     return str(beside) if beside.exists() else shutil.which("weed")
-
-
-@contextmanager
-def _alone(name: str) -> Iterator[None]:
-    path = Path(tempfile.gettempdir()) / name
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager
