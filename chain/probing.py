@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from chain import answers
-from chain.connection import Connection, connect
+from chain.connection import Connection, Urls, connect
 from chain.errors import ChainUnreachable
 from chain.text import shown
 from chain.types import Address
@@ -71,9 +71,9 @@ def probe(rpc_url: str) -> Probe:
     )
 
 
-def funds_of(rpc_url: str, account: Address) -> Funds:
+def funds_of(rpc_urls: Urls, account: Address) -> Funds:
     """What an account has at the newest block, and the price of gas there. Raises as `probe` does."""
-    connection: Connection = connect(rpc_url)
+    connection: Connection = connect(rpc_urls)
     return Funds(
         balance=connection.ask(answers.wei, "eth_getBalance", account, "latest"),
         gas_price=connection.ask(answers.wei, "eth_gasPrice"),

@@ -32,13 +32,12 @@ GAS_A_CALL = 450_000
 ETHER = 10**18
 
 
-def endpoint(probe: Probe, chain_id: int, best_block: int, now: float) -> Found:
+def endpoint(probe: Probe, chain_id: int, now: float) -> Found:
     """Judge an endpoint.
 
     Args:
         probe: What was found there.
         chain_id: The deployment's chain.
-        best_block: The newest block at any of the endpoints.
         now: This machine's time, in seconds since 1970.
     """
     what = f"endpoint {probe.endpoint}"
@@ -51,9 +50,6 @@ def endpoint(probe: Probe, chain_id: int, best_block: int, now: float) -> Found:
             f"{line}; the contract is on chain {chain_id}",
             "give the --rpc-url of that chain, or the right --deployment",
         )
-    if best_block - probe.block > LAG_BLOCKS:
-        line += f", {best_block - probe.block} blocks behind another endpoint"
-        return Found(what, Verdict.DOUBTFUL, line, "leave it out, or give it time to catch up")
     age = now - probe.block_time
     if age > OLD_SECONDS and chain_id not in TEST_CHAINS:
         line += f"; its newest block is {age:.0f} s old"
@@ -67,6 +63,21 @@ def endpoint(probe: Probe, chain_id: int, best_block: int, now: float) -> Found:
         advice = "that is a round's worth: use an endpoint that is nearer, or that allows more"
         return Found(what, Verdict.DOUBTFUL, line, advice)
     return Found(what, Verdict.GOOD, line)
+
+
+def lagging(probes: Sequence[Probe]) -> list[Found]:
+    """A finding for each endpoint that is behind the best one."""
+    best = max((probe.block for probe in probes), default=0)
+    return [
+        Found(
+            f"endpoint {probe.endpoint}",
+            Verdict.DOUBTFUL,
+            f"{best - probe.block} blocks behind another endpoint",
+            "leave it out, or give it time to catch up",
+        )
+        for probe in probes
+        if best - probe.block > LAG_BLOCKS
+    ]
 
 
 def clock(block_time: int, chain_id: int, now: float) -> Found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from chain.accounts import Signer, address_of
 from chain.deploy import Deployment, read_deployment
-from chain.probing import funds_of, probe
+from chain.probing import Probe, funds_of, probe
 from chain.text import shown
 from chain.web3_ledger import Web3Ledger
 from fl_node.blobs.digest import digest_of
@@ -44,7 +45,7 @@ class Given:
     """What the options say."""
 
     task: int
-    rpc_url: str
+    rpc_urls: Sequence[str]
     deployed: Deployment
     store: str
     keystore: Path | None
@@ -74,7 +75,7 @@ def check(
     """
     policy = policy_of(policy_file, allow_code)
     deployed = read_deployment(deployment)
-    given = Given(task, rpc_url, deployed, store, keystore, password_file, state, device, policy)
+    given = Given(task, [rpc_url], deployed, store, keystore, password_file, state, device, policy)
     findings = Findings()
     _look(given, findings)
     if as_json:
@@ -92,10 +93,10 @@ def _look(given: Given, findings: Findings) -> None:
         lambda signer: Found("key", Verdict.GOOD, f"opens account {address_of(signer)}"),
         "see --keystore and --password-file",
     )
-    _endpoint(given, findings)
+    _endpoints(given, findings)
     ledger = findings.tried(
         "contract",
-        lambda: wiring.connect(given.rpc_url, given.deployed, signer, given.task),
+        lambda: wiring.connect(given.rpc_urls[0], given.deployed, signer, given.task),
         lambda ledger: chain.contract(given.task, ledger.contract, ledger.task_state(given.task)),
         "see --rpc-url, --deployment and --task",
     )
@@ -126,25 +127,32 @@ def _look(given: Given, findings: Findings) -> None:
     _machine(given, ledger, signer, size, findings)
 
 
-def _endpoint(given: Given, findings: Findings) -> None:
+def _endpoints(given: Given, findings: Findings) -> None:
     now = time.time()
-    probed = findings.tried(
+    probes = [probed for url in given.rpc_urls if (probed := _probe(given, url, now, findings))]
+    for behind in chain.lagging(probes):
+        findings.add(behind)
+    if probes:
+        newest = max(probed.block_time for probed in probes)
+        findings.add(chain.clock(newest, given.deployed.chain_id, now))
+    else:
+        findings.unknown("clock", "an endpoint")
+
+
+def _probe(given: Given, url: str, now: float, findings: Findings) -> Probe | None:
+    return findings.tried(
         "endpoint",
-        lambda: probe(given.rpc_url),
-        lambda probed: chain.endpoint(probed, given.deployed.chain_id, probed.block, now),
+        lambda: probe(url),
+        lambda probed: chain.endpoint(probed, given.deployed.chain_id, now),
         "see --rpc-url; a firewall, or an endpoint that is down",
     )
-    if probed is None:
-        findings.unknown("clock", "an endpoint")
-    else:
-        findings.add(chain.clock(probed.block_time, probed.chain_id, now))
 
 
 def _balance(given: Given, ledger: Web3Ledger, signer: Signer, findings: Findings) -> None:
     account, state = address_of(signer), ledger.task_state(given.task)
     findings.tried(
         "balance",
-        lambda: funds_of(given.rpc_url, account),
+        lambda: funds_of(given.rpc_urls, account),
         lambda funds: chain.balance(account, funds, chain.rounds_left(state)),
         "see --rpc-url",
     )

@@ -34,8 +34,8 @@ STATE = opened()
 
 
 class TestEndpoint:
-    def judged(self, chain_id: int = MAINNET, best: int = 100, **changes: object) -> Found:
-        return chain.endpoint(replace(PROBE, **changes), chain_id, best, NOW)  # type: ignore[arg-type]
+    def judged(self, chain_id: int = MAINNET, **changes: object) -> Found:
+        return chain.endpoint(replace(PROBE, **changes), chain_id, NOW)  # type: ignore[arg-type]
 
     def test_a_good_one_is_told_with_its_numbers(self) -> None:
         assert self.judged() == Found(
@@ -50,24 +50,30 @@ class TestEndpoint:
         assert "the contract is on chain 31337" in found.found
 
     @pytest.mark.parametrize(
-        ("changes", "best", "words"),
+        ("changes", "words"),
         [
-            ({"block_time": int(NOW) - 600}, 100, "its newest block is 600 s old"),
-            ({"seconds": 30.0}, 100, "12 requests in 30.00 s"),
-            ({}, 104, "4 blocks behind another endpoint"),
+            ({"block_time": int(NOW) - 600}, "its newest block is 600 s old"),
+            ({"seconds": 30.0}, "12 requests in 30.00 s"),
         ],
     )
-    def test_slow_and_lagging_ones_are_doubtful(
-        self, changes: dict[str, object], best: int, words: str
+    def test_slow_ones_and_ones_with_old_blocks_are_doubtful(
+        self, changes: dict[str, object], words: str
     ) -> None:
-        found = self.judged(best=best, **changes)
+        found = self.judged(**changes)
         assert found.verdict is Verdict.DOUBTFUL
         assert words in found.found
         assert found.advice
 
     def test_a_test_chain_may_rest(self) -> None:
         resting = replace(PROBE, chain_id=DEVNET, block_time=5)
-        assert chain.endpoint(resting, DEVNET, 100, NOW).verdict is Verdict.GOOD
+        assert chain.endpoint(resting, DEVNET, NOW).verdict is Verdict.GOOD
+
+    def test_one_that_is_behind_another_is_named(self) -> None:
+        others = [replace(PROBE, block=block, endpoint=f"at {block}") for block in (97, 96, 100)]
+        (found,) = chain.lagging(others)
+        assert found.what == "endpoint at 96"
+        assert found.found == "4 blocks behind another endpoint"
+        assert chain.lagging([]) == []
 
 
 class TestClock:
