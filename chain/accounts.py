@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -72,11 +73,15 @@ def to_address(text: str) -> Address:
     """
     if not isinstance(text, str) or not _ADDRESS.fullmatch(text):
         raise ValueError(f"expected an address, 0x and 40 hex digits, got {text!r}")
-    checksummed = to_checksum_address(text)
+    checksummed = _checksummed(text)
     digits = text[2:]
     if digits not in (digits.lower(), digits.upper()) and text != checksummed:
         raise ValueError(f"address {text} has a wrong checksum, expected {checksummed}")
     return Address(checksummed)
+
+
+# The same few addresses stand in every entry of a log.
+_checksummed = lru_cache(maxsize=4096)(to_checksum_address)
 
 
 def address_of(signer: Signer) -> Address:

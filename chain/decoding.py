@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from eth_abi.abi import decode
@@ -11,9 +12,9 @@ from eth_abi.exceptions import DecodingError
 from chain.accounts import to_address
 from chain.answers import Log
 from chain.errors import HistoryInvalid
-from chain.history import ARGUMENTS, TOPICS, event_from_abi
+from chain.history import ARGUMENTS, REVEAL, TOPICS, event_from_abi
 from chain.text import shown
-from chain.types import MAX_MEMBERS, Event, Phase, TaskState, Terms
+from chain.types import MAX_MEMBERS, Event, Phase, TaskOpened, TaskState, Terms
 
 
 def event_from_log(log: Log) -> Event:
@@ -40,6 +41,8 @@ def event_from_log(log: Log) -> Event:
 def event_from_folded(task: int, data: bytes) -> Event:
     """Decode the bytes that `chain.history.folded` gave for an event of a task.
 
+    A long history is read so again and again, so events whose fields are words are taken apart by hand.
+
     Raises:
         HistoryInvalid: They are not of an event of the contract.
     """
@@ -48,6 +51,8 @@ def event_from_folded(task: int, data: bytes) -> Event:
     event_type = TOPICS[data[:32]]
     types = ARGUMENTS[event_type][1:]
     try:
+        if event_type is not TaskOpened:
+            return event_from_abi(event_type, [task, *_from_words(types, data[32:])])
         # The place of the head before the event counts in the ABI's offsets.
         _, _, *values = decode(("bytes32", "bytes32", *types), bytes(32) + data)
         readable = [_checksummed(*pair) for pair in zip(types, values, strict=True)]
@@ -55,6 +60,25 @@ def event_from_folded(task: int, data: bytes) -> Event:
     except (DecodingError, ValueError, OverflowError) as error:
         why = shown(error)
         raise HistoryInvalid(f"an event {event_type.__name__} does not decode: {why}") from None
+
+
+def _from_words(types: Sequence[str], data: bytes) -> list[Any]:
+    """Values of types that take a word each, or a word for each field of a reveal."""
+    kinds = [part for kind in types for part in kind.strip("()").split(",")]
+    if len(data) != 32 * len(kinds):
+        raise ValueError(f"expected {len(kinds)} words, got {len(data)} bytes")
+    words = iter([_from_word(kind, data[32 * i : 32 * i + 32]) for i, kind in enumerate(kinds)])
+    return [list(islice(words, 5)) if kind == REVEAL else next(words) for kind in types]
+
+
+def _from_word(kind: str, word: bytes) -> Any:
+    match kind:
+        case "bytes32":
+            return word
+        case "address":
+            return to_address("0x" + word[12:].hex())
+        case _:
+            return int.from_bytes(word, "big", signed=kind.startswith("int"))
 
 
 def _checksummed(kind: str, value: Any) -> Any:

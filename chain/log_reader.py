@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from chain import answers
 from chain.answers import Log
@@ -95,6 +96,10 @@ class LogReader:
         """The task's logs, asked for in smaller ranges of blocks if the node refuses large ones."""
         if not 0 <= task < 1 << 256:
             raise LedgerUnusable(f"expected a task's number, got {task}")
+        if from_block > self._first_block:  # Who has read the beginning lacks only a few blocks.
+            with suppress(ChainRefused):
+                yield self._logs(task, from_block, None, event)
+                return
         first, count = max(from_block, self._first_block), LOG_BLOCKS
         last = self._connection.ask(answers.quantity, "eth_blockNumber")
         if last - first > MAX_BLOCKS:
@@ -113,7 +118,8 @@ class LogReader:
             yield found
             first, count = until + 1, min(count * 2, LOG_BLOCKS)
 
-    def _logs(self, task: int, first: int, last: int, event: bytes | None) -> list[Log]:
+    def _logs(self, task: int, first: int, last: int | None, event: bytes | None) -> list[Log]:
+        """The logs of a range of blocks; up to the newest if `last` is None."""
         query = {
             "address": self._contract,
             "topics": [
@@ -121,13 +127,14 @@ class LogReader:
                 "0x" + task.to_bytes(32, "big").hex(),
             ],
             "fromBlock": hex(first),
-            "toBlock": hex(last),
+            "toBlock": "latest" if last is None else hex(last),
         }
         found = self._connection.ask(answers.logs, "eth_getLogs", query)
         for log in found:
-            if not first <= log.block_number <= last:
+            if log.block_number < first or (last is not None and log.block_number > last):
+                until = "latest" if last is None else last
                 raise HistoryInvalid(
-                    f"asked for logs of blocks {first} to {last}, got one of {log.block_number}"
+                    f"asked for logs of blocks {first} to {until}, got one of {log.block_number}"
                 )
             if log.address != self._contract:
                 raise HistoryInvalid(

@@ -210,15 +210,28 @@ class TestHistory:
         assert list(ledger.history(10**6)) == []
 
     def test_is_read_as_it_is_asked_for(
-        self, proxy: Proxy, strange: Web3Ledger, task: int, monkeypatch: pytest.MonkeyPatch
+        self, world: World, proxy: Proxy, task: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(log_reader, "LOG_BLOCKS", 1)
-        sent = strange.skip(task, 1)
-        entries = iter(strange.history(task, sent.block_number - 1))
+        sent = world.ledger(MEMBERS[0]).skip(task, 1)
+        begin = sent.block_number - 1
+        strange = replace(world, url=proxy.url).ledger(None, first_block=begin)
+        entries = iter(strange.history(task))
         assert next(entries).event.task == task
         asked = proxy.asked.count("eth_getLogs")
         assert list(entries)[-1] == sent.entries[-1]
         assert proxy.asked.count("eth_getLogs") == asked + 1
+
+    def test_of_the_last_blocks_takes_one_request(
+        self, proxy: Proxy, strange: Web3Ledger, task: int
+    ) -> None:
+        sent = strange.skip(task, 1)
+        proxy.asked.clear()
+        assert list(strange.history(task, sent.block_number)) == list(sent.entries)
+        assert proxy.asked == ["eth_getLogs"]
+        proxy.change("eth_getLogs", lambda found: [first(found, blockNumber="0x0"), *found[1:]])
+        with pytest.raises(HistoryInvalid, match="to latest, got one of 0"):
+            list(strange.history(task, sent.block_number))
 
     def test_the_opening_is_found_without_the_rest(
         self, proxy: Proxy, strange: Web3Ledger, task: int
