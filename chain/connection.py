@@ -79,6 +79,7 @@ class Connection:
         rpc_urls: http:// or https:// URLs of endpoints.
         seconds: The longest that a question may take while no endpoint says anything.
         patience: The longest that it is asked again while endpoints say that they are busy.
+        chain_id: The chain, if it is known; then the endpoints are asked for it at the first question.
 
     Raises:
         EndpointInvalid: A URL is not such a one, or there is none.
@@ -91,18 +92,21 @@ class Connection:
         rpc_urls: Urls,
         seconds: float = REQUEST_SECONDS,
         patience: float = PATIENCE_SECONDS,
+        chain_id: int | None = None,
     ) -> None:
         urls = [rpc_urls] if isinstance(rpc_urls, str) else list(rpc_urls)
         if not urls:
             raise EndpointInvalid("expected the URL of an endpoint, got none")
         self._endpoints = [Endpoint(url, seconds / 2) for url in urls]
+        self._urls = urls
         self._current = self._endpoints[0]
         self._seconds, self._patience = seconds, patience
         self.pace = Pace()
-        self._chain_id: int | None = None
+        self._chain_id = chain_id
         self._verified: set[Endpoint] = set()
-        self._chain_id = self.ask(answers.chain_id, "eth_chainId")
-        self._verified.add(self._current)
+        if chain_id is None:
+            self._chain_id = self.ask(answers.chain_id, "eth_chainId")
+            self._verified.add(self._current)
 
     @property
     def chain_id(self) -> int:
@@ -112,6 +116,18 @@ class Connection:
 
     def __str__(self) -> str:
         return str(self._current)
+
+    def each(self) -> list[Connection]:
+        """A connection to each endpoint by itself, for questions that several should answer alike.
+
+        Raises:
+            EndpointInvalid: There are fewer than two.
+        """
+        if len(self._urls) < 2:
+            raise EndpointInvalid(
+                "two endpoints are needed to confirm what one says; one was given"
+            )
+        return [Connection(url, self._seconds, self._patience, self.chain_id) for url in self._urls]
 
     def ask(self, decode: Callable[[object], T], method: str, *params: object) -> T:
         """Ask a question and return its answer.

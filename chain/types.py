@@ -79,10 +79,19 @@ class TaskState:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look at a task: its state, and the chain's time for a call made now, in seconds since 1970."""
+    """One look at a task.
+
+    Attributes:
+        state: The task's newest state.
+        now: The chain's time for a call made now, in seconds since 1970.
+        settled: Whether the task stays in its phase: no reorganisation that drops what opened it is to be expected.
+        next_block: The seconds until the chain's next block is due, 0 to 15; 0 if nobody knows.
+    """
 
     state: TaskState
     now: int
+    settled: bool = True
+    next_block: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ contracts/ITrainingLedger.sol specifies the calls and events.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from typing import Any
@@ -15,16 +14,15 @@ from chain.abi import decode_results, encode_call
 from chain.accounts import Signer, address_of
 from chain.acts import Act
 from chain.answers import TransactionReceipt
-from chain.connection import PATIENCE_SECONDS, REQUEST_SECONDS, connect
-from chain.decoding import task_state_from
+from chain.connection import PATIENCE_SECONDS, REQUEST_SECONDS, Urls, connect
 from chain.deploy import verify_contract
-from chain.endpoint import Question
 from chain.errors import (
     AccountUnusable,
-    ChainRefused,
     HistoryInvalid,
 )
+from chain.fees import MAX_WEI_PER_GAS
 from chain.log_reader import LogReader
+from chain.looking import Lookout, Settling, now_at, settling_on, state_question
 from chain.receipts import receipt_of
 from chain.transactions import RECEIPT_SECONDS, send
 from chain.types import (
@@ -45,7 +43,7 @@ class Web3Ledger:
     """The contract at an address, as one account sees it.
 
     Args:
-        rpc_url: http:// or https:// endpoint of a node.
+        rpc_urls: http:// or https:// endpoint of a node, or several of the same chain, which stand in for each other.
         contract: The contract's address; its code is compared with the committed artifact.
         signer: Signs the transactions; None for a read-only ledger.
         chain_id: The expected chain; None accepts any.
@@ -53,9 +51,12 @@ class Web3Ledger:
         request_seconds: The longest that a question may take while no endpoint says anything.
         patience: The longest that a question is asked again while endpoints say that they are busy, in seconds.
         receipt_seconds: The longest that a call waits until its transaction is in a block.
+        most_wei_per_gas: The highest price of a unit of gas that is signed, in wei.
+        settling: When a look calls a state settled; None chooses by the chain.
+        confirm: Whether a look counts only if two endpoints agree.
 
     Raises:
-        EndpointInvalid: `rpc_url` is not such a URL.
+        EndpointInvalid: A URL is not such a one, or `confirm` has fewer than two.
         ChainUnreachable: The endpoint does not answer.
         ChainMismatch: The endpoint serves another chain.
         ContractMismatch: The address has no code, or other code.
@@ -63,7 +64,7 @@ class Web3Ledger:
 
     def __init__(
         self,
-        rpc_url: str,
+        rpc_urls: Urls,
         contract: Address,
         signer: Signer | None = None,
         *,
@@ -72,13 +73,22 @@ class Web3Ledger:
         request_seconds: float = REQUEST_SECONDS,
         patience: float = PATIENCE_SECONDS,
         receipt_seconds: float = RECEIPT_SECONDS,
+        most_wei_per_gas: int = MAX_WEI_PER_GAS,
+        settling: Settling | None = None,
+        confirm: bool = False,
     ) -> None:
-        self._connection = connect(rpc_url, chain_id, request_seconds, patience)
+        self._connection = connect(rpc_urls, chain_id, request_seconds, patience)
         verify_contract(self._connection, contract)
         self._contract = contract
+        self._lookout = Lookout(
+            self._connection.each() if confirm else [self._connection],
+            contract,
+            settling_on(self.chain_id) if settling is None else settling,
+        )
         self._signer = signer
         self._log = LogReader(self._connection, contract, first_block)
         self._receipt_seconds = receipt_seconds
+        self._most_wei_per_gas = most_wei_per_gas
 
     @property
     def chain_id(self) -> int:
@@ -156,7 +166,9 @@ class Web3Ledger:
         Raises:
             HistoryInvalid: The node gives a state that no task can be in.
         """
-        return task_state_from(self._read("taskState", task))
+        question = state_question(self._contract, task, "latest")
+        self._connection.ask_all([question])
+        return question.answer()
 
     def look(self, task: int) -> Look:
         """The task's current state and the chain's time for a call made now.
@@ -164,10 +176,7 @@ class Web3Ledger:
         Raises:
             HistoryInvalid: The node gives a state that no task can be in.
         """
-        state = self._question("taskState", task)
-        pending, latest = _block("pending"), _block("latest")
-        self._connection.ask_all([state, pending, latest])
-        return Look(task_state_from(state.answer()), _time_of(pending, latest))
+        return self._lookout.look(task)
 
     def history(self, task: int, from_block: int = 0) -> Iterator[Entry]:
         """All entries of the task from a block on, oldest first, read from the node as they are asked for.
@@ -195,9 +204,7 @@ class Web3Ledger:
 
     def now(self) -> int:
         """The chain's time for a call made now, in seconds since 1970."""
-        pending, latest = _block("pending"), _block("latest")
-        self._connection.ask_all([pending, latest])
-        return _time_of(pending, latest)
+        return now_at(self._connection)
 
     def _required_signer(self) -> Signer:
         if self._signer is None:
@@ -206,24 +213,25 @@ class Web3Ledger:
 
     def _read(self, function: str, *arguments: Any) -> Any:
         """Call a function of the contract and return its single result."""
-        question = self._question(function, *arguments)
-        self._connection.ask_all([question])
-        return question.answer()
-
-    def _question(self, function: str, *arguments: Any) -> Question[Any]:
-        """What a function of the contract returns; it has a single result."""
         call = {"to": self._contract, "data": "0x" + encode_call(function, arguments).hex()}
 
         def decode(answer: object) -> Any:
             return decode_results(function, answers.data(answer))[0]
 
-        return Question(decode, "eth_call", call, "latest")
+        return self._connection.ask(decode, "eth_call", call, "latest")
 
     def _send(self, function: str, *arguments: Any) -> Receipt:
         signer = self._required_signer()
         call = encode_call(function, arguments)
-        seconds = self._receipt_seconds
-        return self._receipt(send(self._connection, signer, call, self._contract, seconds))
+        sent = send(
+            self._connection,
+            signer,
+            call,
+            self._contract,
+            self._receipt_seconds,
+            self._most_wei_per_gas,
+        )
+        return self._receipt(sent)
 
     def _receipt(self, receipt: TransactionReceipt) -> Receipt:
         logs = [log for log in receipt.logs if log.address == self._contract]
@@ -233,21 +241,3 @@ class Web3Ledger:
             gas_used=receipt.gas_used,
             entries=tuple(self._log.entry(log) for log in logs),
         )
-
-
-def _block(which: str) -> Question[answers.Block | None]:
-    return Question(answers.block, "eth_getBlockByNumber", which, False)
-
-
-def _time_of(
-    pending: Question[answers.Block | None], latest: Question[answers.Block | None]
-) -> int:
-    """The time of a call made now: that of the pending block, or the clock's if the node builds no blocks itself."""
-    try:
-        block = pending.answer()
-    except ChainRefused:
-        block = None
-    if block is not None:
-        return block.timestamp
-    newest = latest.answer()
-    return max(newest.timestamp if newest else 0, int(time.time()))

@@ -6,7 +6,7 @@ node's state folder; the object itself holds nothing that could not be read agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chain.errors import (
     DeadlineAhead,
@@ -47,12 +47,17 @@ OVERTAKEN = (
 """Rejections which mean only that somebody else was faster: look at the state again."""
 
 
+SETTLED_FIRST = (Action.REVEAL, Action.ATTEST, Action.FINISHED)
+"""What is not done on a state that a reorganisation may still take back: it shows an update, or votes, or leaves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One action taken: the state that led to it, and its receipt.
 
     `receipt` is None if there was nothing to do, if others were faster, or while the update is on its way to the store.
     `reason` says why a round was declined. `slow` warns, with a commitment, that the update will not be there in time.
+    `next_block` is in how many seconds the chain's next block is due; 0 if nobody knows.
     """
 
     action: Action
@@ -60,6 +65,12 @@ class Step:
     receipt: Receipt | None
     reason: str = ""
     slow: Slow | None = None
+    next_block: float = 0.0
+
+    @property
+    def moved(self) -> bool:
+        """Whether the task moved on with this action, so that there may be something to do at once."""
+        return self.receipt is not None and len(self.receipt.entries) > 1
 
 
 class Participant:
@@ -132,10 +143,13 @@ class Participant:
         look = self._ledger.look(self._task)
         self._give_up_what_is_late(look)
         action = next_action(look.state, self._index, look.now)
+        if action in SETTLED_FIRST and not look.settled:
+            action = Action.WAIT
         try:
-            return self._act(action, look)
+            step = self._act(action, look)
         except OVERTAKEN:
-            return Step(action, look.state, None)
+            step = Step(action, look.state, None)
+        return replace(step, next_block=look.next_block)
 
     def slow_uplink(self) -> Slow | None:
         """What to warn of before the first round, from the rate in `uploads`; None if it is fast enough, or not known.

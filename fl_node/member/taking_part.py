@@ -25,7 +25,8 @@ def take_part(
     Args:
         participant: The member.
         notice: Called with every step and every error that is waited out.
-        poll: Seconds between looks at the ledger while there is nothing to do; doubled after each error, up to 30.
+        poll: Seconds between looks at the ledger while there is nothing to do, if no block is due later; doubled
+            after each error, up to 30.
         patience: Seconds of unbroken failure after which the error is raised.
         sleep: Waits; replaced in tests.
 
@@ -38,5 +39,5 @@ def take_part(
         notice(step)
         if step.action is Action.FINISHED:
             return
-        if step.receipt is None:
-            sleep(poll)
+        if not step.moved:
+            sleep(max(poll, step.next_block))

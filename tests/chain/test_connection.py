@@ -457,6 +457,59 @@ class TestBatches:
         assert len(proxy.headers) == before + 1
 
 
+@pytest.fixture
+def second(url: str) -> Iterator[Proxy]:
+    """Another endpoint of the same chain."""
+    with proxy_to(url) as strange:
+        yield strange
+
+
+class TestSeveral:
+    """Where one endpoint fails, the next is asked at once."""
+
+    @pytest.mark.parametrize(
+        "broken",
+        [Reply(b"", 429, {"Retry-After": "500"}), Reply(b"", 401), Reply(b"<html>"), Reply(b"", 503),
+         Reply(b"{", headers={"Content-Length": "9"})],
+        ids=["busy", "unauthorised", "a page", "down", "cut"],
+    )  # fmt: skip
+    def test_the_next_takes_over_and_stays(
+        self, proxy: Proxy, second: Proxy, broken: Reply
+    ) -> None:
+        connection = connect([proxy.url, second.url])
+        proxy.reply(EVERY, broken)
+        proxy.asked.clear()
+        assert [block_number(connection) for _ in range(3)] == [0, 0, 0]
+        assert str(connection) == second.url
+        assert len(proxy.asked) == 1
+
+    def test_nothing_listens_at_the_first(self, url: str) -> None:
+        connection = connect([f"http://127.0.0.1:{free_port()}", url])
+        assert (connection.chain_id, str(connection)) == (CHAIN_ID, url)
+
+    def test_an_endpoint_of_another_chain_is_named(self, proxy: Proxy, second: Proxy) -> None:
+        connection = connect([proxy.url, second.url])
+        second.change("eth_chainId", lambda _: "0x1")
+        proxy.reply(EVERY, Reply(b"", 401))
+        with pytest.raises(ChainMismatch, match=f"{second.url} serves chain 1, expected"):
+            block_number(connection)
+
+    def test_all_of_them_fail(self, proxy: Proxy, second: Proxy) -> None:
+        connection = connect([proxy.url, second.url])
+        for one in (proxy, second):
+            one.reply(EVERY, Reply(b"", 401))
+        with pytest.raises(ChainRefused, match="HTTP 401"):
+            block_number(connection)
+
+    def test_none_was_given(self) -> None:
+        with pytest.raises(EndpointInvalid, match="got none"):
+            connect([])
+
+    def test_one_is_not_enough_to_confirm(self, url: str) -> None:
+        with pytest.raises(EndpointInvalid, match="two endpoints are needed"):
+            connect(url).each()
+
+
 class TestSecrets:
     URLS = (
         "http://user:hidden-token@{host}/v3/hidden-key?key=hidden-query#hidden-mark",
