@@ -1,0 +1,77 @@
+"""A member whose uplink is slow: it says so, it makes nobody wait, and the others' training is its time to send."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from chains import missing, start_chain
+from promises import broken
+from sites import Site, light_manifest, members, open_site, undisturbed
+from stores import missing_seaweedfs, start_seaweedfs
+from weather import link
+
+from chain.accounts import address_of
+from chain.types import MembersMissed, RevealOpened, RoundFinalised, UpdateRevealed
+
+LACKING = missing("anvil") or missing_seaweedfs()
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(LACKING), reason=LACKING or "all there")]
+FUNDED = [address_of(signer) for signer in members(3)]
+NUMBERS = 300_000  # 1.2 MB
+SLOW = 2
+"""The member with the slow line."""
+
+
+def included(site: Site) -> list[int]:
+    """The members of each final round, as a bitmap."""
+    events = (entry.event for entry in site.entries())
+    return [event.included for event in events if isinstance(event, RoundFinalised)]
+
+
+def late_with_commitments(site: Site) -> list[MembersMissed]:
+    """Who let a commit phase pass, as bitmaps."""
+    events = [entry.event for entry in site.entries()]
+    return [
+        event
+        for before, event in pairwise(events)
+        if isinstance(event, MembersMissed)
+        and not isinstance(before, UpdateRevealed | RevealOpened)
+    ]
+
+
+def test_an_uplink_that_cannot_make_the_window_is_told_and_given_up(tmp_path: Path) -> None:
+    """1 Mbit/s needs 10 s for the update, and the others are ready at once; the window is 4 s."""
+    manifest = light_manifest(3, NUMBERS, count=3, commit_window=300, reveal_window=4)
+    with (
+        start_chain("anvil", tmp_path, FUNDED) as chain,
+        start_seaweedfs(tmp_path / "server") as store,
+        open_site(tmp_path, chain, manifest, store, {SLOW: link(up=1, down=100)}) as site,
+    ):
+        site.start_all()
+        site.finish()
+        said = [one for one in site.members[SLOW].events() if one["event"] == "slow uplink"]
+        late, counted = late_with_commitments(site), included(site)
+        report = site.audited()
+        lost = broken(site.entries(), manifest.addresses, report, b"", site.state().parent_digest)
+    assert said and said[0]["seconds"] > 4 and said[0]["bytes"] > 4 * NUMBERS, said
+    assert counted == [0b011] * 3
+    assert not late, "nobody waited for an upload of the round before"
+    assert not lost
+
+
+def test_what_is_sent_while_others_train_costs_no_window(tmp_path: Path) -> None:
+    """2 Mbit/s needs 5 s for the update; the window is 4 s, but the others train for 9."""
+    manifest = light_manifest(3, NUMBERS, count=2, commit_window=300, reveal_window=4)
+    with (
+        start_chain("anvil", tmp_path, FUNDED) as chain,
+        start_seaweedfs(tmp_path / "server") as store,
+        open_site(tmp_path, chain, manifest, store, {SLOW: link(up=2, down=100)}) as site,
+    ):
+        for index in range(3):
+            site.start(index, data="0" if index == SLOW else "9")
+        site.finish()
+        counted = included(site)
+        digest = site.state().parent_digest
+    assert counted == [0b111] * 2
+    assert digest == undisturbed(manifest)
