@@ -21,6 +21,7 @@ from fl_node.cli.commands import Listed
 from fl_node.cli.exits import INTERRUPTED, STOPPED
 from fl_node.cli.node.display import Said, Serving, Started, Stopping, Training
 from fl_node.cli.node.machines import MachineDisplay
+from fl_node.member.uplink import Slow
 
 DEPLOY = ROOT / "deploy"
 PAGE = (DOCS / "operations.md").read_text()
@@ -139,6 +140,7 @@ SAID: list[Said] = [
     Started("0x11", 1, "digits"),
     Training(1, 2, {"loss": float("nan")}),
     ChainUnreachable("away"),
+    Slow(14_300_000, 250_000.0, 30, early=True),
     Stopping(),
 ]
 

@@ -31,6 +31,7 @@ from fl_node.manifest.packing import Draft
 from fl_node.member.joining import load_manifest
 from fl_node.member.own_code import own_code
 from fl_node.member.state import Membership
+from fl_node.member.uplink import largest_of
 from fl_node.round.policy import Policy
 
 _STORE_ADVICE = "see --store; docs/stores.md says what each kind of store needs"
@@ -205,7 +206,7 @@ def _task(given: Given, joined: Joined, speed: Speed | None, findings: Findings)
     if parent is None or speed is None:
         findings.unknown("uplink", "the task's model, and a store that was measured")
         return 0
-    update = storage.largest_update(manifest, parent)
+    update = largest_of(manifest, parent, manifest.addresses[0])
     size = size_of(schema_of(parent.arrays))
     findings.add(storage.uplink(update, speed, state.terms))
     findings.add(storage.downlink(update, size, state.member_count, speed, state.terms))

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from chain.types import Reveal, Terms, UpdateRevealed
-from fl_node.blobs.encoding import update_size
-from fl_node.blobs.model import Model
+from chain.types import Terms
 from fl_node.blobs.store import Speed
 from fl_node.cli.check.findings import Found, Verdict
-from fl_node.manifest.manifest import Manifest
-from fl_node.round.form import update_form
-from fl_node.round.verdicts import expected_header
+from fl_node.member.uplink import Slow
 
 MEGA = 1_000_000
 
@@ -25,32 +21,27 @@ def model(size: int) -> Found:
     return Found("model", Verdict.GOOD, f"{size / MEGA:.1f} MB, as the chain names it")
 
 
-def largest_update(manifest: Manifest, parent: Model) -> int:
-    """The most bytes that an update may have, before it is made."""
-    reveal = Reveal(bytes(32), manifest.limits.examples, 0, 0, bytes(32))
-    revealed = UpdateRevealed(1, 1, manifest.addresses[0], reveal)
-    header = expected_header(manifest, parent.digest, revealed)
-    form = update_form(manifest, parent.arrays)
-    return update_size(header, form.encoded(manifest.strategy.encode.stages))
-
-
 def uplink(update: int, measured: Speed, terms: Terms) -> Found:
     """Judge the way up by the reveal window, in which a member's update must be in the store.
+
+    A sealed update may begin its way in the commit window, while others train.
 
     Args:
         update: Bytes of the largest update.
         measured: The store's speed.
         terms: The task's.
     """
-    seconds, window = update / measured.up, terms.reveal_window
-    line = (
-        f"an update of up to {update / MEGA:.1f} MB takes about {seconds:.0f} s at {_rate(measured.up)}; "
-        f"the reveal window is {window} s"
-    )
+    window = terms.reveal_window
+    late = update / measured.up > window
+    way = Slow(update, measured.up, window, early=late)
     advice = (
         "a faster uplink, a codec that makes updates smaller, or longer windows (docs/manifest.md)"
     )
-    return _in_time("uplink", line, seconds, window, advice)
+    if way.seconds > window + terms.commit_window:
+        return Found("uplink", Verdict.WRONG, str(way), advice)
+    if way.seconds > window / 2:
+        return Found("uplink", Verdict.DOUBTFUL, str(way), advice)
+    return Found("uplink", Verdict.GOOD, str(way))
 
 
 def downlink(update: int, model: int, members: int, measured: Speed, terms: Terms) -> Found:
@@ -69,16 +60,12 @@ def downlink(update: int, model: int, members: int, measured: Speed, terms: Term
         f"the others' updates, up to {size / MEGA:.1f} MB, and sending the aggregate of {model / MEGA:.1f} MB take "
         f"about {seconds:.0f} s; the attestation window is {window} s"
     )
-    return _in_time("downlink", line, seconds, window, "a faster connection, or longer windows")
-
-
-def _in_time(what: str, line: str, seconds: float, window: int, advice: str) -> Found:
-    """In order is what leaves half of the window for the rest."""
+    advice = "a faster connection, or longer windows"
     if seconds > window:
-        return Found(what, Verdict.WRONG, line, advice)
+        return Found("downlink", Verdict.WRONG, line, advice)
     if seconds > window / 2:
-        return Found(what, Verdict.DOUBTFUL, line, advice)
-    return Found(what, Verdict.GOOD, line)
+        return Found("downlink", Verdict.DOUBTFUL, line, advice)
+    return Found("downlink", Verdict.GOOD, line)
 
 
 def _rate(bytes_per_second: float) -> str:
