@@ -68,6 +68,11 @@ class Step:
     next_block: float = 0.0
 
     @property
+    def uploading(self) -> bool:
+        """Whether the update is on its way to the store, and the reveal waits for it."""
+        return self.action is Action.REVEAL and self.receipt is None
+
+    @property
     def moved(self) -> bool:
         """Whether the task moved on with this action, so that there may be something to do at once."""
         return self.receipt is not None and len(self.receipt.entries) > 1

@@ -39,5 +39,7 @@ def take_part(
         notice(step)
         if step.action is Action.FINISHED:
             return
-        if not step.moved:
+        if step.uploading:
+            sleep(poll)  # What arrives before the next block can be revealed in it.
+        elif not step.moved:
             sleep(max(poll, step.next_block))

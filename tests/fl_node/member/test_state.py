@@ -227,6 +227,7 @@ class TestDamage:
             ("held_out_loss", -(1 << 63) - 1),
             ("held_out_loss", "1"),
             ("salt", "ab" * 31),
+            ("sealed", 1),
             ("update_digest", "AB" * 32),
             ("parent_digest", "\x1b[2J"),
         ],
