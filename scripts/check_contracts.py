@@ -24,16 +24,20 @@ Finding = tuple[str, str]
 """The detector's name, and the function with the finding."""
 
 ANSWERS: dict[Finding, str] = {
-    ("weak-prng", "draw"): (
-        "On purpose: anyone can repeat a draw from its seed. docs/decisions/0006-cohort-seeds.md says "
-        "how far a block's proposer can influence the seed; the modulus favours no member by more "
-        "than 96 in 2**256."
+    ("calls-loop", "relay"): (
+        "On purpose: the contract calls itself, and nothing else, once for each act. What is refused is "
+        "left out, so that no act can stop the others."
+    ),
+    ("low-level-calls", "relay"): (
+        "A refusal must not revert the batch, and the member's address stands behind the call's data; "
+        "only a low-level call does both."
     ),
     ("timestamp", "_requireTurn"): (
         "A deadline is a time. A block's proposer can move it by seconds; windows last minutes or "
         "hours."
     ),
     ("timestamp", "advance"): "As in _requireTurn.",
+    ("timestamp", "_deadline"): "It is compared with the largest time that fits, in February 2106.",
 }
 
 

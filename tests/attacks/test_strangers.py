@@ -76,7 +76,7 @@ def test_set_the_genesis_of_a_task_that_is_open(stage: Stage, contract: Contract
 
 
 def test_publish_the_model_alone(stage: Stage) -> None:
-    """6. One member, the coordinator included, makes no model final: it takes more than half of the revealers."""
+    """6. One member, the coordinator included, makes no model final: it takes more than half of the cohort."""
     with pytest.raises(PhaseMismatch):
         stage.attest(0)
     stage.commit(0, 1, 2)
