@@ -225,7 +225,7 @@ def _reference() -> list[tuple[str, str]]:
 
 
 def _options(section: str) -> list[str]:
-    return re.findall(r"^\| `(--[\w-]+)`", section, re.MULTILINE)
+    return re.findall(r"^\| `(--[\w-]+)[`/]", section, re.MULTILINE)
 
 
 def _code(path: Path) -> str:
