@@ -12,7 +12,7 @@ from eth_utils.crypto import keccak
 from chain import answers
 from chain.accounts import Signer, to_address
 from chain.artifact import load_artifact
-from chain.connection import Connection, connect
+from chain.connection import Connection, Urls, connect
 from chain.errors import ChainUnreachable, ContractMismatch, DeploymentInvalid, FileUnusable
 from chain.files import read_json, write_whole
 from chain.text import shown
@@ -40,14 +40,14 @@ class Deployment:
     artifact_digest: str
 
 
-def deploy(rpc_url: str, signer: Signer) -> Deployment:
+def deploy(rpc_urls: Urls, signer: Signer) -> Deployment:
     """Deploy the committed artifact, wait for its block, and compare the code on chain with it.
 
     Raises:
         ChainUnreachable, AccountUnusable, ChainRefused, CallRejected: As for `send`.
         ContractMismatch: The code on chain is not the code that was sent.
     """
-    connection = connect(rpc_url)
+    connection = connect(rpc_urls)
     artifact = load_artifact()
     receipt = send(connection, signer, _bytes(artifact.bytecode))
     if receipt.contract is None:

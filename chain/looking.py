@@ -25,6 +25,9 @@ Settling = int | Literal["finalized"]
 TEST_CHAINS = frozenset({31337, 1337})
 """The ids of local test chains, which make a block for each transaction and never reorganise by themselves."""
 
+MAX_DEPTH = 1000
+"""The most blocks that a state may be asked to be deep; nodes keep the states of about 100 by default."""
+
 DEPTH = 2
 """How deep a state is settled on other chains, unless told otherwise."""
 

@@ -92,9 +92,10 @@ def _row(parameter: inspect.Parameter, kind: Any, info: OptionInfo | ArgumentInf
 
 
 def _value(kind: Any, info: OptionInfo | ArgumentInfo) -> str:
-    options = [option for option in get_args(kind) if option is not NoneType]
-    repeated = get_origin(options[0] if options else kind) is list
-    plain = get_args(options[0])[0] if repeated else (options or [kind])[0]
+    options = [kind] if get_origin(kind) is list else [*get_args(kind)]
+    option = next((option for option in options if option is not NoneType), kind)
+    repeated = get_origin(option) is list
+    plain = get_args(option)[0] if repeated else option
     if issubclass(plain, Enum):
         return ", ".join(str(member.value) for member in plain)
     word = {bool: "switch", int: "number", float: "number", Path: "path", str: "text"}[plain]
@@ -109,6 +110,8 @@ def _default(parameter: inspect.Parameter) -> str:
         return "required"
     if value is None or value is False:
         return ""
+    if isinstance(value, list):
+        return " ".join(f"`{one}`" for one in value)
     return f"`{value.value if isinstance(value, Enum) else value}`"
 
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from chain.connection import Urls
 from chain.deploy import read_deployment
 from fl_node.arrays import Arrays
 from fl_node.audit import audit as replay_history
@@ -63,7 +64,7 @@ def audit(
         report, unreported = kept.existing_report(), f"{kept.report} does not exist"
     with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
         result = run_audit(
-            evidence.rpc_url,
+            evidence.rpc_urls,
             evidence.deployment,
             evidence.store,
             task,
@@ -101,7 +102,7 @@ def read_head(text: str | None) -> bytes | None:
 
 
 def run_audit(
-    rpc_url: str,
+    rpc_urls: Urls,
     deployment: Path,
     store: str,
     task: int,
@@ -119,7 +120,7 @@ def run_audit(
     with Progress(console=console, disable=hidden, transient=True) as bar:
         rounds = bar.add_task("auditing rounds", total=None)
         return replay_history(
-            lambda: wiring.connect(rpc_url, deployed, task=task),
+            lambda: wiring.connect(rpc_urls, deployed, task=task),
             blobs,
             task,
             derive_genesis=_derivation(blobs) if derive_genesis else None,

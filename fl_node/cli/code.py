@@ -54,7 +54,7 @@ def code_show(
         found = Found(_by_digest(open_store(store, must_exist=True), parse_digest(digest)), None)
     else:
         with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
-            ledger = wiring.open_ledger(evidence.rpc_url, evidence.deployment, task=task)
+            ledger = wiring.open_ledger(evidence.rpc_urls, evidence.deployment, task=task)
             blobs = open_store(evidence.store, must_exist=True)
             learner = load_manifest(ledger, blobs, task).learner
             if not isinstance(learner, CodeLearner):

@@ -53,7 +53,7 @@ def log(
 ) -> None:
     """Show who did what in a task, and when: one line for each event on chain."""
     with wiring.evidence(workspace, rpc_url, deployment) as evidence:
-        ledger = wiring.open_ledger(evidence.rpc_url, evidence.deployment, task=task)
+        ledger = wiring.open_ledger(evidence.rpc_urls, evidence.deployment, task=task)
         members = members_of(ledger, task)
         for entry in following(ledger, task) if follow else ledger.history(task):
             line = json.dumps(to_json(entry, members)) if as_json else line_of(entry, members)

@@ -9,16 +9,50 @@ from typing import Annotated
 import typer
 
 RpcUrl = Annotated[
-    str,
+    list[str],
     typer.Option(
         "--rpc-url",
         envvar="ETH_RPC_URL",
-        help="JSON-RPC endpoint of the chain.",
+        help="JSON-RPC endpoint of the chain. Repeat for several, which stand in for each other; the variable takes "
+        "them with spaces between.",
     ),
 ]
 DEVNET_PORT = 8545
 DEVNET_CHAIN_ID = 31337
-DEFAULT_RPC_URL = f"http://127.0.0.1:{DEVNET_PORT}"
+DEFAULT_RPC_URL = [f"http://127.0.0.1:{DEVNET_PORT}"]
+
+Confirm = Annotated[
+    bool,
+    typer.Option(
+        "--confirm",
+        help="Believe a task's state only if two of the endpoints agree on it; needs --rpc-url twice at least.",
+    ),
+]
+Settled = Annotated[
+    str | None,
+    typer.Option(
+        "--settled",
+        help="When a node reveals and attests: on a state so many blocks deep, finalized, or latest for at once. "
+        "Default: 2, and latest on the dev chains 1337 and 31337.",
+    ),
+]
+MaxGasPrice = Annotated[
+    float,
+    typer.Option(
+        "--max-gas-price",
+        min=0,
+        help="The most gwei to pay for a unit of gas, also where a transaction must be replaced by one that pays more.",
+    ),
+]
+DEFAULT_MAX_GAS_PRICE = 10_000.0
+ReceiptTimeout = Annotated[
+    float,
+    typer.Option(
+        "--receipt-timeout",
+        min=1,
+        help="Seconds to wait for a block that has this node's transaction, before it looks at the task again.",
+    ),
+]
 
 DeploymentFile = Annotated[
     Path,

@@ -46,7 +46,7 @@ def status(
     If the store is at hand and the task measures something, it also shows the last round's means, weighted by examples.
     """
     with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
-        ledger = wiring.open_ledger(evidence.rpc_url, evidence.deployment, task=task)
+        ledger = wiring.open_ledger(evidence.rpc_urls, evidence.deployment, task=task)
         members = members_of(ledger, task)
         if watch and not as_json:
             _watch(ledger, task, members)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from chain.connection import Urls
 from chain.errors import FileUnusable
 from chain.files import map_file
 from fl_node.arrays import Arrays
@@ -63,7 +64,7 @@ class Subjects:
 
 def find_subjects(
     workspace: Path | None,
-    rpc_url: str,
+    rpc_urls: Urls,
     deployment: Path,
     store: str,
     task: int,
@@ -78,19 +79,19 @@ def find_subjects(
     """
     if manifest is not None or models:
         return replace(subjects_in_files(manifest, models or []), store=store)
-    with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
+    with wiring.evidence(workspace, rpc_urls, deployment, store) as evidence:
         opened = open_store(evidence.store, must_exist=True)
-        found = subjects_of_task(evidence.rpc_url, evidence.deployment, opened, task, rounds)
+        found = subjects_of_task(evidence.rpc_urls, evidence.deployment, opened, task, rounds)
         return replace(found, store=evidence.store)
 
 
 def subjects_of_task(
-    rpc_url: str, deployment: Path, store: Store, task: int, rounds: str
+    rpc_urls: Urls, deployment: Path, store: Store, task: int, rounds: str
 ) -> Subjects:
     """The models of a task's final rounds, in the order of the rounds.
 
     Args:
-        rpc_url, deployment: Those of the chain and the contract.
+        rpc_urls, deployment: Those of the chain and the contract.
         store: Holds the task's blobs.
         task: The task's number.
         rounds: The value of `--rounds`.
@@ -98,7 +99,7 @@ def subjects_of_task(
     Raises:
         Misuse: `rounds` names a round that is not final, or the task's manifest is not in the store.
     """
-    ledger = wiring.open_ledger(rpc_url, deployment, task=task)
+    ledger = wiring.open_ledger(rpc_urls, deployment, task=task)
     manifest = load_manifest(ledger, store, task)
     state = ledger.task_state(task)
     with cached_log(ledger, task) as kept, kept.read_to(state.history_head) as log:

@@ -41,7 +41,7 @@ def tasks(
 ) -> None:
     """List the contract's tasks: number, name, members, phase, round. Names come from the store, if there is one."""
     with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
-        ledger = wiring.open_ledger(evidence.rpc_url, evidence.deployment)
+        ledger = wiring.open_ledger(evidence.rpc_urls, evidence.deployment)
         listed = list_tasks(ledger, store_at_hand(evidence.store))
     if as_json:
         typer.echo(json.dumps([asdict(task) for task in listed]))

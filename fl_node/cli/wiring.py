@@ -8,44 +8,84 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.accounts import Signer
-from chain.connection import PATIENCE_SECONDS
+from chain.connection import PATIENCE_SECONDS, Urls
 from chain.deploy import Deployment, read_deployment
 from chain.ledger import Ledger
+from chain.looking import MAX_DEPTH, Settling
+from chain.text import shown
+from chain.transactions import RECEIPT_SECONDS
 from chain.web3_ledger import Web3Ledger
 from fl_node.cli import options
 from fl_node.errors import Misuse
 
+GWEI = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How a node treats its chain; the options of the same names describe them."""
+
+    confirm: bool = False
+    settled: str | None = None
+    max_gas_price: float = options.DEFAULT_MAX_GAS_PRICE
+    receipt_timeout: float = RECEIPT_SECONDS
+
+
+def settling_of(settled: str | None) -> Settling | None:
+    """What `--settled` says; None if it says nothing.
+
+    Raises:
+        Misuse: It is none of latest, finalized, and a number of blocks from 0 to 1000.
+    """
+    if settled is None:
+        return None
+    if settled == "finalized":
+        return "finalized"
+    if settled == "latest":
+        return 0
+    if settled.isascii() and settled.isdigit() and int(settled[:5]) <= MAX_DEPTH:
+        return int(settled[:5])
+    raise Misuse(
+        f"--settled: expected latest, finalized or a number up to {MAX_DEPTH}, got {shown(settled)}"
+    )
+
 
 def open_ledger(
-    rpc_url: str, deployment: Path, signer: Signer | None = None, task: int | None = None
+    rpc_urls: Urls, deployment: Path, signer: Signer | None = None, task: int | None = None
 ) -> Web3Ledger:
     """Connect to the contract of a deployment file, as `connect` does."""
-    return connect(rpc_url, read_deployment(deployment), signer, task)
+    return connect(rpc_urls, read_deployment(deployment), signer, task)
 
 
 def connect(
-    rpc_url: str,
+    rpc_urls: Urls,
     deployed: Deployment,
     signer: Signer | None = None,
     task: int | None = None,
     patience: float = PATIENCE_SECONDS,
+    manners: Manners = Manners(),
 ) -> Web3Ledger:
     """Connect to the contract of a deployment, and check its chain, its code, and that it has the task.
 
     Args:
         patience: The most seconds that a question is asked again at a busy endpoint, up to a minute.
+        manners: How transactions are sent, and which state counts.
 
     Raises:
         Misuse: The contract has no such task.
         LedgerError: As for `Web3Ledger`.
     """
     ledger = Web3Ledger(
-        rpc_url,
+        rpc_urls,
         deployed.address,
         signer,
         chain_id=deployed.chain_id,
         first_block=deployed.block,
         patience=min(patience, PATIENCE_SECONDS),
+        receipt_seconds=manners.receipt_timeout,
+        most_wei_per_gas=int(manners.max_gas_price * GWEI),
+        settling=settling_of(manners.settled),
+        confirm=manners.confirm,
     )
     if task is not None:
         verify_task(ledger, task)
@@ -71,14 +111,14 @@ def verify_task(ledger: Ledger, task: int) -> None:
 class Evidence:
     """Where a task's chain, contract and blobs are; the options of the same names describe them."""
 
-    rpc_url: str
+    rpc_urls: Urls
     deployment: Path
     store: str
 
 
 @contextmanager
 def evidence(
-    workspace: Path | None, rpc_url: str, deployment: Path, store: str = options.DEFAULT_STORE
+    workspace: Path | None, rpc_urls: Urls, deployment: Path, store: str = options.DEFAULT_STORE
 ) -> Iterator[Evidence]:
     """The evidence that the options name. With --workspace, that folder's; its chain is served in the `with` block.
 
@@ -86,7 +126,7 @@ def evidence(
         Misuse: The folder is not a workspace.
     """
     if workspace is None:
-        yield Evidence(rpc_url, deployment, store)
+        yield Evidence(rpc_urls, deployment, store)
         return
     from chain.devnet import kept_chain  # Imports py-evm, which nothing else here needs.
     from fl_node.cli.workspace import Workspace

@@ -76,7 +76,7 @@ def check(
     """
     policy = policy_of(policy_file, allow_code)
     deployed = read_deployment(deployment)
-    given = Given(task, [rpc_url], deployed, store, keystore, password_file, state, device, policy)
+    given = Given(task, rpc_url, deployed, store, keystore, password_file, state, device, policy)
     findings = Findings()
     _look(given, findings)
     if as_json:
@@ -97,7 +97,7 @@ def _look(given: Given, findings: Findings) -> None:
     _endpoints(given, findings)
     ledger = findings.tried(
         "contract",
-        lambda: wiring.connect(given.rpc_urls[0], given.deployed, signer, given.task),
+        lambda: wiring.connect(given.rpc_urls, given.deployed, signer, given.task),
         lambda ledger: chain.contract(given.task, ledger.contract, ledger.task_state(given.task)),
         "see --rpc-url, --deployment and --task",
     )

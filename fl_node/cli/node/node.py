@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from chain.deploy import read_deployment
+from chain.transactions import RECEIPT_SECONDS
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.store import open_store
 from fl_node.cli import accounts, options, wiring
@@ -92,6 +93,10 @@ def node(
     keystore: options.Keystore = None,
     password_file: options.PasswordFile = None,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    confirm: options.Confirm = False,
+    settled: options.Settled = None,
+    max_gas_price: options.MaxGasPrice = options.DEFAULT_MAX_GAS_PRICE,
+    receipt_timeout: options.ReceiptTimeout = RECEIPT_SECONDS,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
     device: options.Device = None,
     threads: options.Threads = 1,
@@ -105,6 +110,7 @@ def node(
     """Join a task and take part until it is finished. You can stop a node at any time; started again, it continues."""
     policy = policy_of(policy_file, allow_code)
     deployed = read_deployment(deployment)
+    manners = wiring.Manners(confirm, settled, max_gas_price, receipt_timeout)
     signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
     blobs = open_store(store, must_exist=True)
     with ExitStack() as stack:
@@ -119,7 +125,7 @@ def node(
 
         if metrics_port is not None:
             show(Serving(stack.enter_context(serving(watch, metrics_port))))
-        ledger = waiting(lambda: wiring.connect(rpc_url, deployed, signer, task, patience))
+        ledger = waiting(lambda: wiring.connect(rpc_url, deployed, signer, task, patience, manners))
         manifest = waiting(lambda: load_manifest(ledger, blobs, task))
         policy.verify_manifest(digest_of(manifest.to_bytes()))
         if ledger.account not in manifest.addresses:
