@@ -95,6 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         bucket = self.bucket
+        self._wait(0)
         url = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(url.query, True).items()}
         with bucket.lock:

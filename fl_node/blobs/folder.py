@@ -34,8 +34,12 @@ class Folder:
     def __str__(self) -> str:
         return str(self._folder)
 
-    def size_of(self, key: str) -> int | None:
+    def size_of(self, key: str, ends: float = 0) -> int | None:
         """Size in bytes of the file with this key; None if there is no file.
+
+        Args:
+            key: The file's path in the folder.
+            ends: Not used: a folder is not waited for.
 
         Raises:
             StoreUnusable: The folder cannot be read.

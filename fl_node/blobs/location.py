@@ -18,6 +18,8 @@ _ANSWER = re.compile(r"(status code: \d+[ \w]*).*", re.DOTALL)
 _CODE = re.compile(r"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
 _MESSAGE = re.compile(r"<Message>\s*([^<\n]+)")
 _CREDENTIALS = re.compile(r"[^/]*:[^/]*@|[^?]*\?[^/]*=")
+MAX_ERROR = 10_000
+"""How many characters of an error are looked at: it has all that the server answered."""
 MAX_MESSAGE = 200
 """How many characters of a server's own message are shown."""
 LEAST_SECRET = 4
@@ -48,7 +50,7 @@ def reason_of(error: Exception, where: str) -> str:
     Of the body of a server's answer, it has the error code and the quoted message that S3's and Azure's interfaces
     define, such as `403 Forbidden (AccessDenied: "Access Denied.")`, and nothing else.
     """
-    text = str(error).strip().partition("\n\nDebug source")[0] or type(error).__name__
+    text = str(error)[:MAX_ERROR].strip().partition("\n\nDebug source")[0] or type(error).__name__
     text = _ANSWER.sub(_said, _ATTEMPT.sub("", text.replace(where, shown_location(where))))
     line = _URL.sub(lambda found: shown_location(found[0]), text.splitlines()[0])
     for secret in sorted(_secrets_in(where) | secrets_in_variables(), key=len, reverse=True):

@@ -9,6 +9,7 @@ part that was under way.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import re
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -103,16 +104,26 @@ class Served:
     def __str__(self) -> str:
         return shown_location(self._where)
 
-    def size_of(self, key: str) -> int | None:
+    def size_of(self, key: str, ends: float = float("inf")) -> int | None:
         """Size in bytes of what lies under this key; None if nothing lies there that we may see.
 
+        Args:
+            key: The key.
+            ends: When to give up, on the clock of `time.monotonic`.
+
         Raises:
+            StoreSlow: There was no time left.
             StoreUnusable: The store cannot be reached.
         """
+        began = time.monotonic()
         try:
-            return _run(self._size_of(key))
+            return _run(self._size_of(key, ends))
         except (FileNotFoundError, PermissionDeniedError):
             return None
+        except TimeoutError as error:
+            if time.monotonic() >= ends:
+                raise self._slow("asked for", key, 0, 0, began) from None
+            self._fail("read", key, error)
         except _FAILURES as error:
             self._fail("read", key, error)
 
@@ -194,8 +205,9 @@ class Served:
         except _FAILURES as error:
             self._fail("delete", key, error)
 
-    async def _size_of(self, key: str) -> int:
-        async with asyncio.timeout(self._limits.retries + self._limits.silence):
+    async def _size_of(self, key: str, ends: float) -> int:
+        patience = self._limits.retries + self._limits.silence
+        async with asyncio.timeout_at(min(ends, time.monotonic() + patience)):
             return int((await obstore.head_async(self._reading, key))["size"])
 
     async def _delete(self, key: str) -> None:
@@ -404,9 +416,25 @@ def _retrying(seconds: float, attempts: int = 20) -> Any:
 
 
 def _run(work: Coroutine[Any, Any, _T]) -> _T:
+    global _last_answer
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
-    with ThreadPoolExecutor(1) as thread:  # A notebook's loop, for example, cannot be waited in.
-        return thread.submit(asyncio.run, work).result()
+    else:
+        with ThreadPoolExecutor(
+            1
+        ) as thread:  # A notebook's loop, for example, cannot be waited in.
+            return thread.submit(asyncio.run, work).result()
+    finally:
+        _last_answer = time.monotonic()
+
+
+_last_answer = 0.0
+_PARTING = 0.25
+
+
+@atexit.register
+def _part_in_peace() -> None:
+    """Let the library's thread put down the last answer: Python aborts a process that ends under its hands."""
+    time.sleep(max(0.0, _last_answer + _PARTING - time.monotonic()))

@@ -32,11 +32,13 @@ SAMPLES = 3
 SAMPLE = 1 << 13
 """Bytes compared at each place. A blob of no more than `SAMPLES` of them is compared whole."""
 
+_NEVER = float("inf")
+
 
 class Place(Protocol):
     """Where files lie under keys: a `Folder`, or `Served` behind a URL. Described there."""
 
-    def size_of(self, key: str) -> int | None: ...
+    def size_of(self, key: str, ends: float = ...) -> int | None: ...
 
     def read(
         self, key: str, max_bytes: int | None, span: slice = ..., ends: float = ...
@@ -149,22 +151,27 @@ class Store:
             StoreUnusable: The store cannot be reached or written, or the disk is full.
         """
         digest = digest_of(blob)
-        if not self._lies_there(digest, blob):
+        if not self._lies_there(digest, blob, _NEVER if ends is None else ends):
             self._send(key_of(digest), blob, ends, progress)
         return digest
 
-    def holds(self, blob: Blob) -> bool:
+    def holds(self, blob: Blob, ends: float = _NEVER) -> bool:
         """Whether a blob is in the store, without reading all of it: its size, and its bytes at a few random places.
 
         So whoever damages a few bytes on purpose may pass, which the next reader notices. A blob of at most 24 KiB is
         compared whole.
 
+        Args:
+            blob: The bytes.
+            ends: When to give up, on the clock of `time.monotonic`.
+
         Raises:
+            StoreSlow: There was no time left.
             StoreUnusable: The store cannot be reached or read.
         """
-        return self._lies_there(digest_of(blob), blob)
+        return self._lies_there(digest_of(blob), blob, ends)
 
-    def get(self, digest: bytes, max_bytes: int, ends: float = float("inf")) -> memoryview:
+    def get(self, digest: bytes, max_bytes: int, ends: float = _NEVER) -> memoryview:
         """Read a blob and check it against its digest.
 
         Args:
@@ -205,7 +212,7 @@ class Store:
         self._send(key, probe, ends)
         sent = time.monotonic()
         try:
-            found = self._receive(key, size, ends=float("inf") if ends is None else ends)
+            found = self._receive(key, size, ends=_NEVER if ends is None else ends)
             received = time.monotonic()
             if found != probe:
                 raise StoreUnusable(f"store {self}: returns other bytes than were written")
@@ -216,13 +223,14 @@ class Store:
                 self._place.delete(key)
         return Speed(_rate(size, sent - began), _rate(size, received - sent))
 
-    def _lies_there(self, digest: bytes, blob: Blob) -> bool:
+    def _lies_there(self, digest: bytes, blob: Blob, ends: float) -> bool:
         key, view = key_of(digest), memoryview(blob)
         try:
-            if self._place.size_of(key) != len(view):
+            if self._place.size_of(key, ends) != len(view):
                 return False
             return all(
-                self._receive(key, len(view), span) == view[span] for span in _spans(len(view))
+                self._receive(key, len(view), span, ends) == view[span]
+                for span in _spans(len(view))
             )
         except BadData:
             return False
@@ -249,7 +257,7 @@ class Store:
                 self.sent += sent
 
     def _receive(
-        self, key: str, max_bytes: int, span: slice = slice(None), ends: float = float("inf")
+        self, key: str, max_bytes: int, span: slice = slice(None), ends: float = _NEVER
     ) -> memoryview:
         try:
             found = self._place.read(key, max_bytes, span, ends)
