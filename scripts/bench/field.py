@@ -37,6 +37,7 @@ from chain.accounts import address_of
 from chain.types import Phase
 
 NODES = 3
+POLL = ("--poll", "1")
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,12 @@ class Condition:
     Attributes:
         chain: Which chain, and its seconds between blocks; 0 makes a block for each transaction.
         weather: On every line.
-        megabits: Of every member's line, up; down it is four times that. None: no limit.
+        megabits: Of the line of every member but the last, up; down it is four times that. None: no limit.
         numbers: Of the model; 4 bytes each.
         rounds: At most so many, where each takes long.
         words: Options of the nodes.
-        seconds: That each training takes.
+        seconds: That the last member trains; the others take no time.
+        store: Whether it is SeaweedFS behind the lines, instead of a folder.
     """
 
     chain: Kind
@@ -59,17 +61,18 @@ class Condition:
     megabits: float | None = None
     numbers: int = 1_000
     rounds: int = 100
-    words: tuple[str, ...] = ()
+    words: tuple[str, ...] = POLL
     seconds: float = 0.0
     store: bool = False
 
 
 WIDE = 350_000  # 1.4 MB
 LINES = {
-    f"{rate} Mbit/s": Condition(
-        "anvil", megabits=rate, numbers=WIDE, rounds=3, seconds=5.0, store=True
+    f"{rate} Mbit/s{told}": Condition(
+        "anvil", 0, FINE, rate, WIDE, 3, (*POLL, option), seconds=8.0, store=True
     )
     for rate in (2, 8, 100)
+    for told, option in (("", "--early-upload"), (", late", "--no-early-upload"))
 }
 CONDITIONS: Mapping[str, Condition] = {
     "devnet": Condition("devnet"),
@@ -126,7 +129,7 @@ def measure(folder: Path, condition: Condition, rounds: int) -> Result:
     manifest = light_manifest(NODES, condition.numbers, count=rounds, **WINDOWS)
     funded = [address_of(signer) for signer in members(NODES)]
     rate = condition.megabits
-    lines = {index: link(rate, rate and 4 * rate) for index in range(NODES)}
+    lines = {index: link(rate, rate and 4 * rate) for index in range(NODES - 1)}
     with ExitStack() as stack:
         (folder / "chain").mkdir()
         chain = stack.enter_context(
@@ -135,7 +138,9 @@ def measure(folder: Path, condition: Condition, rounds: int) -> Result:
         store = stack.enter_context(start_seaweedfs(folder / "weed")) if condition.store else None
         site = stack.enter_context(open_site(folder, chain, manifest, store, lines))
         site.weather(condition.weather)
-        site.start_all(*(condition.words or ("--poll", "1")), data=str(condition.seconds))
+        for index in range(NODES):
+            last = index == NODES - 1
+            site.start(index, *condition.words, data=str(condition.seconds * last))
         seconds = timed(site, rounds)
         site.finish(600)
         return Result(seconds, *traffic(site, condition, rounds))

@@ -48,13 +48,16 @@ def test_an_uplink_that_cannot_make_the_window_is_told_and_given_up(tmp_path: Pa
         start_seaweedfs(tmp_path / "server") as store,
         open_site(tmp_path, chain, manifest, store, {SLOW: link(up=1, down=100)}) as site,
     ):
-        site.start_all()
+        site.start_all("--poll", "0.2", "--no-early-upload")
         site.finish()
-        said = [one for one in site.members[SLOW].events() if one["event"] == "slow uplink"]
+        said = site.members[SLOW].events()
         late, counted = late_with_commitments(site), included(site)
         report = site.audited()
         lost = broken(site.entries(), manifest.addresses, report, b"", site.state().parent_digest)
-    assert said and said[0]["seconds"] > 4 and said[0]["bytes"] > 4 * NUMBERS, said
+    (warning,) = (one for one in said if one["event"] == "slow uplink")
+    assert warning["seconds"] > warning["window"] == 4
+    assert warning["bytes"] > 4 * NUMBERS
+    assert "StoreSlow" in [one["error"] for one in said if one["event"] == "waiting"]
     assert counted == [0b011] * 3
     assert not late, "nobody waited for an upload of the round before"
     assert not lost
