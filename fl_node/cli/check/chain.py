@@ -40,9 +40,12 @@ def endpoint(probe: Probe, chain_id: int, now: float) -> Found:
         chain_id: The deployment's chain.
         now: This machine's time, in seconds since 1970.
     """
-    what = f"endpoint {probe.endpoint}"
+    what = "endpoint"
     client = probe.client or "its client gives no name"
-    line = f"{client}, chain {probe.chain_id}, {REQUESTS} requests in {probe.seconds:.2f} s"
+    line = (
+        f"{probe.endpoint}: {client}, chain {probe.chain_id}, "
+        f"{REQUESTS} requests in {probe.seconds:.2f} s"
+    )
     if probe.chain_id != chain_id:
         return Found(
             what,
@@ -70,9 +73,9 @@ def lagging(probes: Sequence[Probe]) -> list[Found]:
     best = max((probe.block for probe in probes), default=0)
     return [
         Found(
-            f"endpoint {probe.endpoint}",
+            "endpoint",
             Verdict.DOUBTFUL,
-            f"{best - probe.block} blocks behind another endpoint",
+            f"{probe.endpoint}: {best - probe.block} blocks behind another endpoint",
             "leave it out, or give it time to catch up",
         )
         for probe in probes

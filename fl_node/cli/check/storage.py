@@ -69,4 +69,5 @@ def downlink(update: int, model: int, members: int, measured: Speed, terms: Term
 
 
 def _rate(bytes_per_second: float) -> str:
-    return f"{8 * bytes_per_second / MEGA:.3g} Mbit/s"
+    mbit = 8 * bytes_per_second / MEGA
+    return f"{mbit:.1f} Mbit/s" if mbit < 10 else f"{mbit:,.0f} Mbit/s"

@@ -27,7 +27,7 @@ def checked(ganchor: Ganchor, live: Live, monkeypatch: pytest.MonkeyPatch) -> Ch
         outcome = ganchor(
             "check", "--json", "--device", "cpu", *live.options, "--task", live.open, *words
         )
-        findings = {found["what"].split()[0]: found for found in json.loads(outcome.out)}
+        findings = {found["what"]: found for found in json.loads(outcome.out)}
         return {**findings, "code": outcome.code}
 
     return check

@@ -39,9 +39,9 @@ class TestEndpoint:
 
     def test_a_good_one_is_told_with_its_numbers(self) -> None:
         assert self.judged() == Found(
-            "endpoint https://rpc.example",
+            "endpoint",
             Verdict.GOOD,
-            "Geth/v1.15, chain 1, 12 requests in 0.60 s",
+            "https://rpc.example: Geth/v1.15, chain 1, 12 requests in 0.60 s",
         )
 
     def test_another_chain_is_wrong(self) -> None:
@@ -71,8 +71,7 @@ class TestEndpoint:
     def test_one_that_is_behind_another_is_named(self) -> None:
         others = [replace(PROBE, block=block, endpoint=f"at {block}") for block in (97, 96, 100)]
         (found,) = chain.lagging(others)
-        assert found.what == "endpoint at 96"
-        assert found.found == "4 blocks behind another endpoint"
+        assert found.found == "at 96: 4 blocks behind another endpoint"
         assert chain.lagging([]) == []
 
 
