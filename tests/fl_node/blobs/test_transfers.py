@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
@@ -188,6 +189,15 @@ class TestWhatIsThere:
 
     def test_is_not_there_in_a_store_that_has_nothing(self, store: Store) -> None:
         assert not store.holds(BLOB)
+
+
+def test_a_loop_that_is_running_already_is_no_hindrance(store: Store) -> None:
+    """As in a notebook."""
+
+    async def cell() -> bool:
+        return store.get(store.put(BLOB), len(BLOB)) == BLOB
+
+    assert asyncio.run(cell())
 
 
 class TestCounting:
