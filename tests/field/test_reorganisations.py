@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from chains import Chain, missing, start_chain
+from sites import light_manifest, members, open_site, undisturbed
 
-from chain.accounts import dev_account
+from chain.accounts import address_of, dev_account
 from chain.connection import connect
 from chain.transactions import send
 
@@ -21,6 +22,7 @@ pytestmark = [
 ]
 
 SENDER = dev_account(6, 0)
+DEPTH, REORGANISATIONS = 2, 3
 STOP = bytes([0])
 """Code of a contract that does nothing."""
 
@@ -49,6 +51,15 @@ def until(true: Callable[[], Any], seconds: float = 20) -> Any:
         return value
     finally:
         timer.cancel()
+
+
+def wait_for_blocks(chain: Chain, count: int) -> None:
+    first = height(chain)
+    until(lambda: height(chain) >= first + count)
+
+
+def height(chain: Chain) -> int:
+    return int(chain.ask("eth_blockNumber"), 16)
 
 
 def test_a_transaction_that_the_node_forgets_is_sent_again(chain: Chain) -> None:
@@ -88,3 +99,21 @@ def test_another_transaction_with_the_nonce_is_no_end(chain: Chain) -> None:
         chain.ask("evm_mine")
         assert receipt.result(20).succeeded
         assert int(chain.ask("eth_getTransactionCount", SENDER.address, "latest"), 16) == 2
+
+
+def test_nodes_that_wait_for_depth_end_with_the_same_model(tmp_path: Path) -> None:
+    """The last blocks go again and again, with commits, reveals, attestations and the end of a round in them."""
+    funded = [address_of(signer) for signer in members(3)]
+    manifest = light_manifest(3, count=3)
+    with (
+        start_chain("anvil", tmp_path, funded, 1) as chain,
+        open_site(tmp_path, chain, manifest) as site,
+    ):
+        site.start_all("--poll", "0.2", "--settled", str(DEPTH))
+        for number in range(1, REORGANISATIONS + 1):
+            wait_for_blocks(chain, 3 + number)
+            chain.ask("anvil_reorg", DEPTH, [])
+        site.finish()
+        report = site.audited()
+    assert not report.findings
+    assert report.final_digest == undisturbed(manifest).hex()

@@ -6,6 +6,7 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from commanding import state_folder
 from doubles import DriftingLearner, small_genesis, small_manifest
 from proxy import proxy_to
@@ -19,6 +20,8 @@ from fl_node.manifest.manifest import Manifest
 from fl_node.member.opening import open_task
 from fl_node.member.participant import Participant, Step
 from fl_node.member.taking_part import Notice, take_part
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = 5
 ASKED_BY_AN_ACT = 2
