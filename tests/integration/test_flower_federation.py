@@ -24,7 +24,7 @@ def finished(site: FlowerSite) -> bool:
 
 def test_a_federation_goes_on_after_its_link_and_a_node_were_killed(tmp_path: Path) -> None:
     """Over TLS. The round before anything is killed has every update."""
-    windows = {"commit_window": 45, "reveal_window": 45, "attest_window": 45}
+    windows = {"commit_window": 60, "reveal_window": 60, "attest_window": 60}
     with flower_site(tmp_path, count=3, **windows) as site:
         site.start_link()
         for index in range(3):
