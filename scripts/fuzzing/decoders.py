@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from chain.acts import read_call, write_call
 from chain.answers import logs
 from chain.answers import parse_json as parse_answer
 from chain.deploy import Deployment, read_deployment, write_deployment
-from chain.errors import CallRejected, DeploymentInvalid
+from chain.errors import ActInvalid, CallRejected, DeploymentInvalid
 from chain.rejections import rejection_from
-from chain.types import Address
+from chain.types import Address, Reveal
 from fl_node.audit.reported import Report, ReportedRound, read_report
 from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.blobs.encoding import UpdateHeader, decode_update, encode_update
@@ -78,6 +79,13 @@ def _values(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
 
 
+CALLS = [
+    write_call("commit", 1, 2, SALT),
+    write_call("skip", 1, 2),
+    write_call("reveal", 1, 2, Reveal(SALT, 77, -1, 1, SALT)),
+    write_call("attest", 1, 2, SALT, 0b101),
+    write_call("rejoin", 1),
+]
 ARRAYS = {"a.bias": _values(3), "b.weight": _values(40, 5), "scale": _values()}
 MODELS = [
     encode_model({**ARRAYS, "steps": np.array([1, 2], np.int64), "half": np.zeros(3, np.float16)}),
@@ -326,4 +334,5 @@ DECODERS: Mapping[str, Decoder] = {
     "allowed code": _file(ALLOWED, read_allowed, Misuse),
     "endpoint's logs": Decoder([json.dumps([LOG, LOG]).encode()], _answer, (ValueError,)),
     "endpoint's reverts": Decoder(_rejections(), _rejection, ()),
+    "a member's call": Decoder(CALLS, read_call, (ActInvalid,)),
 }

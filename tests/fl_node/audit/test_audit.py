@@ -12,6 +12,7 @@ import pytest
 from doubles import MEMBERS, Federation, run, small_genesis, small_manifest
 
 from chain.errors import ContractMismatch
+from chain.history import cohort_seed
 from chain.types import (
     AggregateAttested,
     Entry,
@@ -221,6 +222,15 @@ class TestLog:
         (finding,) = report.findings
         assert finding.round == 1 and finding.client == reveals(finished)[0].client
         assert "DeadlinePassed" in str(finding.expected)
+
+    def test_a3_finds_a_seed_that_does_not_follow_from_the_parent(
+        self, finished: Federation
+    ) -> None:
+        report = audit_of(finished, Lying(finished, changing(RoundOpened, seed=bytes(32))))
+        (finding,) = [finding for finding in report.findings if finding.step == "A3"]
+        assert finding.round == 1
+        seed = cohort_seed(finished.ledger.task_state(finished.task).genesis_digest, 1, 1, 0)
+        assert repr(seed) in str(finding.expected)
 
     def test_a8_finds_a_round_with_another_number(self, finished: Federation) -> None:
         report = audit_of(finished, Lying(finished, changing(RoundOpened, round=5)))
