@@ -1,7 +1,6 @@
 """`MemoryLedger`: the ledger in memory, with the same rules as the contract.
 
-The contract is tested against it, the tests of code that needs a `Ledger` use it, and the audit replays a recorded
-history with it.
+The contract is tested against it, and the tests of code that needs a `Ledger` use it.
 """
 
 from __future__ import annotations
@@ -33,14 +32,13 @@ class _Chain:
 
     site: Site
     clock: Callable[[], int]
-    first_task: int
     tasks: list[rules.Task] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     block_number: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def task(self, number: int) -> rules.Task:
-        position = number - self.first_task
+        position = number - 1
         if not 0 <= position < len(self.tasks):
             raise TaskUnknown(number)
         return self.tasks[position]
@@ -67,7 +65,6 @@ class MemoryLedger:
         chain_id: int = CHAIN_ID,
         contract: Address = CONTRACT,
         clock: Callable[[], int] = wall_clock,
-        first_task: int = 1,
     ) -> None:
         """Start an empty ledger.
 
@@ -75,10 +72,9 @@ class MemoryLedger:
             account: The account that makes the calls.
             chain_id, contract: Those of the ledger to mirror: they go into commitments and history heads.
             clock: Gives the time of the next call, in seconds since 1970; must not run backwards.
-            first_task: Number of the first task opened here; 1 unless an excerpt is replayed.
         """
         self._account = account
-        self._chain = _Chain(Site(chain_id, contract), clock, first_task)
+        self._chain = _Chain(Site(chain_id, contract), clock)
 
     def acting_as(self, account: Address) -> MemoryLedger:
         """Return the same ledger as another account sees it."""
@@ -111,7 +107,7 @@ class MemoryLedger:
         """Open a task and its first round."""
         chain = self._chain
         with chain.lock:
-            now, number = chain.clock(), chain.first_task + len(chain.tasks)
+            now, number = chain.clock(), 1 + len(chain.tasks)
             task = rules.open_task(
                 chain.site,
                 number,
@@ -158,7 +154,7 @@ class MemoryLedger:
 
     def task_count(self) -> int:
         """Return the number of the last task opened."""
-        return self._chain.first_task + len(self._chain.tasks) - 1
+        return len(self._chain.tasks)
 
     def task_state(self, task: int) -> TaskState:
         """Return the task's current state."""

@@ -33,6 +33,9 @@ a prompt.
 
 Other users of a machine can read the command lines of its processes. If the URL of a store or an endpoint holds a
 credential, put it into `GANCHOR_STORE` or `ETH_RPC_URL` instead of `--store` or `--rpc-url`.
+
+Commands that look at a task keep its log in `~/.cache/ganchor`, or in the folder that `GANCHOR_CACHE` names, so that
+the next look asks only for what is new. The files may be deleted at any time.
 """
 
 
