@@ -16,10 +16,13 @@ LACKING = missing("anvil") or missing_seaweedfs()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(LACKING), reason=LACKING)]
 FUNDED = [address_of(signer) for signer in members(3)]
 ROUNDS, NUMBERS = 4, 250_000
+SHARES = 3 * ROUNDS
 BAD = Weather(refused=0.2, cut_before=0.05, cut_after=0.05)
 
 
-def test_the_audit_of_a_calm_task_is_clean_behind_refusals_and_cuts(tmp_path: Path) -> None:
+def test_a_calm_task_costs_little_and_its_audit_is_clean_behind_refusals_and_cuts(
+    tmp_path: Path,
+) -> None:
     manifest = light_manifest(3, NUMBERS, count=ROUNDS)
     with (
         start_chain("anvil", tmp_path, FUNDED) as chain,
@@ -28,8 +31,13 @@ def test_the_audit_of_a_calm_task_is_clean_behind_refusals_and_cuts(tmp_path: Pa
     ):
         site.start_all("--poll", "1")
         site.finish()
+        requests = sum(member.chain.requests for member in site.members)
+        stores = [member.store for member in site.members if member.store]
+        moved = sum(one.sent + one.received for one in stores)
         doors = [site.proxies.to(one.url, weather=BAD) for one in (chain, store)]
         report = site.audited(doors[0].url, store.through(doors[1].url))
+    assert requests / SHARES <= 20, "a start, and looks that a busy machine adds, are in it"
+    assert moved / SHARES <= 1.15 * 4 * 4 * NUMBERS, "update up, parent and two updates down"
     assert not report.findings
     assert report.final_digest == undisturbed(manifest).hex()
     assert all(door.faults.keys() > {Fault.NONE} for door in doors), "there was some weather"
