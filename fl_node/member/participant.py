@@ -6,6 +6,7 @@ node's state folder; the object itself holds nothing that could not be read agai
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from chain.errors import (
@@ -156,16 +157,20 @@ class Participant:
             step = Step(action, look.state, None)
         return replace(step, next_block=look.next_block)
 
-    def slow_uplink(self) -> Slow | None:
-        """What to warn of before the first round, from the rate in `uploads`; None if it is fast enough, or not known.
+    def measure_uplink(self, measure: Callable[[int], float]) -> Slow | None:
+        """Measure the uplink before the first round; what to warn of, or None if it is fast enough.
+
+        Args:
+            measure: Given the bytes of the largest possible update, the uplink's rate in bytes per second.
 
         Raises:
             ChainUnreachable, StoreUnusable, BadData, HistoryInvalid, ModelDisputed: As `step`.
         """
         state = self._ledger.task_state(self._task)
-        if self._uploads.rate is None or state.phase is Phase.FINISHED:
+        if state.phase is Phase.FINISHED:
             return None
         size = largest_of(self._manifest, self._sources.parent(state), self._ledger.account)
+        self._uploads.rate = measure(size)
         return slow_uplink(size, self._uploads.rate, state.terms.reveal_window, self._early)
 
     def dry_run(self) -> DryRun:

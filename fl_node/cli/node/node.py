@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, TypeVar
@@ -164,8 +165,7 @@ def node(
         if dry_run:
             show(waiting(participant.dry_run))
             return
-        uploads.rate = waiting(lambda: measured(blobs))
-        if slow := waiting(participant.slow_uplink):
+        if slow := waiting(lambda: participant.measure_uplink(partial(measured, blobs))):
             show(slow)
         notice = noticing(show, manifest.addresses, ledger.account, folder)
         take_part(participant, notice, poll, patience, sleep=watch.sleeping(sleep))

@@ -17,8 +17,8 @@ from fl_node.member.uploading import Uploads
 AT_ONCE = 3
 """Uploads under way at the same time: an update, and the aggregates of the last two rounds."""
 
-MEASURED_BYTES, MEASURE_SECONDS = 1 << 20, 10.0
-"""What is written and read to measure the store, and how long that may take."""
+MEASURE_SECONDS = 10.0
+"""How long a measurement may take."""
 
 EarlyUpload = Annotated[
     bool,
@@ -41,13 +41,18 @@ def uploading(store: Store) -> Iterator[Uploads]:
             uploads.close()
 
 
-def measured(store: Store) -> float:
+def measured(store: Store, update: int) -> float:
     """The rate towards the store, in bytes per second. Writes, reads and deletes a file there.
+
+    Args:
+        store: The task's store.
+        update: Bytes of an update. An eighth of it is sent, from 64 KiB to 1 MiB.
 
     Raises:
         StoreUnusable: The store cannot be written or read.
     """
+    size = min(max(update // 8, 1 << 16), 1 << 20)
     try:
-        return store.measure(MEASURED_BYTES, time.monotonic() + MEASURE_SECONDS).up
+        return store.measure(size, time.monotonic() + MEASURE_SECONDS).up
     except StoreSlow as slow:
-        return MEASURED_BYTES / slow.seconds  # It is even slower than that.
+        return size / max(slow.seconds, 1e-6)  # It is even slower than that.

@@ -242,17 +242,15 @@ class TestSlow:
         assert node(federation, SLOW, uploads=uploads).step().slow is None
 
     def test_at_the_start_the_largest_possible_update_counts(self, federation: Federation) -> None:
-        uploads = Uploads(federation.store)
-        member = node(federation, SLOW, uploads=uploads)
-        assert member.slow_uplink() is None  # Nothing is known yet.
-        uploads.rate = 1.0
-        slow = member.slow_uplink()
+        measured: list[int] = []
+        member = node(federation, SLOW)
+        slow = member.measure_uplink(lambda size: measured.append(size) or 1.0)
         assert slow is not None
-        member.step()
+        assert measured == [slow.size]
+        assert member.step().slow  # What was measured holds until an upload says more.
         (path,) = (federation.folder / SLOW).glob("round-*/update.blob")
         assert path.stat().st_size <= slow.size < path.stat().st_size + 100
-        uploads.rate = 1e9
-        assert member.slow_uplink() is None
+        assert member.measure_uplink(lambda size: 1e9) is None
 
 
 @given(st.integers(0, 95), st.sampled_from(Phase), st.integers(0, 200), st.data())
