@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
@@ -23,9 +23,6 @@ from chain.errors import ActInvalid
 from chain.history import REVEAL
 from chain.types import Address, Reveal
 
-if TYPE_CHECKING:
-    from eth_keys.datatypes import Signature
-
 Relayed = Literal["commit", "skip", "reveal", "attest", "rejoin"]
 
 RELAYED: tuple[Relayed, ...] = get_args(Relayed)
@@ -35,6 +32,10 @@ DOMAIN_NAME = "ganchor"
 DOMAIN_VERSION = "2"
 DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 ACT_TYPE = "Act(uint16 round,uint16 attempt,bytes call)"
+
+BATCH_GAS, ACT_GAS = 300_000, 120_000
+"""Gas that a batch of acts gets, and each act in it. The last act may end a phase, which can draw 95 of 96 members.
+It is not estimated: a batch succeeds with too little gas as well, and leaves out the acts that had none."""
 
 NO_WORD = bytes(32)
 _LOW_BITS = (1 << 255) - 1
@@ -123,18 +124,24 @@ def sign_act(
     Raises:
         ActInvalid: `call` is not the call of one of `RELAYED`.
     """
-    member = address_of(signer)
     if read_call(call).name == "reveal":
-        return Act(member, call, NO_WORD, NO_WORD)
+        return Act(address_of(signer), call, NO_WORD, NO_WORD)
+    return sign_call(signer, chain_id, contract, round, attempt, call)
+
+
+def sign_call(
+    signer: Signer, chain_id: int, contract: Address, round: int, attempt: int, call: bytes
+) -> Act:
+    """Sign a call of any kind: `ganchor relay` takes none without, not even those that the contract takes from anyone.
+
+    Args: As for `sign_act`.
+    """
     from eth_keys.datatypes import PrivateKey  # Only who signs waits for it.
 
     digest = digest_to_sign(chain_id, contract, round, attempt, call)
-    return _compact(member, call, PrivateKey(bytes(signer.key)).sign_msg_hash(digest))
-
-
-def _compact(member: Address, call: bytes, signature: Signature) -> Act:
-    vs = signature.v << 255 | signature.s
-    return Act(member, call, signature.r.to_bytes(32, "big"), vs.to_bytes(32, "big"))
+    signature = PrivateKey(bytes(signer.key)).sign_msg_hash(digest)
+    r, vs = signature.r, signature.v << 255 | signature.s
+    return Act(address_of(signer), call, r.to_bytes(32, "big"), vs.to_bytes(32, "big"))
 
 
 def act_signer(
@@ -177,3 +184,8 @@ def digest_to_sign(
 
 def _struct(name: str, types: Sequence[str], values: Sequence[object]) -> bytes:
     return keccak(encode(("bytes32", *types), (keccak(text=name), *values)))
+
+
+def gas_for(acts: int) -> int:
+    """Return the gas with which a batch of so many acts is sent; what it does not use is not paid for."""
+    return BATCH_GAS + acts * ACT_GAS

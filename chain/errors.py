@@ -4,6 +4,7 @@ LedgerError
 ├── LedgerUnusable          the caller, the node or the set-up is at fault
 │   ├── EndpointInvalid       not the URL of an endpoint
 │   ├── ChainUnreachable      no answer at the endpoint
+│   │   └── RelayUnusable         a relay does not carry out an act, and the account cannot pay for it
 │   ├── ChainRefused          the node refused, for now
 │   ├── TransactionFailed     failed in its block, but would succeed now
 │   ├── ChainMismatch         another chain id than expected
@@ -41,6 +42,10 @@ class EndpointInvalid(LedgerUnusable):
 
 class ChainUnreachable(LedgerUnusable):
     """The endpoint gave no JSON-RPC answer. It may still have received the request."""
+
+
+class RelayUnusable(ChainUnreachable):
+    """The relay does not take an act, or has not carried it out, and the account cannot pay for a direct call."""
 
 
 class ChainRefused(LedgerUnusable):

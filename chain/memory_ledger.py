@@ -5,6 +5,7 @@ The contract is tested against it, and the tests of code that needs a `Ledger` u
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -151,6 +152,12 @@ class MemoryLedger:
     def relay(self, task: int, acts: Sequence[Act]) -> Receipt:
         """Carry out what members signed, all in one block; what is refused is left out."""
         return self._call(task, lambda t, now: t.relay(now, acts))
+
+    def would_relay(self, task: int, acts: Sequence[Act]) -> int:
+        """Return the bitmap of the acts that `relay` would carry out now."""
+        chain = self._chain
+        with chain.lock:
+            return copy.deepcopy(chain.task(task)).relay(chain.clock(), acts)
 
     def task_count(self) -> int:
         """Return the number of the last task opened."""

@@ -24,6 +24,7 @@ def send(
     to: Address | None = None,
     seconds: float = RECEIPT_SECONDS,
     most_wei_per_gas: int = MAX_WEI_PER_GAS,
+    least_gas: int = 0,
 ) -> TransactionReceipt:
     """Sign a message locally, send it, and wait until it is in a block.
 
@@ -37,6 +38,7 @@ def send(
         to: The contract; None creates one.
         seconds: How long to wait for the block.
         most_wei_per_gas: The highest price of a unit of gas that is signed, in wei.
+        least_gas: The gas limit is at least this, whatever the estimate.
 
     Raises:
         CallRejected: The contract refused. Nothing was sent, or it reverted in its block.
@@ -52,7 +54,8 @@ def send(
     receipt = None
     while receipt is None:  # until it is ours that has the nonce
         prepared = account.prepare(call)
-        sending = Sending(account, {**message, "gas": prepared.gas}, prepared)
+        gas = max(prepared.gas, least_gas)
+        sending = Sending(account, {**message, "gas": gas}, prepared)
         receipt = sending.start() or sending.wait(ends, seconds)
     if not receipt.succeeded:
         # This raises the reason, if it still holds.

@@ -12,7 +12,7 @@ from typing import Any
 from chain import answers
 from chain.abi import decode_results, encode_call
 from chain.accounts import Signer, address_of
-from chain.acts import Act
+from chain.acts import Act, gas_for
 from chain.answers import TransactionReceipt
 from chain.connection import PATIENCE_SECONDS, REQUEST_SECONDS, Urls, connect
 from chain.deploy import verify_contract
@@ -139,7 +139,25 @@ class Web3Ledger:
 
     def relay(self, task: int, acts: Sequence[Act]) -> Receipt:
         """Carry out what members signed; an act that is refused is left out."""
-        return self._send("relay", task, [astuple(act) for act in acts])
+        return self._send_call(_relay_call(task, acts), gas_for(len(acts)))
+
+    def would_relay(self, task: int, acts: Sequence[Act]) -> int:
+        """The bitmap of the acts that `relay` would carry out now; nothing is sent.
+
+        Raises:
+            CallRejected: The contract has no such task.
+        """
+        call = {
+            "from": self.account,
+            "to": self._contract,
+            "data": "0x" + _relay_call(task, acts).hex(),
+            "gas": hex(gas_for(len(acts))),
+        }
+
+        def taken(answer: object) -> int:
+            return int(decode_results("relay", answers.data(answer))[0])
+
+        return self._connection.ask(taken, "eth_call", call, "pending")
 
     def advance(self, task: int) -> Receipt:
         """End a phase whose deadline has passed."""
@@ -221,15 +239,17 @@ class Web3Ledger:
         return self._connection.ask(decode, "eth_call", call, "latest")
 
     def _send(self, function: str, *arguments: Any) -> Receipt:
-        signer = self._required_signer()
-        call = encode_call(function, arguments)
+        return self._send_call(encode_call(function, arguments))
+
+    def _send_call(self, call: bytes, least_gas: int = 0) -> Receipt:
         sent = send(
             self._connection,
-            signer,
+            self._required_signer(),
             call,
             self._contract,
             self._receipt_seconds,
             self._most_wei_per_gas,
+            least_gas,
         )
         return self._receipt(sent)
 
@@ -241,3 +261,7 @@ class Web3Ledger:
             gas_used=receipt.gas_used,
             entries=tuple(self._log.entry(log) for log in logs),
         )
+
+
+def _relay_call(task: int, acts: Sequence[Act]) -> bytes:
+    return encode_call("relay", (task, [astuple(act) for act in acts]))

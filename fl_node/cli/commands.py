@@ -61,6 +61,12 @@ COMMANDS = (
         "Look at everything that a node with these options depends on, and say what would go wrong.",
     ),
     Entry("node", "node.node", "node", "Join a task and take part until it is finished."),
+    Entry(
+        "relay",
+        "relay",
+        "relay",
+        "Send the signed acts of members without ether, and pay for them.",
+    ),
     Entry("status", "status", "status", "Show a task: phase, deadline, and who has acted."),
     Entry(
         "tasks", "tasks", "tasks", "List the contract's tasks: number, name, members, phase, round."

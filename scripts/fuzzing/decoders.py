@@ -14,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from chain.accounts import dev_account
 from chain.acts import read_call, write_call
 from chain.answers import logs
 from chain.answers import parse_json as parse_answer
 from chain.deploy import Deployment, read_deployment, write_deployment
 from chain.errors import ActInvalid, CallRejected, DeploymentInvalid
 from chain.rejections import rejection_from
+from chain.relay.outcome import WAITING, Outcome, Status, outcome_to_json, read_outcome, refused
+from chain.relay.submission import read_submission, sign_submission, submission_to_json
 from chain.types import Address, Reveal
 from fl_node.audit.reported import Report, ReportedRound, read_report
 from fl_node.blobs.canonical import canonical_json, parse_json
@@ -246,6 +249,17 @@ def _answer(content: bytes) -> None:
     logs(parse_answer(content))
 
 
+def _submission(content: bytes) -> None:
+    """As a relay reads what anybody sends it."""
+    submission = read_submission(content)
+    assert read_submission(submission_to_json(submission)) == submission
+
+
+def _outcome(content: bytes) -> None:
+    """As a node reads what a relay answers."""
+    assert read_outcome(content).reason.isprintable()
+
+
 def _rejection(content: bytes) -> None:
     said = rejection_from(content)
     assert isinstance(said, CallRejected)
@@ -308,6 +322,9 @@ REPLIES = [
         replies.failed_reply("TrainingDiverged", "no longer finite"),
     )
 ]
+SUBMISSION = sign_submission(
+    dev_account(SEED, 0), 31337, CLIENT, (1, 2, 0), "commit", 2, bytes(range(32))
+)
 ALLOWED = f"# reviewed\n{ZEROS}  # chest.py\n".encode()
 
 CHAIN = (LowRank(rank=2), TopK(), Rotate(block=64), Quantise(bits=4, bucket=64))
@@ -333,6 +350,15 @@ DECODERS: Mapping[str, Decoder] = {
     "child's answers": Decoder(REPLIES, _child, (BlobMalformed, TrainingFailed)),
     "allowed code": _file(ALLOWED, read_allowed, Misuse),
     "endpoint's logs": Decoder([json.dumps([LOG, LOG]).encode()], _answer, (ValueError,)),
+    "relay's acts": Decoder([submission_to_json(SUBMISSION)], _submission, (ActInvalid,)),
+    "relay's answers": Decoder(
+        [
+            outcome_to_json(bytes(32), outcome)
+            for outcome in (WAITING, Outcome(Status.POSTED, bytes(32)), refused("no"))
+        ],
+        _outcome,
+        (ValueError,),
+    ),
     "endpoint's reverts": Decoder(_rejections(), _rejection, ()),
     "a member's call": Decoder(CALLS, read_call, (ActInvalid,)),
 }

@@ -13,6 +13,9 @@ from typing import Annotated, TypeVar
 import typer
 
 from chain.deploy import read_deployment
+from chain.ledger import Ledger
+from chain.relay.client import Relay
+from chain.relay.ledger import SHARE, RelayedLedger
 from chain.transactions import RECEIPT_SECONDS
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.store import open_store
@@ -69,6 +72,24 @@ MetricsPort = Annotated[
         help="Serve /metrics for Prometheus and /healthz at this port of 127.0.0.1; 0 picks a free one.",
     ),
 ]
+RelayUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--relay",
+        metavar="URL",
+        envvar="GANCHOR_RELAY",
+        help="A relay that sends this member's signed acts and pays for them; the member needs no ether.",
+    ),
+]
+RelayShare = Annotated[
+    float,
+    typer.Option(
+        "--relay-share",
+        min=0,
+        max=1,
+        help="The share of the time left in a phase after which an act goes to the contract without the relay.",
+    ),
+]
 DryRunOnly = Annotated[
     bool,
     typer.Option(
@@ -103,6 +124,8 @@ def node(
     threads: options.Threads = 1,
     training_timeout: options.TrainingTimeout = TRAINING_SECONDS,
     early_upload: EarlyUpload = True,
+    relay: RelayUrl = None,
+    relay_share: RelayShare = SHARE,
     poll: Poll = 1.0,
     patience: Patience = 600.0,
     log_format: options.Log = options.LogFormat.text,
@@ -126,7 +149,11 @@ def node(
 
         if metrics_port is not None:
             show(Serving(stack.enter_context(serving(watch, metrics_port))))
-        ledger = waiting(lambda: wiring.connect(rpc_url, deployed, signer, task, patience, manners))
+        ledger: Ledger = waiting(
+            lambda: wiring.connect(rpc_url, deployed, signer, task, patience, manners)
+        )
+        if relay is not None:
+            ledger = RelayedLedger(ledger, Relay(relay), signer, relay_share)
         manifest = waiting(lambda: load_manifest(ledger, blobs, task))
         policy.verify_manifest(digest_of(manifest.to_bytes()))
         if ledger.account not in manifest.addresses:

@@ -1,0 +1,74 @@
+"""The relay as its clients see it: over HTTP, and not to be believed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from chain.errors import EndpointInvalid, RelayUnusable
+from chain.relay.outcome import Outcome, read_outcome
+from chain.relay.submission import Submission, submission_to_json
+from chain.text import shown
+from chain.transport import AnswerTooLong, NoAnswer, StatusRefused, Transport
+
+ANSWER_SECONDS = 10.0
+"""The longest that a relay may take for an answer."""
+
+
+class Carrier(Protocol):
+    """Whoever takes signed acts."""
+
+    def send(self, submission: Submission) -> Outcome:
+        """Hand an act over, or ask again what became of it.
+
+        Raises:
+            RelayUnusable: There is no answer, or none that makes sense.
+        """
+
+
+class Relay:
+    """A relay at a URL.
+
+    Args:
+        url: http:// or https://; the relay's own, without a path.
+        seconds: The longest that an answer may take as a whole.
+
+    Raises:
+        EndpointInvalid: `url` is not such a URL.
+    """
+
+    def __init__(self, url: str, seconds: float = ANSWER_SECONDS) -> None:
+        self._shown = _origin(url)
+        self._transport = Transport(url.rstrip("/") + "/acts")
+        self._seconds = seconds
+
+    def __str__(self) -> str:
+        return f"the relay at {self._shown}"
+
+    def send(self, submission: Submission) -> Outcome:
+        """Hand an act over, or ask again what became of it: the same act is taken once.
+
+        Raises:
+            RelayUnusable: There is no answer in time, or none that makes sense.
+        """
+        try:
+            answer = self._transport.post(submission_to_json(submission), self._seconds)
+            return read_outcome(answer)
+        except AnswerTooLong:
+            raise RelayUnusable(f"{self} gives an answer too long to be read") from None
+        except (NoAnswer, StatusRefused) as error:
+            raise RelayUnusable(f"{self} does not take the act: {shown(error)}") from None
+        except ValueError as error:
+            raise RelayUnusable(f"{self} does not answer as a relay: {shown(error)}") from None
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port; a user and a password in the URL are not shown."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            _ = parts.port
+            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    except ValueError:
+        pass
+    raise EndpointInvalid("expected the http:// or https:// URL of a relay")
