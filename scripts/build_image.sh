@@ -36,7 +36,8 @@ inside sh -c '
     ganchor manifest new --member "$account" --rounds 1 --steps 1 --learner classifier --out task.toml
     ganchor task open task.toml --rpc-url "$url" --keystore key.json --store store
     ganchor check --rpc-url "$url" --keystore key.json --store store
-    ganchor node --rpc-url "$url" --keystore key.json --store store --log-format json --metrics-port 0 | tail -n 1
-    ganchor audit --rpc-url "$url" --store store | tail -n 1
+    ganchor node --rpc-url "$url" --keystore key.json --store store --log-format json --metrics-port 0 >said
+    tail -n 1 said
+    ganchor audit --rpc-url "$url" --store store
 '
 echo "the image ganchor is built, and works"
