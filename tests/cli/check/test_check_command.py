@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def checked(ganchor: Ganchor, live: Live, monkeypatch: pytest.MonkeyPatch) -> Ch
     """Checks the open task as a member, with other options; the findings by name, and the exit code."""
     monkeypatch.setenv("GANCHOR_PRIVATE_KEY", key_of(MEMBERS[0]))
 
-    def check(*words: object) -> dict[str, Any]:
+    def check(*words: object, live: Live = live) -> dict[str, Any]:
         outcome = ganchor(
             "check", "--json", "--device", "cpu", *live.options, "--task", live.open, *words
         )
@@ -66,8 +67,9 @@ def test_people_read_a_table(ganchor: Ganchor, live: Live) -> None:
     assert "→ see --keystore" in outcome.out
 
 
-def test_no_endpoint(checked: Checked) -> None:
-    found = checked("--rpc-url", "http://127.0.0.1:1")
+def test_no_endpoint(checked: Checked, live: Live) -> None:
+    nowhere = replace(live, url="http://127.0.0.1:1")
+    found = checked(live=nowhere)
     assert wrong(found) == ["endpoint", "contract"]
     assert found["clock"]["verdict"] == "not checked"
     assert found["speed"]["verdict"] == "good"  # the store does not wait for the chain
