@@ -14,8 +14,12 @@ from chain.errors import ChainRefused, ChainUnreachable, HistoryInvalid, LedgerU
 from chain.history import SELECTORS
 from chain.types import Address, Entry, TaskOpened
 
-LOG_BLOCKS = 10_000
-"""Blocks in one request for logs. If a node allows fewer, the range is halved until it answers."""
+FIRST_BLOCKS, MOST_BLOCKS = 1_000, 10_000
+"""Blocks in one request for logs, the first and later ones. If a node allows fewer, it is halved until it answers."""
+
+LOGS = 1_000
+"""The logs that an answer should have: a request asks for as many blocks as are likely to hold them, so that neither
+the node nor whoever reads a long history has more of it at hand than that."""
 
 MAX_BLOCKS = 100_000_000
 """The most blocks searched for a task's history: 38 years of mainnet, 290 days at four blocks a second."""
@@ -100,7 +104,7 @@ class LogReader:
             with suppress(ChainRefused):
                 yield self._logs(task, from_block, None, event)
                 return
-        first, count = max(from_block, self._first_block), LOG_BLOCKS
+        first, count = max(from_block, self._first_block), FIRST_BLOCKS
         last = self._connection.ask(answers.quantity, "eth_blockNumber")
         if last - first > MAX_BLOCKS:
             raise HistoryInvalid(
@@ -116,7 +120,7 @@ class LogReader:
                 count = (until - first + 1) // 2
                 continue
             yield found
-            first, count = until + 1, min(count * 2, LOG_BLOCKS)
+            first, count = until + 1, next_range(count, len(found))
 
     def _logs(self, task: int, first: int, last: int | None, event: bytes | None) -> list[Log]:
         """The logs of a range of blocks; up to the newest if `last` is None."""
@@ -156,6 +160,12 @@ class LogReader:
                 raise HistoryInvalid(f"the node does not have block {given}")
             self._timestamps = {log.block_hash: block.timestamp}
         return self._timestamps[log.block_hash]
+
+
+def next_range(count: int, found: int) -> int:
+    """How many blocks to ask for, after so many blocks had so many logs: for about `LOGS` of them."""
+    likely = count * LOGS // found if found else MOST_BLOCKS
+    return max(1, min(likely, 2 * count, MOST_BLOCKS))
 
 
 def _verify_time(ends: float) -> None:

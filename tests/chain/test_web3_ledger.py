@@ -212,7 +212,8 @@ class TestHistory:
     def test_is_read_as_it_is_asked_for(
         self, world: World, proxy: Proxy, task: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(log_reader, "LOG_BLOCKS", 1)
+        monkeypatch.setattr(log_reader, "FIRST_BLOCKS", 1)
+        monkeypatch.setattr(log_reader, "MOST_BLOCKS", 1)
         sent = world.ledger(MEMBERS[0]).skip(task, 1)
         begin = sent.block_number - 1
         strange = replace(world, url=proxy.url).ledger(None, first_block=begin)
@@ -221,6 +222,15 @@ class TestHistory:
         asked = proxy.asked.count("eth_getLogs")
         assert list(entries)[-1] == sent.entries[-1]
         assert proxy.asked.count("eth_getLogs") == asked + 1
+
+    @pytest.mark.parametrize(
+        ("count", "found", "then"),
+        [(1000, 0, 2000), (1000, 500, 2000), (1000, 4000, 250), (1, 50_000, 1), (8000, 0, 10_000)],
+    )
+    def test_answers_have_about_as_many_logs_whatever_a_chain_s_blocks_hold(
+        self, count: int, found: int, then: int
+    ) -> None:
+        assert log_reader.next_range(count, found) == then
 
     def test_of_the_last_blocks_takes_one_request(
         self, proxy: Proxy, strange: Web3Ledger, task: int
