@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,10 @@ class Live:
     @property
     def options(self) -> list[str]:
         return [*self.chain_options, "--store", str(self.place.store)]
+
+    def through(self, url: str) -> Live:
+        """The same, reached by another URL, such as a proxy's."""
+        return replace(self, url=url)
 
     def ledger(self) -> Web3Ledger:
         return wiring.open_ledger(self.url, self.place.deployment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Collection
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -37,6 +38,13 @@ def imported(path: Path) -> set[str]:
 
 def tops(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in imported(path)}
+
+
+def test_each_test_file_has_a_name_of_its_own() -> None:
+    """pytest imports them by name alone: of two with the same name it runs one."""
+    found = (ROOT / "tests").rglob("test_*.py")
+    names = Counter(path.name for path in found if "node_modules" not in path.parts)
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_the_walk_sees_the_rooms() -> None:

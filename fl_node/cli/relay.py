@@ -60,10 +60,10 @@ def relay(
     wait: Wait = WAIT_SECONDS,
     gas_per_task: GasPerTask = DEFAULT_CAPS.task,
     gas_per_day: GasPerDay = DEFAULT_CAPS.day,
-    book: Book = Path("relay.json"),
+    book: Book = Path("relay-book.json"),
     log_format: options.Log = options.LogFormat.text,
 ) -> None:
-    """Send the signed acts of a task's members in batches, and pay for them. Stopped, it posts what it has at hand."""
+    """Send the signed acts of members without ether, and pay for them. Stopped, it posts what it has at hand."""
     deployed = read_deployment(deployment)
     signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
     purse = Purse(Caps(gas_per_task, gas_per_day), book)

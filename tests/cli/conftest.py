@@ -45,9 +45,9 @@ def live(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with devnet_in_thread(place.database) as url:
         ledger = wiring.open_ledger(url, place.deployment, MEMBERS[0])
         members = tuple(address_of(signer) for signer in MEMBERS)
-        opened = open_task(
-            ledger, open_store(place.store), small_manifest(members), small_genesis()
-        )
+        # Open for as long as any test may take.
+        manifest = small_manifest(members, rounds={"count": 2, "commit_window": 86_400})
+        opened = open_task(ledger, open_store(place.store), manifest, small_genesis())
         yield Live(url, place, finished=1, open=opened.task)
 
 

@@ -55,7 +55,7 @@ def manifest(tmp_path: Path) -> Path:
 class TestChain:
     @pytest.fixture(autouse=True)
     def impatient(self, monkeypatch: Monkey) -> None:
-        monkeypatch.setattr("chain.connection.RETRIES", 1)
+        monkeypatch.setattr("chain.connection.SILENCES", 1)
 
     @pytest.mark.parametrize("command", ["status", "audit", "node", "deploy", "task open"])
     def test_nobody_answers(
@@ -70,7 +70,7 @@ class TestChain:
 
     @pytest.mark.parametrize("url", ["", "127.0.0.1:8545", "ws://127.0.0.1:8545", "http://"])
     def test_no_endpoint(self, ganchor: Ganchor, live: Live, url: str) -> None:
-        outcome = ganchor("status", *live.chain_options, "--rpc-url", url)
+        outcome = ganchor("status", *live.through(url).chain_options)
         assert_refused(outcome, "expected an http:// or https:// URL")
 
     def test_another_chain(self, ganchor: Ganchor, live: Live, tmp_path: Path) -> None:

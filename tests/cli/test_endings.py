@@ -152,7 +152,7 @@ class TestWhatAnEndpointSays:
     ) -> None:
         with proxy_to(live.url) as proxy:
             proxy.on("eth_call", lambda request, ask: refusal(request, HOSTILE))
-            outcome = ganchor(command, *options_of(live, command), "--rpc-url", proxy.url)
+            outcome = ganchor(command, *options_of(live.through(proxy.url), command))
         assert outcome.code == FAILED
         assert outcome.err.rstrip("\n").isprintable()
         assert r"\x1b[2J\x1b[H\x9b31m\u202everdict: clean [green]ok[/green] [/red]" in outcome.err
@@ -168,7 +168,7 @@ class TestWhatAnEndpointSays:
 
         with proxy_to(live.url) as proxy:
             proxy.on(EVERY, spoil)
-            outcome = ganchor(command, *options_of(live, command), "--rpc-url", proxy.url)
+            outcome = ganchor(command, *options_of(live.through(proxy.url), command))
         assert outcome.code == FAILED
         assert outcome.err.startswith("error: http://127.0.0.1:")
         assert outcome.err.count("\n") == 1
@@ -196,10 +196,16 @@ def test_nonsense_of_an_endpoint_is_no_finding(
     ganchor: Ganchor, live: Live, command: str, nonsense: str
 ) -> None:
     method, change = NONSENSE[nonsense]
+    told = []
+
+    def spoil(genuine: Any) -> Any:
+        told.append(change(genuine) != genuine)
+        return change(genuine)
+
     with proxy_to(live.url) as proxy:
-        proxy.change(method, change)
-        options = live.options if command in ("audit", "tasks") else live.chain_options
-        outcome = ganchor(command, *options, "--rpc-url", proxy.url)
-        unasked = method not in proxy.asked
-    assert outcome.code == (0 if unasked else FAILED), outcome
-    assert unasked or outcome.err.startswith("error: ")
+        proxy.change(method, spoil)
+        there = live.through(proxy.url)
+        options = there.options if command in ("audit", "tasks") else there.chain_options
+        outcome = ganchor(command, *options)
+    assert outcome.code == (FAILED if any(told) else 0), outcome
+    assert outcome.err.startswith("error: " if any(told) else "")

@@ -30,13 +30,13 @@ BROKEN: list[Callable[[dict[str, Any], Ask], Answer | Reply]] = [
 
 
 def now_and_then(proxy: Proxy) -> Callable[[dict[str, Any], Ask], Answer | Reply]:
-    """Once the task is open, break every 13th answer in another way, and lag with every other look at the log."""
+    """Once the task is open, break every 7th answer in another way, and lag with every other look at the log."""
     requests, looks, ways = itertools.count(1), itertools.count(1), itertools.cycle(BROKEN)
 
     def handle(request: dict[str, Any], ask: Ask) -> Answer | Reply:
         if proxy.asked.count("eth_sendRawTransaction") <= 2:
             return ask()
-        if next(requests) % 13 == 0:
+        if next(requests) % 7 == 0:
             return next(ways)(request, ask)
         if request["method"] == "eth_getLogs" and next(looks) % 2:
             return changed(ask(), lambda found: found[:-3])

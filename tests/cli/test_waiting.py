@@ -28,9 +28,8 @@ def stranger(ganchor: Ganchor, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def node(ganchor: Ganchor, live: Live, proxy: Proxy, patience: float, *words: object):
     waiting = ["--patience", patience, "--poll", 0.02]
-    return ganchor(
-        "node", "--task", live.open, *live.options, "--rpc-url", proxy.url, *waiting, *words
-    )
+    there = live.through(proxy.url)
+    return ganchor("node", "--task", live.open, *there.options, *waiting, *words)
 
 
 @pytest.mark.parametrize("method", ["eth_chainId", "eth_getCode", "eth_call"])
@@ -81,7 +80,7 @@ def test_what_never_mends_is_not_waited_for(ganchor: Ganchor, live: Live) -> Non
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8545", "ws://127.0.0.1:8545", "http://"])
 def test_what_is_no_endpoint_is_not_waited_for(ganchor: Ganchor, live: Live, url: str) -> None:
-    outcome = ganchor("node", *live.options, "--rpc-url", url, "--patience", 600)
+    outcome = ganchor("node", *live.through(url).options, "--patience", 600)
     assert (outcome.code, outcome.out) == (2, "")
     assert "expected an http:// or https:// URL" in outcome.err
 

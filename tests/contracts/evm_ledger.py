@@ -93,9 +93,19 @@ class EvmChain:
         return receipt, computation, sent_at
 
     def ask(self, data: str, to: bytes) -> bytes:
-        """Run one call on the state after the latest block, and forget it; py-evm's `Revert` if it reverts."""
+        """Run one call on the state after the latest block, and forget it; py-evm's `Revert` if it reverts.
+
+        It is made at `time`, as a call that is sent. py-evm's own question would be asked by the machine's clock.
+        """
         question = SpoofTransaction(self._unsigned(0, data, to), from_=bytes(20))
-        output: bytes = self.evm.get_transaction_result(question, self.evm.header)
+        vm = self.evm.get_vm()
+        free = vm.get_header().copy(base_fee_per_gas=0)
+        state = vm.build_state(vm.chaindb.db, free, vm.chain_context, vm.previous_hashes)
+        before = state.snapshot()
+        computation = state.costless_execute_transaction(question)
+        state.revert(before)
+        computation.raise_if_error()
+        output: bytes = computation.output
         return output
 
     def _unsigned(self, nonce: int, data: str, to: bytes, gas: int = GAS) -> Any:

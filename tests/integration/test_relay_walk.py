@@ -25,6 +25,6 @@ def test_three_members_without_ether_are_audited(tmp_path: Path) -> None:
     assert all(int(count) >= 2 for count, _ in posted)
     balances = re.findall(r'"result": "(0x[0-9a-f]+)"', printed)
     assert balances == ["0x0"] * 3
-    spent = json.loads((tmp_path / "relay.json").read_text())["spent_today"]
+    spent = json.loads((tmp_path / "relay-book.json").read_text())["spent_today"]
     assert 0 < spent < 3_000_000
     assert "clean" in printed

@@ -92,7 +92,7 @@ def test_a_node_that_waits_for_its_chain_stops(
     node: Any = subprocess.Popen(
         [
             *(sys.executable, "-m", "fl_node.cli", "node", "--log-format", "json"),
-            *(*live.options, "--rpc-url", "http://127.0.0.1:1", "--metrics-port", "0"),
+            *(*live.through("http://127.0.0.1:1").options, "--metrics-port", "0"),
             *("--state", str(tmp_path / "state")),
         ],
         stdout=subprocess.PIPE,
