@@ -46,7 +46,8 @@ class Signer(Protocol):
 
 
 DEV_CHAIN_IDS = frozenset({1337, 31337})
-"""Chains whose ether is worth nothing: 1337 is geth's, 31337 that of hardhat, anvil and our devnet."""
+"""Local test chains, whose ether is worth nothing, and which may make blocks only when there is a transaction: 1337 is
+geth's, 31337 that of hardhat, anvil and our devnet."""
 
 SCRYPT_COST = 1 << 18
 """scrypt's N, the same as geth's: each guess at the password costs about a second and 256 MiB."""

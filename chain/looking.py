@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from chain import answers
 from chain.abi import decode_results, encode_call
+from chain.accounts import DEV_CHAIN_IDS
 from chain.connection import Connection
 from chain.decoding import task_state_from
 from chain.endpoint import Question
@@ -21,9 +22,6 @@ from chain.types import Address, Look, Phase, TaskState
 
 Settling = int | Literal["finalized"]
 """When a state is settled: so many blocks deep, 0 for at once, or in a block that the chain calls final."""
-
-TEST_CHAINS = frozenset({31337, 1337})
-"""The ids of local test chains, which make a block for each transaction and never reorganise by themselves."""
 
 MAX_DEPTH = 1000
 """The most blocks that a state may be asked to be deep; nodes keep the states of about 100 by default."""
@@ -36,8 +34,11 @@ IDLE_SECONDS = 30.0
 
 
 def settling_on(chain_id: int) -> Settling:
-    """When a state is settled on a chain, unless told otherwise."""
-    return 0 if chain_id in TEST_CHAINS else DEPTH
+    """When a state is settled on a chain, unless told otherwise.
+
+    Local test chains make a block for each transaction, and never reorganise by themselves.
+    """
+    return 0 if chain_id in DEV_CHAIN_IDS else DEPTH
 
 
 def is_settled(state: TaskState, deep: TaskState | None, now: int) -> bool:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chain.accounts import DEV_CHAIN_IDS
 from chain.probing import REQUESTS, Funds, Probe
 from chain.types import Address, Phase, TaskState
 from fl_node.cli.check.findings import Found, Verdict
-
-TEST_CHAINS = (1337, 31337)
-"""Local test chains, which may make blocks only when there is a transaction."""
 
 SLOW_SECONDS = 10.0
 """A round's requests should take less: they are part of each phase."""
@@ -54,7 +52,7 @@ def endpoint(probe: Probe, chain_id: int, now: float) -> Found:
             "give the --rpc-url of that chain, or the right --deployment",
         )
     age = now - probe.block_time
-    if age > OLD_SECONDS and chain_id not in TEST_CHAINS:
+    if age > OLD_SECONDS and chain_id not in DEV_CHAIN_IDS:
         line += f"; its newest block is {age:.0f} s old"
         return Found(
             what,
@@ -95,7 +93,7 @@ def clock(block_time: int, chain_id: int, now: float) -> Found:
     if ahead <= CLOCK_SECONDS:
         return Found("clock", Verdict.GOOD, "not behind the chain")
     line = f"{ahead:.0f} s behind the chain's newest block"
-    if chain_id in TEST_CHAINS:
+    if chain_id in DEV_CHAIN_IDS:
         return Found("clock", Verdict.GOOD, f"{line}, as on a test chain whose time was moved")
     return Found(
         "clock",
