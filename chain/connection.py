@@ -146,7 +146,10 @@ class Connection:
                 give.
             ChainMismatch: An endpoint serves another chain.
         """
-        question = Question(decode, method, *params)
+        return self.answer_to(Question(decode, method, *params))
+
+    def answer_to(self, question: Question[T]) -> T:
+        """Ask a question that is at hand and return its answer. Raises as `ask` does."""
         self.ask_all([question])
         return question.answer()
 

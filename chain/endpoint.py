@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote
 
 from chain import busy
 from chain.errors import (
@@ -26,6 +26,7 @@ from chain.provider import BoundedProvider, RPCEndpoint, RPCResponse
 from chain.rejections import rejection_from, revert_data
 from chain.text import shown
 from chain.transport import AnswerTooLong, NoAnswer, StatusRefused, Transport
+from chain.urls import http_parts, origin_of
 
 _REVERTING = frozenset({"eth_call", "eth_estimateGas"})
 _REVERTED = 3  # geth's code for a call that the contract reverted
@@ -104,7 +105,7 @@ class Endpoint:
 
     def __init__(self, rpc_url: str, seconds: float) -> None:
         url = _split(rpc_url)
-        self._shown = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
+        self._shown = origin_of(url)
         self._secrets = _secrets(url)
         self._transport = Transport(rpc_url)
         self._seconds = seconds
@@ -223,14 +224,9 @@ class Endpoint:
 
 
 def _split(rpc_url: str) -> SplitResult:
-    """Split a URL. The error does not repeat an invalid one, because a key may be anywhere in it."""
-    try:
-        url = urlsplit(rpc_url)
-        if url.scheme in ("http", "https") and url.hostname:
-            _ = url.port
-            return url
-    except ValueError:
-        pass
+    url = http_parts(rpc_url)
+    if url is not None:
+        return url
     scheme = _SCHEME.match(rpc_url)
     given = f"one that begins with {scheme[0]}" if scheme else "other text"
     raise EndpointInvalid(f"expected an http:// or https:// URL of an endpoint, got {given}")

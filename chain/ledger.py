@@ -82,6 +82,3 @@ class Ledger(Protocol):
 
     def gas_used(self, transaction: bytes) -> int:
         """The total gas that a transaction in the history used."""
-
-    def now(self) -> int:
-        """The chain's time for a call made now, in seconds since 1970."""

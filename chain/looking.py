@@ -9,16 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from chain import answers
-from chain.abi import decode_results, encode_call
 from chain.accounts import DEV_CHAIN_IDS
 from chain.connection import Connection
 from chain.decoding import task_state_from
 from chain.endpoint import Question
 from chain.errors import ChainRefused, ChainUnreachable, HistoryInvalid, LedgerError
+from chain.newest import NewestBlocks
 from chain.types import Address, Look, Phase, TaskState
+from chain.views import view_question
 
 Settling = int | Literal["finalized"]
 """When a state is settled: so many blocks deep, 0 for at once, or in a block that the chain calls final."""
@@ -92,19 +92,19 @@ class Lookout:
         return self._agreed(task)
 
     def _look_once(self, connection: Connection, task: int) -> Look:
-        head, when = connection.pace.head, _Times()
+        head, newest = connection.pace.head, NewestBlocks()
         state, deep = self._state(task, "latest"), self._deep(task, head)
-        connection.ask_all([state, *([deep] if deep else []), *when.all])
-        return self._judged(connection, state.answer(), deep, when)
+        connection.ask_all([state, *([deep] if deep else []), *newest.all])
+        return self._judged(connection, state.answer(), deep, newest)
 
     def _judged(
         self,
         connection: Connection,
         state: TaskState,
         deep: Question[TaskState] | None,
-        when: _Times,
+        newest: NewestBlocks,
     ) -> Look:
-        now = when.answer(connection)
+        now = _now(newest, connection)
         pace = connection.pace
         at_once = self._settling == 0
         idle = self._settling != "finalized" and pace.since_last > IDLE_SECONDS
@@ -136,7 +136,7 @@ class Lookout:
         ]
         for number, (one, state, deep) in enumerate(found):
             if any(other.history_head == state.history_head for _, other, _ in found[:number]):
-                return self._judged(one.connection, state, deep, one.when)
+                return self._judged(one.connection, state, deep, one.newest)
         raise HistoryInvalid(
             f"the endpoints contradict each other about task {task} at block {block}: "
             + ", ".join(
@@ -148,10 +148,10 @@ class Lookout:
         """The newest blocks of the endpoints that answer."""
         heads = []
         for connection in self._connections:
-            when = _Times()
+            newest = NewestBlocks()
             try:
-                connection.ask_all(when.all)
-                heads.append(_Head(connection, when.head(connection), when))
+                connection.ask_all(newest.all)
+                heads.append(_Head(connection, _number_of(newest, connection), newest))
             except (ChainRefused, ChainUnreachable):
                 continue
         return heads
@@ -166,19 +166,7 @@ class Lookout:
 
 def state_question(contract: Address, task: int, block: str) -> Question[TaskState]:
     """The task's state in a block, by number or tag; its answer may raise HistoryInvalid."""
-    call = {"to": contract, "data": "0x" + encode_call("taskState", (task,)).hex()}
-
-    def decode(answer: object) -> TaskState:
-        return task_state_from(decode_results("taskState", answers.data(answer))[0])
-
-    return Question(decode, "eth_call", call, block)
-
-
-def now_at(connection: Connection) -> int:
-    """The chain's time for a call made now, in seconds since 1970."""
-    when = _Times()
-    connection.ask_all(when.all)
-    return when.answer(connection)
+    return view_question(contract, task_state_from, "taskState", task, block=block)
 
 
 def _there(deep: Question[TaskState] | None) -> TaskState | None:
@@ -191,33 +179,20 @@ def _there(deep: Question[TaskState] | None) -> TaskState | None:
         return None
 
 
-class _Times:
-    """The questions for the newest block, and for the time of a call made now."""
+def _number_of(newest: NewestBlocks, connection: Connection) -> int:
+    """The number of the newest block."""
+    number = newest.latest(connection).number
+    if number is None:
+        raise ChainUnreachable(f"{connection} has no latest block")
+    return number
 
-    def __init__(self) -> None:
-        self._pending = Question(answers.block, "eth_getBlockByNumber", "pending", False)
-        self._latest = Question(answers.block, "eth_getBlockByNumber", "latest", False)
-        self.all: tuple[Question[Any], ...] = self._pending, self._latest
 
-    def head(self, connection: Connection) -> int:
-        """The number of the newest block."""
-        block = self._latest.answer()
-        if block is None or block.number is None:
-            raise ChainUnreachable(f"{connection} has no latest block")
-        return block.number
-
-    def answer(self, connection: Connection) -> int:
-        """The time: that of the pending block, or the clock's if the node builds no blocks itself."""
-        latest = self._latest.answer()
-        if latest is not None:
-            connection.pace.saw(latest)
-        try:
-            pending = self._pending.answer()
-        except ChainRefused:
-            pending = None
-        if pending is not None:
-            return pending.timestamp
-        return max(latest.timestamp if latest else 0, int(time.time()))
+def _now(newest: NewestBlocks, connection: Connection) -> int:
+    """The time of a call made now: the pending block's, or the clock's if the node builds no blocks itself."""
+    latest, pending = newest.seen(connection), newest.pending()
+    if pending is not None:
+        return pending.timestamp
+    return max(latest.timestamp if latest else 0, int(time.time()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,4 +201,4 @@ class _Head:
 
     connection: Connection
     head: int
-    when: _Times
+    newest: NewestBlocks

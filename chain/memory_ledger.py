@@ -169,7 +169,7 @@ class MemoryLedger:
 
     def look(self, task: int) -> Look:
         """Return the task's current state and the time of a call made now."""
-        return Look(self.task_state(task), self.now())
+        return Look(self.task_state(task), self._chain.clock())
 
     def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
         """Return all entries of the task from a block on, oldest first."""
@@ -187,10 +187,6 @@ class MemoryLedger:
     def gas_used(self, transaction: bytes) -> int:
         """Return 0: this ledger has no transactions."""
         return 0
-
-    def now(self) -> int:
-        """Return the time of a call made now."""
-        return self._chain.clock()
 
     def _call(self, number: int, act: Callable[[rules.Task, int], object]) -> Receipt:
         chain = self._chain

@@ -9,8 +9,9 @@ from chain import answers
 from chain.accounts import Signer
 from chain.connection import Connection
 from chain.endpoint import Question
-from chain.errors import ChainRefused, ChainUnreachable
+from chain.errors import ChainRefused
 from chain.fees import Market, Price, first_price
+from chain.newest import NewestBlocks
 
 GAS_MARGIN = 300_000
 """Gas above the estimate: the member that acts last in a phase also pays for ending it, and the block decides who that
@@ -80,28 +81,20 @@ class MarketQuestions:
     """The questions whose answers say what the next block asks for a unit of gas."""
 
     def __init__(self) -> None:
-        self._latest = Question(answers.block, "eth_getBlockByNumber", "latest", False)
-        self._pending = Question(answers.block, "eth_getBlockByNumber", "pending", False)
+        self._newest = NewestBlocks()
         self._tip = Question(answers.wei, "eth_maxPriorityFeePerGas")
-        self.all: tuple[Question[Any], ...] = self._latest, self._pending, self._tip
+        self.all: tuple[Question[Any], ...] = *self._newest.all, self._tip
 
     def latest(self, connection: Connection) -> answers.Block:
-        """The newest block."""
-        block = self._latest.answer()
-        if block is None:
-            raise ChainUnreachable(f"{connection} has no latest block")
-        connection.pace.saw(block)
-        return block
+        """The newest block. Raises as `NewestBlocks.latest` does."""
+        return self._newest.latest(connection)
 
     def answer(self, connection: Connection) -> Market:
         """The next block's base fee is the pending block's; a node that builds none knows only the last one's."""
         base_fee = self.latest(connection).base_fee
         if base_fee is None:
             return Market(None, connection.ask(answers.wei, "eth_gasPrice"))
-        try:
-            pending = self._pending.answer()
-        except ChainRefused:
-            pending = None
+        pending = self._newest.pending()
         if pending is not None and pending.base_fee is not None:
             base_fee = max(base_fee, pending.base_fee)
         return Market(base_fee, self._tip.answer())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chain import answers
 from chain.connection import Connection, Urls, connect
-from chain.errors import ChainUnreachable
+from chain.newest import NewestBlocks
 from chain.text import shown
 from chain.types import Address
 
@@ -58,16 +58,15 @@ def probe(rpc_url: str) -> Probe:
     for _ in range(REQUESTS):
         block = connection.ask(answers.quantity, "eth_blockNumber")
     seconds = time.monotonic() - began
-    newest = connection.ask(answers.block, "eth_getBlockByNumber", "latest", False)
-    if newest is None:
-        raise ChainUnreachable(f"{connection} has no latest block")
+    newest = NewestBlocks()
+    connection.ask_all(newest.all)
     return Probe(
         endpoint=str(connection),
         chain_id=connection.chain_id,
         client=connection.ask(_client, "web3_clientVersion"),
         seconds=seconds,
         block=block,
-        block_time=newest.timestamp,
+        block_time=newest.latest(connection).timestamp,
     )
 
 

@@ -19,7 +19,7 @@ def receipt_of(connection: Connection, transaction: bytes) -> TransactionReceipt
         ChainUnreachable, ChainRefused: As for `Connection.ask`.
     """
     question = receipt_question(transaction)
-    connection.ask_all([question])
+    connection.answer_to(question)
     return receipt_from(connection, transaction, question)
 
 

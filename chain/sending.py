@@ -13,7 +13,6 @@ from eth_utils.crypto import keccak
 
 from chain import answers
 from chain.answers import Known, TransactionReceipt
-from chain.connection import Connection
 from chain.endpoint import Question
 from chain.errors import AccountUnusable, ChainRefused, ChainUnreachable
 from chain.fees import Market, Price, covers, raised
@@ -118,14 +117,14 @@ class Sending:
         """Sign and send, and look in the same request whether a block has it at once, as on a local test chain."""
         raw = self._account.sign(self._message, self._nonce, self._price)
         transaction = keccak(raw)
-        sending = Question(answers.anything, "eth_sendRawTransaction", "0x" + raw.hex())
+        sending = _sending(raw)
         receipt = receipt_question(transaction)
         self._connection.ask_all([sending, receipt])
         try:
             sending.answer()
         except ChainRefused as error:
             # When an answer is lost, the same bytes are sent again and the node already knows them.
-            if not _is_known(self._connection, transaction):
+            if self._connection.answer_to(_known(transaction)) is None:
                 self._raise_if_poor(error)
                 raise
         self._sent[transaction] = raw
@@ -152,7 +151,7 @@ class Sending:
 
     def _look(self) -> _View:
         receipts = {transaction: receipt_question(transaction) for transaction in self._sent}
-        known = Question(answers.known, "eth_getTransactionByHash", "0x" + self._newest.hex())
+        known = _known(self._newest)
         mined, market = self._account.count("latest"), MarketQuestions()
         self._connection.ask_all([*receipts.values(), known, mined, *market.all])
         found = [
@@ -197,7 +196,7 @@ class Sending:
     def _send_again(self) -> TransactionReceipt | None:
         """Send the same bytes: whichever node has it already refuses, and no harm is done."""
         raw = self._sent[self._newest]
-        sending = Question(answers.anything, "eth_sendRawTransaction", "0x" + raw.hex())
+        sending = _sending(raw)
         receipt = receipt_question(self._newest)
         self._connection.ask_all([sending, receipt])
         return receipt_from(self._connection, self._newest, receipt)
@@ -224,16 +223,17 @@ class Sending:
             if price is None:
                 return
             raw = self._account.sign(empty, view.mined, price)
-            sending = Question(answers.anything, "eth_sendRawTransaction", "0x" + raw.hex())
-            self._connection.ask_all([sending])
             try:
-                sending.answer()
+                self._connection.answer_to(_sending(raw))
                 return
             except ChainRefused as error:
                 if not any(text in str(error).lower() for text in _UNDERPRICED):
                     return
 
 
-def _is_known(connection: Connection, transaction: bytes) -> bool:
-    named = "0x" + transaction.hex()
-    return connection.ask(answers.known, "eth_getTransactionByHash", named) is not None
+def _sending(raw: bytes) -> Question[object]:
+    return Question(answers.anything, "eth_sendRawTransaction", "0x" + raw.hex())
+
+
+def _known(transaction: bytes) -> Question[Known | None]:
+    return Question(answers.known, "eth_getTransactionByHash", "0x" + transaction.hex())

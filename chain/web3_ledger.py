@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from chain import answers
-from chain.abi import decode_results, encode_call
+from chain.abi import encode_call
 from chain.accounts import Signer, address_of
 from chain.acts import Act, gas_for
 from chain.answers import TransactionReceipt
@@ -22,7 +21,7 @@ from chain.errors import (
 )
 from chain.fees import MAX_WEI_PER_GAS
 from chain.log_reader import LogReader
-from chain.looking import Lookout, Settling, now_at, settling_on, state_question
+from chain.looking import Lookout, Settling, settling_on, state_question
 from chain.receipts import receipt_of
 from chain.transactions import RECEIPT_SECONDS, send
 from chain.types import (
@@ -35,6 +34,7 @@ from chain.types import (
     TaskState,
     Terms,
 )
+from chain.views import view_question
 
 MAX_TASKS = 1 << 20
 
@@ -139,7 +139,7 @@ class Web3Ledger:
 
     def relay(self, task: int, acts: Sequence[Act]) -> Receipt:
         """Carry out what members signed; an act that is refused is left out."""
-        return self._send_call(_relay_call(task, acts), gas_for(len(acts)))
+        return self._send("relay", task, _structs(acts), least_gas=gas_for(len(acts)))
 
     def would_relay(self, task: int, acts: Sequence[Act]) -> int:
         """The bitmap of the acts that `relay` would carry out now; nothing is sent.
@@ -147,17 +147,12 @@ class Web3Ledger:
         Raises:
             CallRejected: The contract has no such task.
         """
-        call = {
-            "from": self.account,
-            "to": self._contract,
-            "data": "0x" + _relay_call(task, acts).hex(),
-            "gas": hex(gas_for(len(acts))),
-        }
-
-        def taken(answer: object) -> int:
-            return int(decode_results("relay", answers.data(answer))[0])
-
-        return self._connection.ask(taken, "eth_call", call, "pending")
+        payer = {"from": self.account, "gas": hex(gas_for(len(acts)))}
+        return self._connection.answer_to(
+            view_question(
+                self._contract, int, "relay", task, _structs(acts), block="pending", **payer
+            )
+        )
 
     def advance(self, task: int) -> Receipt:
         """End a phase whose deadline has passed."""
@@ -173,7 +168,7 @@ class Web3Ledger:
         Raises:
             HistoryInvalid: The node claims more than `MAX_TASKS`.
         """
-        count = int(self._read("taskCount"))
+        count = self._connection.answer_to(view_question(self._contract, int, "taskCount"))
         if count > MAX_TASKS:
             raise HistoryInvalid(f"the node claims {count} tasks, at most {MAX_TASKS} are believed")
         return count
@@ -184,9 +179,7 @@ class Web3Ledger:
         Raises:
             HistoryInvalid: The node gives a state that no task can be in.
         """
-        question = state_question(self._contract, task, "latest")
-        self._connection.ask_all([question])
-        return question.answer()
+        return self._connection.answer_to(state_question(self._contract, task, "latest"))
 
     def look(self, task: int) -> Look:
         """The task's current state and the chain's time for a call made now.
@@ -220,32 +213,16 @@ class Web3Ledger:
             raise HistoryInvalid(f"the node has no receipt of transaction 0x{transaction.hex()}")
         return receipt.gas_used
 
-    def now(self) -> int:
-        """The chain's time for a call made now, in seconds since 1970."""
-        return now_at(self._connection)
-
     def _required_signer(self) -> Signer:
         if self._signer is None:
             raise AccountUnusable("this ledger is read-only; sending needs an account")
         return self._signer
 
-    def _read(self, function: str, *arguments: Any) -> Any:
-        """Call a function of the contract and return its single result."""
-        call = {"to": self._contract, "data": "0x" + encode_call(function, arguments).hex()}
-
-        def decode(answer: object) -> Any:
-            return decode_results(function, answers.data(answer))[0]
-
-        return self._connection.ask(decode, "eth_call", call, "latest")
-
-    def _send(self, function: str, *arguments: Any) -> Receipt:
-        return self._send_call(encode_call(function, arguments))
-
-    def _send_call(self, call: bytes, least_gas: int = 0) -> Receipt:
+    def _send(self, function: str, *arguments: Any, least_gas: int = 0) -> Receipt:
         sent = send(
             self._connection,
             self._required_signer(),
-            call,
+            encode_call(function, arguments),
             self._contract,
             self._receipt_seconds,
             self._most_wei_per_gas,
@@ -263,5 +240,5 @@ class Web3Ledger:
         )
 
 
-def _relay_call(task: int, acts: Sequence[Act]) -> bytes:
-    return encode_call("relay", (task, [astuple(act) for act in acts]))
+def _structs(acts: Sequence[Act]) -> list[tuple[Any, ...]]:
+    return [astuple(act) for act in acts]

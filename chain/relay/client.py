@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from chain.errors import EndpointInvalid, RelayUnusable
 from chain.relay.outcome import Outcome, read_outcome
 from chain.relay.submission import Submission, submission_to_json
 from chain.text import shown
 from chain.transport import AnswerTooLong, NoAnswer, StatusRefused, Transport
+from chain.urls import http_parts, origin_of
 
 ANSWER_SECONDS = 10.0
 """The longest that a relay may take for an answer."""
@@ -38,7 +38,10 @@ class Relay:
     """
 
     def __init__(self, url: str, seconds: float = ANSWER_SECONDS) -> None:
-        self._shown = _origin(url)
+        parts = http_parts(url)
+        if parts is None:
+            raise EndpointInvalid("expected the http:// or https:// URL of a relay")
+        self._shown = origin_of(parts)
         self._transport = Transport(url.rstrip("/") + "/acts")
         self._seconds = seconds
 
@@ -60,15 +63,3 @@ class Relay:
             raise RelayUnusable(f"{self} does not take the act: {shown(error)}") from None
         except ValueError as error:
             raise RelayUnusable(f"{self} does not answer as a relay: {shown(error)}") from None
-
-
-def _origin(url: str) -> str:
-    """Scheme, host and port; a user and a password in the URL are not shown."""
-    try:
-        parts = urlsplit(url)
-        if parts.scheme in ("http", "https") and parts.hostname:
-            _ = parts.port
-            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    except ValueError:
-        pass
-    raise EndpointInvalid("expected the http:// or https:// URL of a relay")

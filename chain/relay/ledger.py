@@ -183,10 +183,6 @@ class RelayedLedger:
         """The total gas that a transaction in the history used."""
         return self._direct.gas_used(transaction)
 
-    def now(self) -> int:
-        """The chain's time for a call made now, in seconds since 1970."""
-        return self._direct.now()
-
     # ------------------------------------------------------------------------------ carrying
 
     def _act(

@@ -249,8 +249,11 @@ class _Node:
     def _await_result(self, attempt: TaskState) -> None:
         """Wait until the members have decided on an attempt, and end it after its deadline."""
         seat = self.seat
-        while attempt.phase is Phase.ATTEST and _same(self._state(), attempt):
-            if self._patiently(seat.ledger.now) > attempt.deadline:
+        while attempt.phase is Phase.ATTEST:
+            look = self._patiently(lambda: seat.ledger.look(seat.task))
+            if not _same(look.state, attempt):
+                return
+            if look.now > attempt.deadline:
                 self._call(lambda: seat.ledger.advance(seat.task))
             else:
                 self.sleep(self.poll)

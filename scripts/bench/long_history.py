@@ -217,7 +217,11 @@ class Endpoint:
 
     def _block(self) -> dict[str, str]:
         number = hex(self._newest())
-        return {"number": number, "timestamp": hex(self.ledger.now()), "gasLimit": "0x1c9c380"}
+        return {
+            "number": number,
+            "timestamp": hex(self.ledger.look(self.task).now),
+            "gasLimit": "0x1c9c380",
+        }
 
     def _view(self, data: str) -> str:
         item = ABI[data[:10]]

@@ -13,7 +13,7 @@ from chain.answers import anything
 from chain.connection import connect
 from chain.history import commitment_of
 from chain.ledger import Ledger
-from chain.types import Address, Event, Phase, Reveal, RoundFinalised, TaskState, Terms
+from chain.types import Address, Event, Look, Phase, Reveal, RoundFinalised, TaskState, Terms
 from chain.web3_ledger import Web3Ledger
 from fl_node.audit import AuditReport, audit
 from fl_node.audit.report import AuditedUpdate
@@ -81,7 +81,11 @@ class Stage:
 
     @property
     def state(self) -> TaskState:
-        return self.stranger.task_state(self.task)
+        return self.look.state
+
+    @property
+    def look(self) -> Look:
+        return self.stranger.look(self.task)
 
     @property
     def events(self) -> list[Event]:
@@ -110,7 +114,8 @@ class Stage:
             self.members[member].attest(self.task, round, digest, included)
 
     def let_deadline_pass(self) -> None:
-        self.contract.travel(self.state.deadline - self.stranger.now() + 1)
+        look = self.look
+        self.contract.travel(look.state.deadline - look.now + 1)
 
 
 # ------------------------------------------------------------------------------------ among the nodes

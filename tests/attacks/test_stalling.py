@@ -204,7 +204,7 @@ def test_end_a_phase_before_its_time(stage: Stage) -> None:
 def test_open_a_task_that_can_never_end(contract: Contract) -> None:
     """7. Windows are bounded: the longest deadline is 194 days away, and then anyone may end the phase."""
     stage = Stage(contract, replace(TERMS, commit_window=(1 << 24) - 1))
-    assert stage.state.deadline - stage.stranger.now() < 195 * 24 * 3600
+    assert stage.state.deadline - stage.look.now < 195 * 24 * 3600
 
 
 def test_leave_and_rejoin_over_and_over(federation: Federation) -> None:

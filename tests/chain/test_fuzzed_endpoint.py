@@ -65,7 +65,7 @@ CALLS: dict[str, Callable[[Stage], object]] = {
     "task_count": lambda stage: stage.ledger.task_count(),
     "history": lambda stage: list(stage.ledger.history(stage.task)),
     "opening": lambda stage: stage.ledger.opening(stage.task),
-    "now": lambda stage: stage.ledger.now(),
+    "look": lambda stage: stage.ledger.look(stage.task),
     "gas_used": lambda stage: stage.ledger.gas_used(stage.transaction),
     "refused": lambda stage: stage.ledger.commit(stage.task, 1, b"\3" * 32),
     "sent": lambda stage: stage.ledger.open_task(b"\1" * 32, b"\2" * 32, MEMBERS, TERMS),

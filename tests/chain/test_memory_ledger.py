@@ -29,7 +29,8 @@ def ledger() -> MemoryLedger:
 def test_it_is_a_ledger(ledger: MemoryLedger) -> None:
     usable: Ledger = ledger
     assert (usable.chain_id, usable.contract, usable.account) == (CHAIN_ID, CONTRACT, MEMBERS[0])
-    assert usable.now() == 1_000
+    assert usable.open_task(*DIGESTS, MEMBERS, TERMS).entries[0].event.task == 1
+    assert usable.look(1).now == 1_000
 
 
 def test_accounts_act_on_one_state(ledger: MemoryLedger) -> None:

@@ -187,15 +187,15 @@ class TestRounds:
         assert ledger.contract == world.deployment.address
         assert ledger.chain_id == world.deployment.chain_id
 
-    def test_now_is_the_time_of_the_block_to_come(self, ledger: Web3Ledger) -> None:
-        assert abs(ledger.now() - time.time()) < 5
+    def test_now_is_the_time_of_the_block_to_come(self, ledger: Web3Ledger, task: int) -> None:
+        assert abs(ledger.look(task).now - time.time()) < 5
 
     def test_now_without_a_pending_block_is_the_clock(
-        self, proxy: Proxy, strange: Web3Ledger
+        self, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
         for answer in (lambda request, ask: refusal(request, "no such block"), no_result):
             proxy.on("eth_getBlockByNumber", only_for("pending", answer))
-            assert abs(strange.now() - time.time()) < 5
+            assert abs(strange.look(task).now - time.time()) < 5
 
 
 class TestHistory:
@@ -439,7 +439,7 @@ class TestRanges:
     ) -> None:
         proxy.change("eth_getLogs", lambda found: [first(found, blockTimestamp=time)])
         proxy.change("eth_getBlockByNumber", lambda block: block | {"timestamp": time})
-        for call in (strange.now, lambda: list(strange.history(task))):
+        for call in (lambda: strange.look(task), lambda: list(strange.history(task))):
             with pytest.raises(ChainUnreachable, match="expected a number from 0 to"):
                 call()
 

@@ -41,7 +41,7 @@ def test_status_of_an_open_task(ganchor: Ganchor, live: Live) -> None:
         }
         for signer in MEMBERS
     }
-    assert said["deadline"] > live.ledger().now()
+    assert said["deadline"] > live.ledger().look(live.open).now
     for name in ("parent_digest", "manifest_digest", "history_head"):
         assert HEX.fullmatch(said[name])
 

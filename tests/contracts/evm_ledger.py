@@ -182,10 +182,7 @@ class EvmLedger:
         return decode(OUTPUTS[name], answer)[0]
 
     def look(self, task: int) -> Look:
-        return Look(self.task_state(task), self.now())
-
-    def now(self) -> int:
-        return self.chain.time
+        return Look(self.task_state(task), self.chain.time)
 
     def _send(self, name: str, *arguments: Any) -> Receipt:
         data = self.chain.contract.encode_abi(name, list(arguments))

@@ -109,7 +109,7 @@ def test_reads_are_the_chains():
     assert (member.chain_id, member.contract) == (town.ledger.chain_id, town.ledger.contract)
     assert member.account == address_of(town.signers[0])
     assert member.gas_used(bytes(32)) == 0
-    assert member.now() == town.time.chain()
+    assert member.look(town.task).now == town.time.chain()
 
 
 def test_a_task_is_opened_directly():
