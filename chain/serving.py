@@ -1,21 +1,31 @@
-"""An HTTP server that no client can keep busy: connections that are too many or too slow are closed.
+"""An HTTP server that no client can keep busy, and the two ways to run one: until a signal, and in a thread.
 
-aiohttp itself waits for ever for a request to arrive and for a client to read its answer.
+aiohttp itself waits for ever for a request to arrive and for a client to read its answer. Here connections that are too
+many or too slow are closed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from typing import Any
 
 from aiohttp import web
+
+from chain.errors import LedgerUnusable
 
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 """Turns a request into the answer."""
+
+Announce = Callable[[str], None]
+Run = Callable[[Announce, asyncio.Event], Coroutine[Any, Any, None]]
+"""Serves until the event is set; announces its URL as soon as it answers requests."""
 
 
 class BoundedServer(web.Server):
@@ -71,3 +81,68 @@ class BoundedServer(web.Server):
         yield
         if request.protocol in self._cuts and request.transport is not None:
             self._cuts[request.protocol] = self._cut_later(request.transport)
+
+
+@asynccontextmanager
+async def listening(
+    server: web.Server, host: str, port: int, unusable: type[LedgerUnusable]
+) -> AsyncIterator[str]:
+    """Let a server answer requests inside the block; yields its URL.
+
+    Args:
+        host, port: Where to listen; port 0 picks a free one.
+        unusable: Raised if the port is taken.
+    """
+    runner = web.ServerRunner(server, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise unusable(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        yield f"http://{host}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def run_until_signalled(run: Run, announce: Announce) -> None:
+    """Run a server until SIGINT or SIGTERM."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await run(announce, stop)
+
+    asyncio.run(main())
+
+
+@contextmanager
+def running_in_thread(run: Run, name: str) -> Iterator[str]:
+    """Run a server in a thread inside the block; yields its URL, or raises what kept it from answering."""
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    ready: asyncio.Future[str] = loop.create_future()
+    started = threading.Event()
+
+    async def main() -> None:
+        def announce(url: str) -> None:
+            ready.set_result(url)
+            started.set()
+
+        try:
+            await run(announce, stop)
+        except Exception as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)
+            started.set()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(main(),), name=name)
+    thread.start()
+    try:
+        started.wait()
+        yield ready.result()
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()

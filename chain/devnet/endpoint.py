@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-from aiohttp import web
 
 from chain.devnet.blocks import Chain
 from chain.devnet.database import Database
@@ -22,6 +19,7 @@ from chain.devnet.http import Front
 from chain.devnet.limits import DEFAULT_LIMITS, Limits
 from chain.devnet.methods import Methods
 from chain.errors import DevnetUnusable
+from chain.serving import listening, run_until_signalled, running_in_thread
 from chain.types import Address
 
 CHAIN_ID = 31337
@@ -64,13 +62,7 @@ def serve(
     announce = on_ready or (lambda url: _announce(url, chain_id))
     settings = _Settings(database, host, port, chain_id, fund, DEFAULT_LIMITS)
 
-    async def main() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await _run(settings, announce, stop)
-
-    asyncio.run(main())
+    run_until_signalled(partial(_run, settings), announce)
 
 
 @contextmanager
@@ -88,32 +80,8 @@ def devnet_in_thread(
         DevnetUnusable: As for `serve`.
     """
     settings = _Settings(database, "127.0.0.1", port, chain_id, fund, limits)
-    loop, stop = asyncio.new_event_loop(), asyncio.Event()
-    ready: asyncio.Future[str] = loop.create_future()
-    started = threading.Event()
-
-    async def main() -> None:
-        def announce(url: str) -> None:
-            ready.set_result(url)
-            started.set()
-
-        try:
-            await _run(settings, announce, stop)
-        except Exception as error:
-            if ready.done():
-                raise
-            ready.set_exception(error)
-            started.set()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(main(),), name="devnet")
-    thread.start()
-    try:
-        started.wait()
-        yield ready.result()
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
+    with running_in_thread(partial(_run, settings), "devnet") as url:
+        yield url
 
 
 async def _run(settings: _Settings, announce: Callable[[str], None], stop: asyncio.Event) -> None:
@@ -128,7 +96,9 @@ async def _run(settings: _Settings, announce: Callable[[str], None], stop: async
                 return await loop.run_in_executor(executor, answer_body, methods, body)
 
             front = Front(answer, settings.host, settings.limits)
-            await _listen(front, settings, announce, stop)
+            async with listening(front, settings.host, settings.port, DevnetUnusable) as url:
+                announce(url)
+                await stop.wait()
         finally:
             await loop.run_in_executor(executor, store.close)
 
@@ -140,24 +110,6 @@ def _prepare(database: Database, settings: _Settings) -> Methods:
         if chain.state_at(chain.head).get_balance(raw) < FUNDS_WEI:
             chain.raise_balance(raw, FUNDS_WEI)
     return Methods(chain)
-
-
-async def _listen(
-    front: Front, settings: _Settings, announce: Callable[[str], None], stop: asyncio.Event
-) -> None:
-    runner = web.ServerRunner(front, shutdown_timeout=1)
-    await runner.setup()
-    host, port = settings.host, settings.port
-    try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise DevnetUnusable(f"cannot listen on {host}:{port}: {error.strerror}") from None
-        announce(f"http://{host}:{runner.addresses[0][1]}")
-        await stop.wait()
-    finally:
-        await runner.cleanup()
 
 
 def _announce(url: str, chain_id: int) -> None:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -29,7 +29,13 @@ from chain.relay.limits import Bucket
 from chain.relay.outcome import outcome_to_json
 from chain.relay.relayer import Relayer, TooManyRequests
 from chain.relay.submission import MAX_BODY_BYTES, read_submission
-from chain.serving import BoundedServer
+from chain.serving import (
+    Announce,
+    BoundedServer,
+    listening,
+    run_until_signalled,
+    running_in_thread,
+)
 from chain.text import shown
 
 CONNECTIONS = 200
@@ -127,57 +133,25 @@ def serve(relayer: Relayer, host: str, port: int, on_ready: Callable[[str], None
     Raises:
         LedgerUnusable: The port is taken.
     """
-
-    async def main() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with _listening(relayer, host, port) as url:
-            on_ready(url)
-            await stop.wait()
-
     with _posting(relayer):
-        asyncio.run(main())
+        run_until_signalled(partial(_run, relayer, host, port), on_ready)
 
 
 @contextmanager
 def relay_in_thread(relayer: Relayer) -> Iterator[str]:
     """Run a relay in threads, on a free port of 127.0.0.1; yields its URL. For tests."""
-    loop, stop = asyncio.new_event_loop(), asyncio.Event()
-    url: list[str] = []
-    started = threading.Event()
-
-    async def main() -> None:
-        async with _listening(relayer, "127.0.0.1", 0) as at:
-            url.append(at)
-            started.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(main(),), name="relay")
-    with _posting(relayer):
-        thread.start()
-        try:
-            started.wait()
-            yield url[0]
-        finally:
-            loop.call_soon_threadsafe(stop.set)
-            thread.join()
-            loop.close()
+    run = partial(_run, relayer, "127.0.0.1", 0)
+    with _posting(relayer), running_in_thread(run, "relay") as url:
+        yield url
 
 
-@asynccontextmanager
-async def _listening(relayer: Relayer, host: str, port: int) -> AsyncIterator[str]:
+async def _run(
+    relayer: Relayer, host: str, port: int, announce: Announce, stop: asyncio.Event
+) -> None:
     with ThreadPoolExecutor(1, "relay-acts") as beside:
-        runner = web.ServerRunner(Front(relayer, beside), shutdown_timeout=1)
-        await runner.setup()
-        try:
-            try:
-                await web.TCPSite(runner, host, port).start()
-            except OSError as error:
-                raise LedgerUnusable(f"cannot listen on {host}:{port}: {error.strerror}") from None
-            yield f"http://{host}:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
+        async with listening(Front(relayer, beside), host, port, LedgerUnusable) as url:
+            announce(url)
+            await stop.wait()
 
 
 @contextmanager
