@@ -16,7 +16,8 @@ from chain.errors import FileUnusable
 from chain.files import mapped, regular_file
 from fl_node.blobs.digest import Blob
 from fl_node.blobs.location import reason_of
-from fl_node.errors import BadData, BlobMissing, BlobOversized, BlobTampered, StoreUnusable
+from fl_node.blobs.reader import verify_size
+from fl_node.errors import BadData, BlobMissing, BlobTampered, StoreUnusable
 
 _UNREADABLE = {errno.EACCES, errno.ELOOP, errno.ENOTDIR}
 """Errors that a member can cause for its own blob in a shared folder; the folder itself is still in order."""
@@ -68,11 +69,7 @@ class Folder:
         """
         try:
             with regular_file(self._folder / key) as descriptor:
-                size = os.fstat(descriptor).st_size
-                if max_bytes is not None and size > max_bytes:
-                    raise BlobOversized(
-                        f"blob {name_of(key)} has {size} bytes; at most {max_bytes} are allowed"
-                    )
+                verify_size(name_of(key), os.fstat(descriptor).st_size, max_bytes)
                 return mapped(descriptor)[span]
         except FileUnusable:
             raise BlobTampered(

@@ -26,7 +26,8 @@ from fl_node.blobs.credentials import missing_credentials
 from fl_node.blobs.digest import Blob
 from fl_node.blobs.folder import name_of
 from fl_node.blobs.location import reason_of, shown_location
-from fl_node.errors import BlobMissing, BlobOversized, StoreSlow, StoreUnusable
+from fl_node.blobs.reader import verify_size
+from fl_node.errors import BlobMissing, StoreSlow, StoreUnusable
 
 _T = TypeVar("_T")
 
@@ -323,7 +324,7 @@ class _Download:
         patience = self._limits.retries + self._limits.silence
         async with asyncio.timeout_at(min(self._ends, self.began + patience)) as timer:
             answer = await self._begin()
-            _verify_size(self._key, answer.meta["size"], max_bytes)
+            verify_size(name_of(self._key), answer.meta["size"], max_bytes)
             start, stop, _ = self._span.indices(answer.meta["size"])
             self.size = stop - start
             longest = self._limits.retries + self._limits.attempt(self.size)
@@ -369,13 +370,6 @@ class _Download:
                 failed = True
             answer = None
         return pieces
-
-
-def _verify_size(key: str, size: int, max_bytes: int | None) -> None:
-    if max_bytes is not None and size > max_bytes:
-        raise BlobOversized(
-            f"blob {name_of(key)} has {size} bytes; at most {max_bytes} are allowed"
-        )
 
 
 def _reading_client(limits: TimeLimits) -> Any:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fl_node.blobs.reader import Reader
-from fl_node.errors import BlobOversized
+from fl_node.blobs.reader import Reader, verify_size
 from fl_node.member.state import NodeState
 
 
@@ -28,8 +27,5 @@ class Nearest:
         own = self._state.blob(digest)
         if own is None:
             return self._store.get(digest, max_bytes)
-        if len(own) > max_bytes:
-            raise BlobOversized(
-                f"blob {digest.hex()} has {len(own)} bytes; at most {max_bytes} are allowed"
-            )
+        verify_size(digest.hex(), len(own), max_bytes)
         return own
