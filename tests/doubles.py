@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chain.memory_ledger import MemoryLedger
-from chain.types import Address
+from chain.types import Address, Phase, TaskState, Terms
 from fl_node.arrays import Arrays
 from fl_node.blobs.store import Store
 from fl_node.errors import ManifestInvalid
@@ -22,6 +22,45 @@ from fl_node.member.state import Membership, NodeState
 from fl_node.round.policy import OPEN, Policy
 
 MEMBERS = tuple(Address(f"0x{number:040x}") for number in (0x11, 0x22, 0x33))
+NOBODY = Address("0x" + "00" * 19 + "99")
+
+MANIFEST, GENESIS, MODEL = (bytes([number]) * 32 for number in (1, 2, 3))
+TERMS = Terms(
+    rounds=2,
+    commit_window=100,
+    reveal_window=100,
+    attest_window=100,
+    cohort_fraction=10_000,
+    cohort_floor=2,
+    min_updates=2,
+    quorum=5_000,
+)
+"""Of a task whose blobs nobody reads."""
+
+
+def state_at(phase: Phase, **changes: Any) -> TaskState:
+    """A task's state in the first round, awaiting all of three members; `changes` replace its fields."""
+    zero = bytes(32)
+    state = TaskState(
+        coordinator=NOBODY,
+        manifest_digest=zero,
+        genesis_digest=zero,
+        terms=Terms(1, 10, 10, 10, 10_000, 1, 1, 5_000),
+        member_count=3,
+        phase=phase,
+        round=1,
+        attempt=0,
+        deadline=100,
+        cohort=0b111,
+        awaited=0b111,
+        committed=0,
+        revealed=0,
+        absent=0,
+        lead_votes=0,
+        parent_digest=zero,
+        history_head=zero,
+    )
+    return replace(state, **changes)
 
 
 def small_manifest(members: tuple[str, ...] = MEMBERS, **changes: Any) -> Manifest:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from doubles import GENESIS, MANIFEST, MODEL, TERMS
+
 from chain.accounts import Signer, address_of, dev_accounts
 from chain.history import commitment_of
 from chain.memory_ledger import MemoryLedger
@@ -15,18 +17,6 @@ from chain.relay.outcome import Outcome
 from chain.relay.relayer import Relayer
 from chain.relay.submission import Carried, Submission, sign_submission
 from chain.types import Event, Reveal, TaskState, Terms
-
-MANIFEST, GENESIS, MODEL = (bytes([number]) * 32 for number in (1, 2, 3))
-TERMS = Terms(
-    rounds=2,
-    commit_window=100,
-    reveal_window=100,
-    attest_window=100,
-    cohort_fraction=10_000,
-    cohort_floor=2,
-    min_updates=2,
-    quorum=5_000,
-)
 
 
 @dataclass

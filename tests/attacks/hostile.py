@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
-from doubles import MEMBERS, Federation
+from doubles import GENESIS, MANIFEST, MEMBERS, MODEL, TERMS, Federation
 
 from chain.accounts import Signer, address_of, dev_account
 from chain.answers import anything
@@ -28,17 +28,6 @@ HONEST: list[Signer] = sorted(
     (dev_account(11, index) for index in range(3)), key=lambda signer: int(signer.address, 16)
 )
 STRANGER = dev_account(11, 3)
-MANIFEST, GENESIS, MODEL = (bytes([number]) * 32 for number in (1, 2, 3))
-TERMS = Terms(
-    rounds=2,
-    commit_window=100,
-    reveal_window=100,
-    attest_window=100,
-    cohort_fraction=10_000,
-    cohort_floor=2,
-    min_updates=2,
-    quorum=5_000,
-)
 
 
 @dataclass

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from doubles import GENESIS, MODEL, TERMS
 from eth_keys.datatypes import PrivateKey
-from hostile import GENESIS, HONEST, MODEL, STRANGER, TERMS, Contract, Stage
+from hostile import HONEST, STRANGER, Contract, Stage
 
 from chain.abi import encode_call
 from chain.accounts import Signer

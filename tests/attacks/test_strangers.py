@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hostile import GENESIS, HONEST, MANIFEST, MODEL, STRANGER, TERMS, Contract, Stage
+from doubles import GENESIS, MANIFEST, MODEL, TERMS
+from hostile import HONEST, STRANGER, Contract, Stage
 
 from chain.accounts import address_of
 from chain.answers import anything, quantity

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from doubles import state_at
 
-from chain.types import Address, Phase, Receipt, TaskState, Terms
+from chain.types import Phase, Receipt
 from fl_node.blobs.store import Speed, Store, open_store
 from fl_node.cli.node.machines import MachineDisplay
 from fl_node.cli.node.people import PeopleDisplay
@@ -18,25 +19,7 @@ from fl_node.member.participant import Step
 from fl_node.member.uplink import Slow
 
 SLOW = Slow(14_300_000, 250_000, 30, early=False)
-STATE = TaskState(
-    coordinator=Address("0x" + "00" * 20),
-    manifest_digest=bytes(32),
-    genesis_digest=bytes(32),
-    terms=Terms(1, 10, 30, 10, 10_000, 1, 1, 5_000),
-    member_count=3,
-    phase=Phase.COMMIT,
-    round=1,
-    attempt=0,
-    deadline=100,
-    cohort=0b111,
-    awaited=0b111,
-    committed=0,
-    revealed=0,
-    absent=0,
-    lead_votes=0,
-    parent_digest=bytes(32),
-    history_head=bytes(32),
-)
+STATE = state_at(Phase.COMMIT)
 COMMITTED = Step(Action.COMMIT, STATE, Receipt(None, 7, 50_000, ()), slow=SLOW)
 
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from doubles import MODEL
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from relaying import MODEL, Town
+from relaying import Town
 
 from chain.abi import encode_call
 from chain.errors import ActInvalid

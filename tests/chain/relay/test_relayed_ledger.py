@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from relaying import GENESIS, MANIFEST, MODEL, TERMS, Town
+from doubles import GENESIS, MANIFEST, MODEL, TERMS
+from relaying import Town
 
 from chain.accounts import address_of
 from chain.errors import (

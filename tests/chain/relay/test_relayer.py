@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
-from relaying import MODEL, TERMS, Town, forged
+from doubles import MODEL, TERMS
+from relaying import Town, forged
 
 from chain.accounts import address_of, dev_account
 from chain.acts import gas_for

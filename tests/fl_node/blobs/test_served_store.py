@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from bucket import point_at
 from served import Behaviour, answer, cut, drip, head, say_nothing, served, stop_after
 
 from fl_node.blobs.digest import digest_of
@@ -198,15 +199,4 @@ class TestCredentials:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Points S3 at an endpoint."""
-
-    def point(endpoint: str) -> None:
-        settings = {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": endpoint,
-        }
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-
-    return point
+    return lambda endpoint: point_at(endpoint, monkeypatch)

@@ -8,18 +8,23 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from doubles import MEMBERS, DriftingLearner, Federation, run, small_manifest
+from doubles import (
+    MEMBERS,
+    NOBODY,
+    DriftingLearner,
+    Federation,
+    run,
+    small_manifest,
+    state_at,
+)
 
 from chain.errors import ChainRefused, ChainUnreachable, HistoryInvalid, TransactionFailed
 from chain.types import (
-    Address,
     Entry,
     Look,
     Phase,
     RoundAborted,
     RoundFinalised,
-    TaskState,
-    Terms,
 )
 from fl_node.errors import (
     Misuse,
@@ -34,32 +39,6 @@ from fl_node.member.next_action import Action, next_action
 from fl_node.member.participant import Participant
 from fl_node.member.taking_part import take_part
 from fl_node.round.policy import Policy
-
-NOBODY = Address("0x" + "00" * 19 + "99")
-
-
-def state_at(phase: Phase, **changes: Any) -> TaskState:
-    zero = bytes(32)
-    state = TaskState(
-        coordinator=NOBODY,
-        manifest_digest=zero,
-        genesis_digest=zero,
-        terms=Terms(1, 10, 10, 10, 10_000, 1, 1, 5_000),
-        member_count=3,
-        phase=phase,
-        round=1,
-        attempt=0,
-        deadline=100,
-        cohort=0b111,
-        awaited=0b111,
-        committed=0,
-        revealed=0,
-        absent=0,
-        lead_votes=0,
-        parent_digest=zero,
-        history_head=zero,
-    )
-    return replace(state, **changes)
 
 
 class TestNextAction:

@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from doubles import MEMBERS, DriftingLearner, Federation, run
+from doubles import MEMBERS, DriftingLearner, Federation, run, state_at
 from hypothesis import given
 from hypothesis import strategies as st
-from test_participant import state_at
 
-from chain.types import Phase, RoundFinalised, UpdateRevealed
+from chain.types import Address, Phase, RoundFinalised, UpdateRevealed
 from fl_node.blobs.sealed import MAGIC, is_sealed
 from fl_node.blobs.store import Store
 from fl_node.errors import StoreSlow, StoreUnusable
@@ -185,12 +184,7 @@ class TestBesideTheLoop:
     def test_an_upload_is_given_up_at_the_deadline_and_the_node_in_time_for_the_next_round(
         self, federation: Federation, threads: ThreadPoolExecutor
     ) -> None:
-        store = Uplink(federation.store)
-        uploads = Uploads(store, threads)  # type: ignore[arg-type]
-        late, others = node(federation, SLOW, store, uploads), MEMBERS[:2]
-        late.step()
-        for member in (*others, *others):
-            federation.start(member).step()
+        late, others, store = self.others_have_revealed(federation, threads)
         late.step()
         federation.clock.time += 1000
         with pytest.raises(StoreSlow, match="given up after"):
@@ -207,12 +201,7 @@ class TestBesideTheLoop:
         self, federation: Federation, threads: ThreadPoolExecutor
     ) -> None:
         """The member looks again only when the others are a round further: its update is of no use any more."""
-        store = Uplink(federation.store)
-        uploads = Uploads(store, threads)  # type: ignore[arg-type]
-        late, others = node(federation, SLOW, store, uploads), MEMBERS[:2]
-        late.step()
-        for member in (*others, *others):
-            federation.start(member).step()
+        late, others, store = self.others_have_revealed(federation, threads)
         federation.clock.time += 1000
         for member in (others[0], *others):
             federation.start(member).step()
@@ -220,6 +209,18 @@ class TestBesideTheLoop:
         with pytest.raises(StoreSlow):
             late.step()
         store.let.set()
+
+    def others_have_revealed(
+        self, federation: Federation, threads: ThreadPoolExecutor
+    ) -> tuple[Participant, tuple[Address, ...], Uplink]:
+        """A member whose upload lasts, when the others have committed and revealed."""
+        store = Uplink(federation.store)
+        uploads = Uploads(store, threads)  # type: ignore[arg-type]
+        late, others = node(federation, SLOW, store, uploads), MEMBERS[:2]
+        late.step()
+        for member in (*others, *others):
+            federation.start(member).step()
+        return late, others, store
 
     def included(self, federation: Federation) -> list[int]:
         events = [entry.event for entry in federation.ledger.history(federation.task)]
