@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import re
 import socket
 import sys
 import time
@@ -472,7 +473,8 @@ class TestSlowClients:
         with connection_to(client) as connection:
             try:
                 connection.sendall(HEAD % port_of(client) + 1000 * (b"a: " + b"b" * 8000 + b"\r\n"))
-                assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
+                # Nobody knows the version of a request whose headers were not read to their end.
+                assert re.match(rb"HTTP/1\.[01] 400 ", connection.recv(1000))
             except ConnectionError:
                 pass  # closed while it was sent
         assert still_serves(client)
