@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from chain import answers
 from chain.answers import Log
+from chain.block_times import BlockTimes
 from chain.connection import Connection
 from chain.decoding import event_from_log
 from chain.errors import ChainRefused, ChainUnreachable, HistoryInvalid, LedgerUnusable
@@ -44,7 +45,7 @@ class LogReader:
         self._connection = connection
         self._contract = contract
         self._first_block = first_block
-        self._timestamps: dict[bytes, int] = {}
+        self._times = BlockTimes(connection)
 
     def entries(self, task: int, from_block: int = 0) -> Iterator[Entry]:
         """The task's entries from a block on, oldest first; read range by range, as they are asked for.
@@ -56,8 +57,7 @@ class LogReader:
         """
         ends, count, last = time.monotonic() + HISTORY_SECONDS, 0, (-1, -1)
         for logs in self._ranges(task, from_block):
-            for log in logs:
-                entry = self.entry(log)
+            for entry in self.entries_of(logs):
                 last = _verify_next(task, last, entry)
                 yield entry
                 count += 1
@@ -76,23 +76,27 @@ class LogReader:
         """
         ends = time.monotonic() + HISTORY_SECONDS
         for logs in self._ranges(task, 0, SELECTORS[TaskOpened]):
-            for log in logs:
-                entry = self.entry(log)
+            for entry in self.entries_of(logs):
                 _verify_next(task, (-1, -1), entry)
                 if isinstance(entry.event, TaskOpened):
                     return entry.event
             _verify_time(ends)
         return None
 
-    def entry(self, log: Log) -> Entry:
-        """The entry that a log of the contract records, with the time of its block."""
-        return Entry(
-            event=event_from_log(log),
-            block_number=log.block_number,
-            log_index=log.log_index,
-            timestamp=self._timestamp(log),
-            transaction=log.transaction,
-        )
+    def entries_of(self, logs: Sequence[Log]) -> Iterator[Entry]:
+        """The entries that logs of the contract record, with the times of their blocks.
+
+        Raises:
+            HistoryInvalid: A log is none of the contract's events, or the node does not have its block.
+        """
+        for log, timestamp in self._times.of(logs):
+            yield Entry(
+                event=event_from_log(log),
+                block_number=log.block_number,
+                log_index=log.log_index,
+                timestamp=timestamp,
+                transaction=log.transaction,
+            )
 
     def _ranges(
         self, task: int, from_block: int, event: bytes | None = None
@@ -145,21 +149,6 @@ class LogReader:
                     f"asked for logs of {self._contract}, got one of {log.address}"
                 )
         return found
-
-    def _timestamp(self, log: Log) -> int:
-        """The timestamp of a log's block; newer nodes give it with the log.
-
-        Blocks are identified by hash: after a reorganisation another block can have the same number.
-        """
-        if log.timestamp is not None:
-            return log.timestamp
-        if log.block_hash not in self._timestamps:
-            given = "0x" + log.block_hash.hex()
-            block = self._connection.ask(answers.block, "eth_getBlockByHash", given, False)
-            if block is None:
-                raise HistoryInvalid(f"the node does not have block {given}")
-            self._timestamps = {log.block_hash: block.timestamp}
-        return self._timestamps[log.block_hash]
 
 
 def next_range(count: int, found: int) -> int:

@@ -91,8 +91,11 @@ class Sending:
         Raises:
             ChainUnreachable: It is in no block in time.
         """
-        pause = POLL_SECONDS
+        pause = 0.0
         while True:
+            due = self._connection.pace.until_next
+            time.sleep(max(0.0, min(max(pause, due), ends - time.monotonic())))
+            pause = min(max(POLL_SECONDS, pause * 1.5), MAX_POLL_SECONDS)
             view = self._look()
             if view.receipt is not None:
                 return view.receipt
@@ -105,9 +108,6 @@ class Sending:
                 return None
             if (receipt := self._help(view)) is not None:
                 return receipt
-            due = self._connection.pace.until_next
-            time.sleep(max(0.0, min(max(pause, due), ends - time.monotonic())))
-            pause = min(pause * 1.5, MAX_POLL_SECONDS)
 
     @property
     def _newest(self) -> bytes:

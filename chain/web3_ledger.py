@@ -236,7 +236,7 @@ class Web3Ledger:
             transaction=receipt.transaction,
             block_number=receipt.block_number,
             gas_used=receipt.gas_used,
-            entries=tuple(self._log.entry(log) for log in logs),
+            entries=tuple(self._log.entries_of(logs)),
         )
 
 

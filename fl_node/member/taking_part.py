@@ -25,8 +25,8 @@ def take_part(
     Args:
         participant: The member.
         notice: Called with every step and every error that is waited out.
-        poll: Seconds between looks at the ledger while there is nothing to do, if no block is due later; doubled
-            after each error, up to 30.
+        poll: Seconds from look to look while there is nothing to do, if no block is due later; doubled after each
+            error, up to 30.
         patience: Seconds of unbroken failure after which the error is raised.
         sleep: Waits; replaced in tests.
 
@@ -35,11 +35,14 @@ def take_part(
         CallRejected, ModelDisputed: As for `Participant.step`.
     """
     while True:
+        looked = time.monotonic()
         step = patiently(participant.step, notice, patience, poll, sleep)
         notice(step)
         if step.action is Action.FINISHED:
             return
-        if step.uploading:
-            sleep(poll)  # What arrives before the next block can be revealed in it.
-        elif not step.moved:
-            sleep(max(poll, step.next_block))
+        if not step.moved:
+            due = max(0.0, looked + poll - time.monotonic())
+            # An upload that arrives before the next block can be revealed in it; and in the block that has this act,
+            # another member's may have moved the task on.
+            soon = step.uploading or step.receipt is not None
+            sleep(due if soon else max(due, step.next_block))

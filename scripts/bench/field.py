@@ -1,9 +1,10 @@
 """Seconds, requests and bytes of a round in the field: chains of other makers, slow answers, narrow lines.
 
 Three nodes (`ganchor node` without torch, whose training takes no time) run as processes, each behind proxies before
-chain and store. The clock runs from the first final round to the last. Requests and bytes are per member and round,
-over the whole run; a batch of JSON-RPC calls is one request. `bytes` is what went between a member and the store, in
-both directions, as a multiple of its update up, the parent and the others' updates down.
+chain and store. The clock runs from the first final round to the last, and so do the counts of requests and bytes, per
+member and round; a batch of JSON-RPC calls is one request. `start` is a node's requests before that, its first round
+among them. `bytes` is what went between a member and the store, in both directions, as a multiple of its update up, the
+parent and the others' updates down.
 
     uv run scripts/bench/field.py [--only anvil --only 300ms] [--rounds 4] [--json]
 
@@ -17,6 +18,7 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -93,9 +95,28 @@ class Result:
     """What was measured; `bytes` only with a store behind proxies."""
 
     seconds_per_round: float
+    start: float
     requests: float
     bytes: float | None
     calls: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What the members' nodes have asked and moved so far."""
+
+    requests: int
+    calls: Counter[str]
+    bytes: int
+
+    @classmethod
+    def of(cls, site: Site) -> Traffic:
+        stores = [member.store for member in site.members if member.store]
+        return cls(
+            sum(member.chain.requests for member in site.members),
+            sum((Counter(member.chain.asked) for member in site.members), Counter()),
+            sum(store.sent + store.received for store in stores),
+        )
 
 
 def main() -> None:
@@ -105,10 +126,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     results = dict(measured(options.only or [*CONDITIONS], options.rounds))
-    table = Table("condition", "s/round", "requests", "bytes", title=f"{NODES} members")
+    columns = ("condition", "s/round", "start", "requests", "bytes")
+    table = Table(*columns, title=f"{NODES} members")
     for name, result in results.items():
         share = "" if result.bytes is None else f"{result.bytes:.2f}"
-        table.add_row(name, f"{result.seconds_per_round:.2f}", f"{result.requests:.1f}", share)
+        numbers = (result.seconds_per_round, result.start, result.requests)
+        table.add_row(name, *(f"{number:.1f}" for number in numbers), share)
     Console(stderr=options.json).print(table)
     if options.json:
         print(json.dumps({name: vars(result) for name, result in results.items()}))
@@ -141,43 +164,40 @@ def measure(folder: Path, condition: Condition, rounds: int) -> Result:
         for index in range(NODES):
             last = index == NODES - 1
             site.start(index, *condition.words, data=str(condition.seconds * last))
-        seconds = timed(site, rounds)
+        seconds, began = timed(site, rounds)
         site.finish(600)
-        return Result(seconds, *traffic(site, condition, rounds))
+        return result(condition, rounds, seconds, began, Traffic.of(site))
 
 
 WINDOWS: dict[str, Any] = {"commit_window": 300, "reveal_window": 300, "attest_window": 300}
 
 
-def timed(site: Site, rounds: int) -> float:
-    """Seconds a round, from the end of round 1 to the end of the task."""
-    began, ledger = 0.0, site.ledger()
+def timed(site: Site, rounds: int) -> tuple[float, Traffic]:
+    """Seconds a round, from the end of round 1 to the end of the task; and the traffic before."""
+    began, before, ledger = 0.0, None, site.ledger()
     while True:
         state = ledger.task_state(site.task)
-        if state.round >= 2 and not began:
-            began = time.monotonic()
+        if state.round >= 2 and before is None:
+            began, before = time.monotonic(), Traffic.of(site)
         if state.phase is Phase.FINISHED:
-            return (time.monotonic() - began) / max(1, rounds - 1)
+            assert before is not None
+            return (time.monotonic() - began) / (rounds - 1), before
         time.sleep(0.1)
 
 
-def traffic(
-    site: Site, condition: Condition, rounds: int
-) -> tuple[float, float | None, dict[str, float]]:
-    """Requests to the chain, bytes to and from the store, and calls by method, per member and round."""
-    shares = NODES * rounds
-    requests = sum(member.chain.requests for member in site.members) / shares
-    calls: dict[str, float] = {}
-    for member in site.members:
-        for method, times in member.chain.asked.items():
-            calls[method] = calls.get(method, 0) + round(times / shares, 2)
-    if not condition.store:
-        return requests, None, calls
-    moved = sum(
-        member.store.sent + member.store.received for member in site.members if member.store
-    )
+def result(
+    condition: Condition, rounds: int, seconds: float, began: Traffic, ended: Traffic
+) -> Result:
+    """Requests to the chain, calls by method, and bytes to and from the store, per member and round."""
+    shares = NODES * (rounds - 1)
     least = 4 * condition.numbers * (1 + NODES)  # its update up; parent and the others' down
-    return requests, moved / shares / least, calls
+    return Result(
+        seconds,
+        began.requests / NODES,
+        (ended.requests - began.requests) / shares,
+        (ended.bytes - began.bytes) / shares / least if condition.store else None,
+        {name: round(n / shares, 2) for name, n in (ended.calls - began.calls).items()},
+    )
 
 
 if __name__ == "__main__":

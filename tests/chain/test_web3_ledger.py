@@ -297,6 +297,10 @@ class TestHistory:
         whole = list(strange.history(task))
         proxy.change("eth_getLogs", lambda found: [without(log, "blockTimestamp") for log in found])
         assert list(strange.history(task)) == whole
+        asked = proxy.asked.count("eth_getBlockByHash")
+        assert asked == len({entry.block_number for entry in whole})
+        assert list(strange.history(task)) == whole
+        assert proxy.asked.count("eth_getBlockByHash") == asked, "a block's time does not change"
 
     @pytest.mark.parametrize(
         ("spoil", "message"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -207,6 +209,19 @@ class TestTakePart:
         assert [str(notice) for notice in notices[:3]] == ["away"] * 3
         assert pauses[:3] == [1.0, 2.0, 4.0]
         assert federation.ledger.task_state(federation.task).phase is Phase.FINISHED
+
+    def test_a_step_that_takes_long_is_part_of_the_pause(
+        self, federation: Federation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = SimpleNamespace(monotonic=itertools.count(0, 0.25).__next__)
+        monkeypatch.setattr("fl_node.member.taking_part.time", clock)
+
+        def pause(seconds: float) -> None:
+            assert seconds == 0.75
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            take_part(federation.start(MEMBERS[0]), lambda notice: None, sleep=pause)
 
     def test_gives_up_when_patience_is_over(self, federation: Federation) -> None:
         ledger = Flaky(federation.ledger.acting_as(MEMBERS[0]), StoreUnusable("full"), 10_000)
