@@ -7,7 +7,7 @@ options.py     options that several commands have
 accounts.py    the account that signs
 wiring.py      opens the ledger that the options name, and the evidence in a workspace
 parts.py       which data each member gets;  own_code.py  what its own code is told, and may do
-subjects.py    finds the models that evaluate, samples and export work on
+subjects.py    finds the models that evaluate, samples and weights work on
 tables.py      tables of rounds and audits;  words.py  short texts
 
 Each command is a file of the same name. demo/, node/ and evaluate/ are folders:

@@ -76,9 +76,9 @@ COMMANDS = (
     Entry("audit", "audit", "audit", "Replay a task's whole history from chain and store."),
     Entry("samples", "samples", "samples", "Draw 64 pictures from each of a task's models."),
     Entry(
-        "export",
-        "export",
-        "export",
+        "weights",
+        "weights",
+        "weights",
         "Write a model's weights as safetensors or for PyTorch.",
     ),
     Entry("evaluate", "evaluate.evaluate", "evaluate", "Measure models on test pictures."),

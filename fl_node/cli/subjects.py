@@ -1,4 +1,4 @@
-"""Finds the models that `ganchor evaluate`, `samples` and `export` work on: of a task's final rounds, or in files."""
+"""Finds the models that `ganchor evaluate`, `samples` and `weights` work on: of a task's final rounds, or in files."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def verify_pictures(manifest: Manifest) -> None:
     if isinstance(manifest.learner, CodeLearner):
         raise Misuse(
             f'the task trains code of its own (learner.kind = "{manifest.learner.kind}"), of which this command knows '
-            "nothing: ganchor export writes the model's weights for a program of yours"
+            "nothing: ganchor weights writes the model's weights for a program of yours"
         )
 
 

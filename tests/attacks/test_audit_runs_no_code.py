@@ -113,7 +113,7 @@ def test_the_audit_of_a_whole_history_is_clean_and_runs_none_of_it(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["status", "log", "tasks", "code show", "export"])
+@pytest.mark.parametrize("command", ["status", "log", "tasks", "code show", "weights"])
 def test_nobody_who_looks_at_the_task_runs_it_either(
     place: Workspace, marker: Path, command: str
 ) -> None:

@@ -106,7 +106,7 @@ class TestSimulate:
         final = json.loads(once.out)["final_digest"]
         (model,) = Path("out").rglob(final)
         exported = ganchor(
-            "export", "--manifest", manifest, "--model", model, "--out", "m.safetensors"
+            "weights", "--manifest", manifest, "--model", model, "--out", "m.safetensors"
         )
         assert exported.code == 0, exported.err
         assert "load_file('m.safetensors')" in exported.out
@@ -294,7 +294,7 @@ class TestOtherCommands:
             "extractor": [manifest, "--data", "digits"],
         }
         outcome = ganchor(command, *words[command])
-        assert_refused(outcome, 'code of its own (learner.kind = "module")', "ganchor export")
+        assert_refused(outcome, 'code of its own (learner.kind = "module")', "ganchor weights")
 
 
 BOTH = ["--member", SECOND, "--member", FIRST]

@@ -1,4 +1,4 @@
-"""`ganchor samples` and `ganchor export`: pictures and weights out of a task, for people and for PyTorch."""
+"""`ganchor samples` and `ganchor weights`: pictures and weights out of a task, for people and for PyTorch."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ class TestSamples:
         assert not (tmp_path / "samples").exists()
 
 
-class TestExport:
+class TestWeights:
     @pytest.mark.parametrize("name", ["model.safetensors", "model.pt"])
     def test_the_file_holds_the_final_model_and_the_printed_lines_load_it(
         self, ganchor: Ganchor, place: Workspace, tmp_path: Path, name: str
     ) -> None:
-        outcome = ganchor("export", "--workspace", place.folder, "--out", name, "--json")
+        outcome = ganchor("weights", "--workspace", place.folder, "--out", name, "--json")
         assert outcome.code == 0, outcome.err
         said = json.loads(outcome.out)
         digest, arrays = final_of(ganchor, place)
@@ -108,12 +108,12 @@ class TestExport:
             np.array_equal(generator[key].numpy(), arrays[f"generator_ema.{key}"])
             for key in generator
         )
-        shown = ganchor("export", "--workspace", place.folder, "--out", name).out
+        shown = ganchor("weights", "--workspace", place.folder, "--out", name).out
         assert "\n".join(said["python"]) in shown
         assert f"wrote {name}: round 2, digest {digest}" in shown
 
     def test_a_flow_too(self, ganchor: Ganchor, tmp_path: Path) -> None:
-        outcome = ganchor("export", *model_file(tmp_path, FLOW_TOML), "--out", "out.pt", "--json")
+        outcome = ganchor("weights", *model_file(tmp_path, FLOW_TOML), "--out", "out.pt", "--json")
         assert outcome.code == 0, outcome.err
         variables: dict[str, Any] = {}
         exec("\n".join(json.loads(outcome.out)["python"]), variables)
@@ -121,7 +121,7 @@ class TestExport:
 
     def test_a_classifier_too(self, ganchor: Ganchor, tmp_path: Path) -> None:
         outcome = ganchor(
-            "export", *model_file(tmp_path, CLASSIFIER_TOML), "--out", "out.pt", "--json"
+            "weights", *model_file(tmp_path, CLASSIFIER_TOML), "--out", "out.pt", "--json"
         )
         variables: dict[str, Any] = {}
         exec("\n".join(json.loads(outcome.out)["python"]), variables)
@@ -129,16 +129,16 @@ class TestExport:
 
     def test_an_ending_that_says_nothing_is_refused(self, ganchor: Ganchor, tmp_path: Path) -> None:
         refused(
-            ganchor("export", *model_file(tmp_path), "--out", "model.bin"), ".safetensors", ".pt"
+            ganchor("weights", *model_file(tmp_path), "--out", "model.bin"), ".safetensors", ".pt"
         )
 
     def test_several_rounds_do_not_go_into_one_file(
         self, ganchor: Ganchor, place: Workspace
     ) -> None:
-        refused(ganchor("export", "--workspace", place.folder, "--round", "all"), "names several")
+        refused(ganchor("weights", "--workspace", place.folder, "--round", "all"), "names several")
         assert not Path("model.safetensors").exists()
 
     def test_the_server_state_stays_out(self, ganchor: Ganchor, tmp_path: Path) -> None:
         toml = CLASSIFIER_TOML + '[strategy]\npreset = "fedadam"\n'
-        assert ganchor("export", *model_file(tmp_path, toml)).code == 0
+        assert ganchor("weights", *model_file(tmp_path, toml)).code == 0
         assert {key.partition(".")[0] for key in load_file("model.safetensors")} == {"base", "head"}

@@ -175,7 +175,7 @@ def describe(
             f"audit --workspace {workspace.folder} --expect-head {summary['history_head']}",
         ),
         ("the same without a chain", f"simulate {workspace.manifest} {data_options}"),
-        ("weights for PyTorch", f"export --workspace {workspace.folder} --out model.pt"),
+        ("weights for PyTorch", f"weights --workspace {workspace.folder} --out model.pt"),
     ):
         line = f"{label}: {follow_up(words)}"
         console.print(line, soft_wrap=True, markup=False, highlight=False)

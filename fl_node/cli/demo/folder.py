@@ -49,5 +49,5 @@ Some commands to try next:
 {follow_up(f"audit --workspace {workspace.folder}")}
 {follow_up(f"log --workspace {workspace.folder}")}
 {follow_up(f"samples --workspace {workspace.folder} --rounds all")}
-{follow_up(f"export --workspace {workspace.folder}")}
+{follow_up(f"weights --workspace {workspace.folder}")}
 """

@@ -1,4 +1,4 @@
-"""`ganchor export`: a model's weights as a file that other programs read."""
+"""`ganchor weights`: a model's weights as a file that other programs read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PYTORCH = (".pt", ".pth")
 SAFETENSORS = ".safetensors"
 
 
-def export(
+def weights(
     task: options.Task = 1,
     round: Annotated[
         str, typer.Option("--round", help="final, or a round's number; 0 is the genesis model.")
