@@ -65,6 +65,9 @@ def topic0(event_type: type[Event]) -> bytes:
     return keccak(text=f"{event_type.__name__}({','.join(ARGUMENTS[event_type])})")
 
 
+INDEXED = frozenset({"task", "round", "coordinator", "client", "member"})
+"""The arguments that are topics of a log; they come first in every event."""
+
 SELECTORS: dict[type[Event], bytes] = {event_type: topic0(event_type) for event_type in ARGUMENTS}
 """The first topic of each event's logs."""
 
@@ -122,6 +125,16 @@ def folded(event: Event) -> bytes:
     """Return what is hashed behind the head before an event: its selector and its arguments, without the task."""
     types = ("bytes32", "bytes32", *ARGUMENTS[type(event)][1:])
     return encode(types, (bytes(32), SELECTORS[type(event)], *astuple(event)[1:]))[32:]
+
+
+def logged(event: Event) -> tuple[tuple[bytes, ...], bytes]:
+    """Return an event as the contract logs it: its topics, 32 bytes each, and the data with its other arguments."""
+    types, values = ARGUMENTS[type(event)], astuple(event)
+    count = sum(field.name in INDEXED for field in fields(event))
+    indexed = (
+        encode((kind,), (value,)) for kind, value in zip(types[:count], values, strict=False)
+    )
+    return (SELECTORS[type(event)], *indexed), encode(types[count:], values[count:])
 
 
 def commitment_of(

@@ -96,6 +96,7 @@ class LogReader:
                 log_index=log.log_index,
                 timestamp=timestamp,
                 transaction=log.transaction,
+                block_hash=log.block_hash,
             )
 
     def _ranges(

@@ -8,7 +8,7 @@ bitmap is an int in which bit `i` stands for the member at index `i`, in ascendi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NewType
 
@@ -227,7 +227,8 @@ Event = (
 class Entry:
     """One entry of the history: an event, and where and when the chain recorded it.
 
-    `transaction` is None if the ledger has no transactions (`MemoryLedger`).
+    `transaction` and `block_hash` are None if the ledger has no transactions and blocks (`MemoryLedger`). What a node
+    keeps of the log does not have the hashes of blocks either.
     """
 
     event: Event
@@ -235,6 +236,7 @@ class Entry:
     log_index: int
     timestamp: int
     transaction: bytes | None = None
+    block_hash: bytes | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

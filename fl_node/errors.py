@@ -20,6 +20,7 @@ GanchorError
     ├── BlobTampered          the bytes do not hash to their name
     ├── BlobOversized         more bytes than the reader allows
     ├── BlobMalformed         not the encoding of docs/protocol.md
+    ├── BundleInvalid         a file that is no bundle of a history
     └── UpdateInvalid         a well-formed update that breaks a validity rule
 """
 
@@ -116,6 +117,10 @@ class BlobOversized(BadData):
 
 class BlobMalformed(BadData):
     """The bytes are not the encoding that docs/protocol.md specifies."""
+
+
+class BundleInvalid(BadData):
+    """A file is not the bundle of a history that docs/protocol.md specifies."""
 
 
 class UpdateInvalid(BadData):

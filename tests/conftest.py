@@ -13,19 +13,14 @@ import pytest
 from doubles import (
     MEMBERS,
     STATING,
-    Clock,
     Federation,
     StatingLearner,
+    federation_in,
     run,
-    small_genesis,
     small_manifest,
 )
 
-from chain.memory_ledger import MemoryLedger
-from fl_node.blobs.global_state import first_state
-from fl_node.blobs.store import open_store
 from fl_node.manifest.manifest import Manifest
-from fl_node.member.opening import open_task
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
@@ -78,13 +73,7 @@ def federate(tmp_path: Path) -> Callable[..., Federation]:
     """Open a task with a manifest on a fresh ledger and store."""
 
     def build(manifest: Manifest | None = None, name: str = "federation") -> Federation:
-        clock = Clock()
-        manifest = manifest or small_manifest()
-        ledger = MemoryLedger(clock=clock)
-        store = open_store(tmp_path / name / "store")
-        genesis = first_state(small_genesis(), manifest.strategy.slots)
-        opened = open_task(ledger, store, manifest, genesis)
-        return Federation(tmp_path / name, ledger, store, manifest, opened.task, clock)
+        return federation_in(tmp_path / name, manifest)
 
     return build
 

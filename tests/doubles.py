@@ -12,11 +12,13 @@ import numpy as np
 from chain.memory_ledger import MemoryLedger
 from chain.types import Address, Phase, TaskState, Terms
 from fl_node.arrays import Arrays
-from fl_node.blobs.store import Store
+from fl_node.blobs.global_state import first_state
+from fl_node.blobs.store import Store, open_store
 from fl_node.errors import ManifestInvalid
 from fl_node.learner import Assignment, Measured, StepProgress, Trained, no_progress
 from fl_node.manifest.manifest import Manifest, build_manifest
 from fl_node.member.next_action import Action
+from fl_node.member.opening import open_task
 from fl_node.member.participant import Participant
 from fl_node.member.state import Membership, NodeState
 from fl_node.round.policy import OPEN, Policy
@@ -194,6 +196,17 @@ class Federation:
         state.close()  # The lock is for processes; tests start a node many times in one.
         parts = (acting, store or self.store, learner, self.task, self.manifest, state)
         return Participant(*parts, policy=policy)
+
+
+def federation_in(folder: Path, manifest: Manifest | None = None) -> Federation:
+    """Open a task on a fresh ledger, with a fresh store in a folder."""
+    clock = Clock()
+    manifest = manifest or small_manifest()
+    ledger = MemoryLedger(clock=clock)
+    store = open_store(folder / "store")
+    genesis = first_state(small_genesis(), manifest.strategy.slots)
+    opened = open_task(ledger, store, manifest, genesis)
+    return Federation(folder, ledger, store, manifest, opened.task, clock)
 
 
 def run(federation: Federation, members: tuple[Address, ...] = MEMBERS) -> bytes:
