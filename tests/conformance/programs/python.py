@@ -1,0 +1,224 @@
+"""The reference as a program of the conformance suite: `python.py VERB FOLDER` (tests/conformance/README.md)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chain import answers
+from chain.accounts import to_address
+from chain.answers import Log
+from chain.decoding import event_from_log, task_state_from
+from chain.errors import HistoryInvalid
+from chain.files import mapped, read_text, regular_file
+from chain.history import commitment_of, first_head, fold
+from chain.types import Address, Entry, TaskState, Terms, UpdateCommitted, UpdateRevealed
+from fl_node.audit import audit
+from fl_node.blobs.canonical import canonical_json, parse_json
+from fl_node.blobs.digest import digest_of
+from fl_node.blobs.model import load_model
+from fl_node.blobs.reader import verify_size
+from fl_node.errors import BadData, BlobMissing, BlobTampered, UpdateInvalid
+from fl_node.history.record import RecordedRound, final_rounds, members_in
+from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, parse_manifest
+from fl_node.round.aggregate import Aggregated, aggregate_round
+
+MOST_BYTES = 1 << 24
+STEPS = ("A2", "A3", "A4", "A5", "A6", "A7", "A8")
+
+Answer = dict[str, Any]
+
+
+class Blobs:
+    """The store of a case."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, digest: bytes, max_bytes: int) -> memoryview:
+        """Read a blob; raises what `fl_node.blobs.store.Store.get` raises."""
+        name = digest.hex()
+        try:
+            with regular_file(self._folder / name) as descriptor:
+                blob = mapped(descriptor)
+        except FileNotFoundError:
+            raise BlobMissing(f"blob {name} is not in the case") from None
+        verify_size(name, len(blob), max_bytes)
+        if digest_of(blob) != digest:
+            raise BlobTampered(f"blob {name} hashes to {digest_of(blob).hex()}")
+        return blob
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case as the audit's ledger and store.
+
+    Attributes:
+        chain_id, contract, task: Whose log it is.
+        state: What the contract says of the task.
+        entries: Its log.
+        blobs: Its store.
+    """
+
+    chain_id: int
+    contract: Address
+    task: int
+    state: TaskState
+    entries: tuple[Entry, ...]
+    blobs: Blobs
+
+    def task_state(self, task: int) -> TaskState:
+        return self.state
+
+    def history(self, task: int, from_block: int = 0) -> Iterator[Entry]:
+        return (entry for entry in self.entries if entry.block_number >= from_block)
+
+
+def read_case(folder: Path) -> Case:
+    """Read a case.
+
+    Raises:
+        HistoryInvalid: A log is none of the task's.
+    """
+    given, logs = (parse_json(read_text(folder / name, MOST_BYTES)) for name in
+                   ("state.json", "events.json"))  # fmt: skip
+    contract, task = to_address(given["contract"]), given["task"]
+    state = _state(given["view"], answers.word(given["head"]))
+    entries = tuple(_entries(contract, task, logs))
+    return Case(given["chain_id"], contract, task, state, entries, Blobs(folder / "blobs"))
+
+
+def _state(view: dict[str, Any], head: bytes) -> TaskState:
+    digests = {name: answers.word(view[name])
+               for name in ("manifest_digest", "genesis_digest", "parent_digest")}  # fmt: skip
+    terms = [view["terms"][name] for name in Terms.__dataclass_fields__]
+    values = {**view, **digests, "terms": terms, "history_head": head}
+    return task_state_from([values[name] for name in TaskState.__dataclass_fields__])
+
+
+def _entries(contract: Address, task: int, logs: Sequence[dict[str, Any]]) -> Iterator[Entry]:
+    last = (-1, -1)
+    for given in logs:
+        log = Log(
+            address=answers.address(given["address"]),
+            topics=tuple(map(answers.word, given["topics"])),
+            data=answers.data(given["data"]),
+            block_number=given["block"],
+            block_hash=answers.word(given["block_hash"]),
+            log_index=given["log_index"],
+            transaction=answers.word(given["transaction"]),
+            timestamp=given["timestamp"],
+        )
+        event, place = event_from_log(log), (log.block_number, log.log_index)
+        if log.address != contract or event.task != task or place <= last:
+            raise HistoryInvalid("a log of another contract or task, or out of order")
+        last = place
+        yield Entry(event, *place, given["timestamp"], log.transaction)
+
+
+def head(case: Case) -> Answer:
+    """The history head."""
+    folded = first_head(case.chain_id, case.contract, case.task)
+    for entry in case.entries:
+        folded = fold(folded, entry.event)
+    return {"head": _hex(folded)} if folded == case.state.history_head else {"finding": "A2"}
+
+
+def commitment(case: Case) -> Answer:
+    """The commitment of each reveal."""
+    found, committed = [], {}
+    for entry in case.entries:
+        match entry.event:
+            case UpdateCommitted(_, round, client, value):
+                committed[round, client] = value
+            case UpdateRevealed(task, round, client, opening):
+                made = commitment_of(case.chain_id, case.contract, task, round, client, opening)
+                if committed.get((round, client)) != made:
+                    return {"finding": "A3"}
+                found.append(_hex(made))
+    return {"commitments": found}
+
+
+def validate(case: Case) -> Answer:
+    """What is wrong with each update that a final round revealed."""
+    return {
+        "updates": [
+            {
+                "round": revealed.round,
+                "client": revealed.client,
+                "left_out_because": _rule(aggregated.left_out.get(revealed.client)),
+            }
+            for recorded, aggregated, _ in _rounds(case)
+            for revealed in recorded.reveals
+        ]
+    }
+
+
+def aggregate(case: Case) -> Answer:
+    """What each final round comes to."""
+    rounds = []
+    for recorded, aggregated, members in _rounds(case):
+        number = recorded.opened.round
+        if aggregated.digest != recorded.finalised.aggregate_digest:
+            return {"finding": "A7", "round": number}
+        included = list(members_in(members, aggregated.included))
+        rounds.append({"round": number, "aggregate": _hex(aggregated.digest), "included": included})
+    return {"rounds": rounds}
+
+
+def audited(case: Case) -> Answer:
+    """Steps A2 to A8."""
+    report = audit(lambda: case, case.blobs, case.task)  # type: ignore[arg-type,return-value]
+    return {
+        "steps": {step: report.statuses[step].value for step in STEPS},
+        "findings": [
+            list(one) for one in sorted({(f.step, f.round or 0) for f in report.findings})
+        ],
+        "final_digest": _hex(case.state.parent_digest),
+    }
+
+
+VERBS: dict[str, Callable[[Case], Answer]] = {
+    "head": head,
+    "commitment": commitment,
+    "validate": validate,
+    "aggregate": aggregate,
+    "audit": audited,
+}
+
+
+def answer(verb: str, folder: Path) -> Answer:
+    """The answer to a verb about a case."""
+    try:
+        case = read_case(folder)
+    except HistoryInvalid:
+        return {"invalid": "log"}
+    return VERBS[verb](case)
+
+
+def _rounds(case: Case) -> Iterator[tuple[RecordedRound, Aggregated, tuple[Address, ...]]]:
+    state = case.state
+    manifest = parse_manifest(bytes(case.blobs.get(state.manifest_digest, MAX_MANIFEST_BYTES)))
+    for recorded in final_rounds(case.entries):
+        most = manifest.limits.model_bytes
+        parent = load_model(case.blobs, recorded.opened.parent_digest, most)
+        found = (recorded.reveals, recorded.abandoned)
+        yield recorded, aggregate_round(case.blobs, manifest, parent, *found), manifest.addresses
+
+
+def _rule(fault: BadData | None) -> str | None:
+    """The rule's name in docs/protocol.md."""
+    if fault is None or isinstance(fault, UpdateInvalid):
+        return fault and fault.rule
+    return type(fault).__name__.removeprefix("Blob").lower()
+
+
+def _hex(value: bytes) -> str:
+    return "0x" + value.hex()
+
+
+if __name__ == "__main__":
+    print(canonical_json(answer(sys.argv[1], Path(sys.argv[2]))).decode())
