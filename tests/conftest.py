@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,15 @@ from doubles import (
 from fl_node.manifest.manifest import Manifest
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Folders are spread over every core; for single files it takes longer to start workers than to run them."""
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
+    """Folders are spread over every core; for single files it takes longer to start workers than to run them.
+
+    A quarter of the time goes by in waits for processes, blocks and windows: one worker more than cores fills it.
+    """
+    cores = yield
     paths = [Path(argument.partition("::")[0]) for argument in config.args]
-    return 0 if all(path.is_file() for path in paths) else None
+    return 0 if all(path.is_file() for path in paths) else cores + 1
 
 
 @pytest.hookimpl(trylast=True)  # pytest-randomly chooses the seed.
@@ -47,8 +52,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests come first, so that no core waits at the end for another's last one."""
-    items.sort(key=lambda item: "slow" not in item.keywords)
+    """What may take longest comes first, so that no core waits at the end for another's last test."""
+    items.sort(key=patience, reverse=True)
+
+
+def patience(item: pytest.Item) -> float:
+    """The seconds that a slow test is given; 0 for any other."""
+    if "slow" not in item.keywords:
+        return 0
+    given = item.get_closest_marker("timeout")
+    return float(given.args[0] if given else item.config.getini("timeout"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:

@@ -40,7 +40,7 @@ SPOILED = st.sampled_from(["", "", "", "task", "round", "attempt", "member", "lo
 TASKS = st.integers(1, 2)
 ROUND_PHASES = (Phase.COMMIT, Phase.REVEAL, Phase.ATTEST)
 REACHED = (RevealOpened, AttestOpened, RoundFinalised, TaskFinished, RoundAborted, MembersMissed)
-SLOW = pytest.mark.slow
+SLOW = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 Deed = Callable[[Ledger], object]
 

@@ -12,7 +12,7 @@ import pytest
 
 from fl_node.cli.app import app, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def demo(*words: object) -> subprocess.CompletedProcess[str]:
