@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from chain.errors import FileUnusable
 
@@ -122,11 +122,26 @@ def write_whole(path: Path, *pieces: bytes | memoryview, mode: int = 0o666) -> N
     Raises:
         FileUnusable: It cannot be written; an existing file is unchanged.
     """
+    with whole_file(path, mode) as file:
+        file.writelines(pieces)
+
+
+@contextmanager
+def whole_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """A file to write into, which is there whole when the `with` block has ended, or not at all.
+
+    Args:
+        path: The file, in an existing folder. An existing file is replaced.
+        mode: Its permissions, before the process's umask.
+
+    Raises:
+        FileUnusable: It cannot be written; an existing file is unchanged.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
         with os.fdopen(descriptor, "wb") as file:
-            file.writelines(pieces)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -1,7 +1,7 @@
-"""`Ledger`: the interface that participants and the audit use.
+"""`Ledger`: the interface that participants use, and `LedgerReader`, the part of it that an audit needs.
 
-Two classes implement it: `chain.web3_ledger.Web3Ledger` over JSON-RPC, and `chain.memory_ledger.MemoryLedger`, the same
-rules in plain Python. contracts/ITrainingLedger.sol documents the rules.
+`chain.web3_ledger.Web3Ledger` over JSON-RPC implements all of it, and so does `chain.memory_ledger.MemoryLedger`, the
+same rules in plain Python. contracts/ITrainingLedger.sol documents the rules.
 """
 
 from __future__ import annotations
@@ -13,12 +13,8 @@ from chain.acts import Act
 from chain.types import Address, Entry, Look, Receipt, Reveal, TaskOpened, TaskState, Terms
 
 
-class Ledger(Protocol):
-    """The training ledger as one account sees it.
-
-    A call that writes raises a `CallRejected` if the contract refuses it, and then has changed nothing. Every call may
-    raise `ChainUnreachable` or `ChainRefused`.
-    """
+class LedgerReader(Protocol):
+    """The training ledger as an audit reads it. Every call may raise `ChainUnreachable` or `ChainRefused`."""
 
     @property
     def chain_id(self) -> int:
@@ -27,6 +23,22 @@ class Ledger(Protocol):
     @property
     def contract(self) -> Address:
         """The contract's address."""
+
+    def task_state(self, task: int) -> TaskState:
+        """The task's current state."""
+
+    def history(self, task: int, from_block: int = 0) -> Iterable[Entry]:
+        """All entries of the task from a block on, oldest first; a long log may be read as it is asked for."""
+
+    def gas_used(self, transaction: bytes) -> int:
+        """The total gas that a transaction in the history used."""
+
+
+class Ledger(LedgerReader, Protocol):
+    """The training ledger as one account sees it.
+
+    A call that writes raises a `CallRejected` if the contract refuses it, and then has changed nothing.
+    """
 
     @property
     def account(self) -> Address:
@@ -68,17 +80,8 @@ class Ledger(Protocol):
     def task_count(self) -> int:
         """The number of tasks opened so far."""
 
-    def task_state(self, task: int) -> TaskState:
-        """The task's current state."""
-
     def look(self, task: int) -> Look:
         """The task's current state and the chain's time, in one request where the chain allows it."""
 
-    def history(self, task: int, from_block: int = 0) -> Iterable[Entry]:
-        """All entries of the task from a block on, oldest first; a long log may be read as it is asked for."""
-
     def opening(self, task: int) -> TaskOpened | None:
         """The opening of the task, without the rest of its log; None if the log does not show it."""
-
-    def gas_used(self, transaction: bytes) -> int:
-        """The total gas that a transaction in the history used."""

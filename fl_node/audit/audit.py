@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from chain.ledger import Ledger
+from chain.ledger import LedgerReader
 from chain.types import Address, Phase, TaskState
 from fl_node.arrays import Arrays
 from fl_node.audit.findings import Findings
@@ -17,7 +17,7 @@ from fl_node.audit.report import AuditedRound, AuditedUpdate, AuditReport, weigh
 from fl_node.audit.reported import Report, a9_report, gas_by_round
 from fl_node.audit.store_steps import a4_agreement, a5_to_a7
 from fl_node.blobs.metrics import Metrics, mean_metrics, metrics_to_json
-from fl_node.blobs.store import Store
+from fl_node.blobs.reader import Reader
 from fl_node.errors import AuditImpossible
 from fl_node.history.kept import KeptLog, TaskLog
 from fl_node.history.record import RecordedRound, final_rounds, members_in
@@ -32,8 +32,8 @@ Progress = Callable[[int, int], None]
 
 
 def audit(
-    connect: Callable[[], Ledger],
-    store: Store,
+    connect: Callable[[], LedgerReader],
+    store: Reader,
     task: int,
     derive_genesis: Callable[[Manifest], Arrays] | None = None,
     reported: Report | None = None,
@@ -79,8 +79,8 @@ def audit(
 
 def _history(
     findings: Findings,
-    ledger: Ledger,
-    store: Store,
+    ledger: LedgerReader,
+    store: Reader,
     task: int,
     state: TaskState,
     log: TaskLog,
@@ -123,7 +123,7 @@ def _finished(report: AuditReport, findings: Findings) -> AuditReport:
 
 
 @contextmanager
-def _settled(ledger: Ledger, task: int) -> Iterator[tuple[TaskState, TaskLog]]:
+def _settled(ledger: LedgerReader, task: int) -> Iterator[tuple[TaskState, TaskLog]]:
     """The state, and the log that leads to it; the log as it is if the state does not change and it does not."""
     with TemporaryDirectory(prefix="ganchor-") as folder:
         kept = KeptLog(ledger, task, Path(folder) / "log.sqlite")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from chain.errors import ChainMismatch, ContractMismatch
-from chain.ledger import Ledger
+from chain.ledger import LedgerReader
 from chain.types import Entry, TaskState
 from fl_node.audit.findings import Findings
 from fl_node.audit.replay import replay
@@ -13,7 +13,7 @@ from fl_node.audit.report import STEPS
 from fl_node.history.record import RecordedRound
 
 
-def a1_contract(findings: Findings, connect: Callable[[], Ledger]) -> Ledger | None:
+def a1_contract(findings: Findings, connect: Callable[[], LedgerReader]) -> LedgerReader | None:
     """Open the ledger; None if the chain or the code is not the expected one."""
     findings.reach("A1")
     try:
@@ -47,7 +47,7 @@ def a2_log_complete(
 
 
 def a3_rules_obeyed(
-    findings: Findings, ledger: Ledger, task: int, entries: Iterable[Entry]
+    findings: Findings, ledger: LedgerReader, task: int, entries: Iterable[Entry]
 ) -> None:
     """Repeat every call in the log. Report the first divergence only: all later entries depend on it."""
     findings.reach("A3")

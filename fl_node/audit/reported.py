@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chain.errors import FileUnusable
 from chain.files import read_file
-from chain.ledger import Ledger
+from chain.ledger import LedgerReader
 from chain.text import shown
 from chain.types import Entry, RoundFinalised, RoundOpened, TaskOpened
 from fl_node.audit.findings import Findings
@@ -128,7 +128,7 @@ def a9_report(
         _compare(findings, our_round.round, dict(our_round), dict(their_round))
 
 
-def gas_by_round(ledger: Ledger, entries: Iterable[Entry]) -> dict[int, int]:
+def gas_by_round(ledger: LedgerReader, entries: Iterable[Entry]) -> dict[int, int]:
     """Gas of each round: the sum over its transactions, up to the one that made it final. Empty if the ledger has no
     transactions. Asks the ledger once for each transaction.
 

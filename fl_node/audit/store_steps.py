@@ -12,7 +12,7 @@ from fl_node.arrays import Arrays
 from fl_node.audit.findings import Findings
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.model import Model, decode_model, encode_model, load_model
-from fl_node.blobs.store import Store
+from fl_node.blobs.reader import Reader
 from fl_node.blobs.tensors import schema_of, size_of
 from fl_node.errors import BadData, BlobMissing, BlobOversized, BlobTampered, ManifestInvalid
 from fl_node.history.record import RecordedRound, members_in
@@ -33,7 +33,7 @@ class Agreement:
 
 def a4_agreement(
     findings: Findings,
-    store: Store,
+    store: Reader,
     state: TaskState,
     members: Sequence[Address],
     derive_genesis: Callable[[Manifest], Arrays] | None,
@@ -87,7 +87,7 @@ def a4_genesis(
 
 def a5_to_a7(
     findings: Findings,
-    store: Store,
+    store: Reader,
     agreement: Agreement | None,
     recorded: Iterable[RecordedRound],
 ) -> Iterator[tuple[RecordedRound, Aggregated | None]]:
@@ -115,7 +115,7 @@ def a5_to_a7(
 
 
 def a5_to_a7_round(
-    findings: Findings, store: Store, manifest: Manifest, parent: Model, recorded: RecordedRound
+    findings: Findings, store: Reader, manifest: Manifest, parent: Model, recorded: RecordedRound
 ) -> tuple[Aggregated, Model | None]:
     """Run steps A5 to A7 on one round, in one pass over its blobs.
 
@@ -179,7 +179,7 @@ def a6_included(
 
 def a7_model(
     findings: Findings,
-    store: Store,
+    store: Reader,
     manifest: Manifest,
     recorded: RecordedRound,
     aggregated: Aggregated,

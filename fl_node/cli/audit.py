@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +16,14 @@ from rich.progress import Progress
 
 from chain.connection import Urls
 from chain.deploy import read_deployment
+from chain.ledger import LedgerReader
 from fl_node.arrays import Arrays
 from fl_node.audit import audit as replay_history
 from fl_node.audit.report import AuditReport
 from fl_node.audit.reported import read_report
-from fl_node.blobs.store import Store, open_store
+from fl_node.blobs.reader import Reader
+from fl_node.blobs.store import open_store
+from fl_node.bundle.reading import read_bundle
 from fl_node.cli import options, wiring
 from fl_node.cli.exits import FindingsReported
 from fl_node.cli.tables import print_audit, print_digests, print_head, rounds_table
@@ -37,6 +42,13 @@ def audit(
     workspace: Annotated[
         Path | None,
         typer.Option(help="Audit this folder of `ganchor demo`, including its chain."),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            help="Audit this file of `ganchor export`: its task, with no chain, and with no store unless it was "
+            "written --without-blobs."
+        ),
     ] = None,
     report: Annotated[
         Path | None,
@@ -57,17 +69,14 @@ def audit(
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Replay a task's whole history from chain and store. Exit code: 0 if clean, 1 with findings, 2 if impossible."""
+    """Replay a task's whole history, from chain and store or a bundle. Exit code: 0 clean, 1 findings, 2 impossible."""
     head, unreported = read_head(expect_head), "no --report was given"
     if workspace is not None and report is None:
         kept = Workspace(workspace)
         report, unreported = kept.existing_report(), f"{kept.report} does not exist"
-    with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
+    with _subject(bundle, workspace, rpc_url, deployment, store, task) as subject:
         result = run_audit(
-            evidence.rpc_urls,
-            evidence.deployment,
-            evidence.store,
-            task,
+            subject,
             report=report,
             unreported=unreported,
             expected_head=head,
@@ -101,11 +110,50 @@ def read_head(text: str | None) -> bytes | None:
     return bytes.fromhex(digits)
 
 
-def run_audit(
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is audited: opens the ledger, as A1 does; reads the blobs; and which of the ledger's tasks."""
+
+    connect: Callable[[], LedgerReader]
+    blobs: Reader
+    task: int
+
+
+def task_on_chain(rpc_urls: Urls, deployment: Path, store: str, task: int) -> Subject:
+    """A task as its chain and its store show it."""
+    deployed = read_deployment(deployment)
+    blobs = open_store(store, must_exist=True)
+    return Subject(lambda: wiring.connect(rpc_urls, deployed, task=task), blobs, task)
+
+
+def task_in_bundle(path: Path, store: str) -> Subject:
+    """A task as a bundle shows it; its blobs from a store if the bundle only names them."""
+    found = read_bundle(path)
+    blobs = found.blobs or open_store(store, must_exist=True)
+    return Subject(found.ledger, blobs, found.state.task)
+
+
+@contextmanager
+def _subject(
+    bundle: Path | None,
+    workspace: Path | None,
     rpc_urls: Urls,
     deployment: Path,
     store: str,
     task: int,
+) -> Iterator[Subject]:
+    """What the options name. With --workspace, its chain is served in the `with` block."""
+    if bundle is None:
+        with wiring.evidence(workspace, rpc_urls, deployment, store) as evidence:
+            yield task_on_chain(evidence.rpc_urls, evidence.deployment, evidence.store, task)
+    elif workspace is not None:
+        raise Misuse("give either --bundle or --workspace")
+    else:
+        yield task_in_bundle(bundle, store)
+
+
+def run_audit(
+    subject: Subject,
     report: Path | None = None,
     unreported: str = "no report was given",
     expected_head: bytes | None = None,
@@ -113,17 +161,15 @@ def run_audit(
     quiet: bool = False,
 ) -> AuditReport:
     """Audit one task, with a progress bar on standard error."""
-    deployed = read_deployment(deployment)
     console = Console(stderr=True)
     hidden = quiet or not console.is_terminal  # A log gets no bar, and no blank line in its place.
-    blobs = open_store(store, must_exist=True)
     with Progress(console=console, disable=hidden, transient=True) as bar:
         rounds = bar.add_task("auditing rounds", total=None)
         return replay_history(
-            lambda: wiring.connect(rpc_urls, deployed, task=task),
-            blobs,
-            task,
-            derive_genesis=_derivation(blobs) if derive_genesis else None,
+            subject.connect,
+            subject.blobs,
+            subject.task,
+            derive_genesis=_derivation(subject.blobs) if derive_genesis else None,
             reported=read_report(report) if report else None,
             unreported=unreported,
             expected_head=expected_head,
@@ -131,7 +177,7 @@ def run_audit(
         )
 
 
-def _derivation(store: Store) -> Callable[[Manifest], Arrays]:
+def _derivation(store: Reader) -> Callable[[Manifest], Arrays]:
     def derive(manifest: Manifest) -> Arrays:
         if isinstance(manifest.learner, CodeLearner):
             return stored_genesis(manifest, manifest.learner, store)

@@ -73,7 +73,18 @@ COMMANDS = (
     ),
     Entry("log", "log", "log", "Show who did what in a task, and when."),
     Entry("advance", "advance", "advance", "End a phase whose deadline has passed."),
-    Entry("audit", "audit", "audit", "Replay a task's whole history from chain and store."),
+    Entry(
+        "audit",
+        "audit",
+        "audit",
+        "Replay a task's whole history, from chain and store or a bundle.",
+    ),
+    Entry(
+        "export",
+        "export",
+        "export",
+        "Write a task's whole history into one file, which is audited without chain and store.",
+    ),
     Entry("samples", "samples", "samples", "Draw 64 pictures from each of a task's models."),
     Entry(
         "weights",

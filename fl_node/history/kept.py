@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chain.errors import HistoryInvalid
 from chain.history import first_head
-from chain.ledger import Ledger
+from chain.ledger import LedgerReader
 from chain.types import Address, Entry
 from fl_node.history import record
 from fl_node.history.log_file import LogFile, open_log_file
@@ -84,7 +84,7 @@ class KeptLog:
         path: The file, which is begun if it does not exist; nobody else may use it for another log at the same time.
     """
 
-    def __init__(self, ledger: Ledger, task: int, path: Path) -> None:
+    def __init__(self, ledger: LedgerReader, task: int, path: Path) -> None:
         self._ledger = ledger
         self._task = task
         self._path = path
@@ -99,7 +99,7 @@ class KeptLog:
         Raises:
             HistoryInvalid: The ledger's log does not lead to this head (yet), or the file was damaged; try again.
             StateUnusable: The file cannot be read or written.
-            ChainUnreachable, ChainRefused: As for `Ledger.history`.
+            ChainUnreachable, ChainRefused: As for `LedgerReader.history`.
         """
         with self.read_towards(head) as log:
             if log.head != head:

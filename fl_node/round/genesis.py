@@ -12,7 +12,7 @@ import numpy as np
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.global_state import first_state
 from fl_node.blobs.model import load_model
-from fl_node.blobs.store import Store
+from fl_node.blobs.reader import Reader
 from fl_node.blobs.tensors import schema_of
 from fl_node.errors import BadData, ManifestInvalid
 from fl_node.manifest.code_learners import CodeLearner
@@ -47,7 +47,7 @@ def genesis_state(manifest: Manifest, model: Arrays) -> dict[str, Array]:
     return first_state(shared, manifest.strategy.slots, weights, published)
 
 
-def stored_genesis(manifest: Manifest, learner: CodeLearner, store: Store) -> dict[str, Array]:
+def stored_genesis(manifest: Manifest, learner: CodeLearner, store: Reader) -> dict[str, Array]:
     """The global state that a task with a member's own code starts from, by the model blob that its manifest names.
 
     Args:
@@ -62,7 +62,7 @@ def stored_genesis(manifest: Manifest, learner: CodeLearner, store: Store) -> di
     return genesis_state(manifest, first_model(manifest, learner, store))
 
 
-def first_model(manifest: Manifest, learner: CodeLearner, store: Store) -> Arrays:
+def first_model(manifest: Manifest, learner: CodeLearner, store: Reader) -> Arrays:
     """All tensors of the model that a task with a member's own code starts from; raises as `stored_genesis` does."""
     try:
         return load_model(store, bytes.fromhex(learner.genesis), manifest.limits.model_bytes).arrays

@@ -24,7 +24,7 @@ from fl_node.audit.reported import gas_by_round, report_of
 from fl_node.blobs.model import load_model
 from fl_node.blobs.store import open_store
 from fl_node.cli import options, wiring
-from fl_node.cli.audit import run_audit
+from fl_node.cli.audit import run_audit, task_on_chain
 from fl_node.cli.demo.folder import new_folder
 from fl_node.cli.demo.processes import running_chain, running_nodes
 from fl_node.cli.demo.watching import watch
@@ -116,10 +116,7 @@ def train_and_audit(
         with running_nodes(workspace, rpc_url, task, signers, training) as running:
             watch(ledger, task, manifest, running, console)
         report = run_audit(
-            rpc_url,
-            workspace.deployment,
-            str(workspace.store),
-            task,
+            task_on_chain(rpc_url, workspace.deployment, str(workspace.store), task),
             unreported="report.json is written from this audit",
             derive_genesis=True,
             quiet=True,

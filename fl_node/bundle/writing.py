@@ -1,0 +1,114 @@
+"""Writes a task's history, from its ledger and its store, into a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chain.artifact import load_artifact
+from chain.errors import HistoryInvalid
+from chain.history import first_head, fold
+from chain.ledger import LedgerReader
+from chain.types import Entry, TaskState
+from fl_node.blobs.reader import Reader
+from fl_node.bundle.archive import ArchiveWriter, written_archive
+from fl_node.bundle.events import MAX_EVENTS_BYTES, events_to_json
+from fl_node.bundle.naming import blobs_of
+from fl_node.bundle.state import RecordedState, state_to_json
+from fl_node.bundle.summary import names_to_json, summary_to_json
+from fl_node.errors import BadData, Misuse
+
+READS = 10
+"""How many times state and log of a running task are read until the one leads to the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a bundle has become.
+
+    Attributes:
+        state: Whose history it is, up to which head.
+        events: The number of events.
+        blobs: The number of blobs that it holds, or, if they lie elsewhere, names.
+        missing: By the digests of blobs that it lacks, what the store said.
+    """
+
+    state: RecordedState
+    events: int
+    blobs: int
+    missing: dict[bytes, str]
+
+
+def write_bundle(
+    path: Path,
+    ledger: LedgerReader,
+    store: Reader,
+    task: int,
+    with_blobs: bool = True,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Written:
+    """Write a task's history into a file: equal histories and blobs give equal bytes.
+
+    Args:
+        path: The file, in an existing folder; an existing one is replaced. Nothing is written if this fails.
+        ledger: Whose contract has the committed code, as a `Web3Ledger` verifies.
+        store: Holds the task's blobs. One that it lacks, or has other bytes of, is missing in the bundle too.
+        task: The task's number.
+        with_blobs: Whether the bundle holds the blobs; else it names them.
+        progress: Called after each blob with (blobs read, blobs in all).
+
+    Raises:
+        TaskUnknown: No task has this number.
+        HistoryInvalid: The log does not lead to the history head of the task's state.
+        Misuse: The log is too long for a bundle.
+        FileUnusable: The file cannot be written.
+        ChainUnreachable, ChainRefused, StoreUnusable: The chain or the store cannot be read.
+    """
+    view, entries = _settled(ledger, task)
+    events = events_to_json(entries, ledger.contract)
+    if len(events) > MAX_EVENTS_BYTES:
+        raise Misuse(
+            f"the log of task {task} has {len(events)} bytes as JSON, a bundle holds {MAX_EVENTS_BYTES}"
+        )
+    state = RecordedState(ledger.chain_id, ledger.contract, task, view)
+    named = blobs_of(store, view, entries)
+    with written_archive(path) as archive:  # In ascending order of the names.
+        if not with_blobs:
+            archive.add("blobs.json", names_to_json(named))
+        missing = _add_blobs(archive, store, named, progress) if with_blobs else {}
+        archive.add("bundle.json", summary_to_json(state))
+        archive.add("code.hex", load_artifact().deployed_bytecode.encode())
+        archive.add("events.json", events)
+        archive.add("state.json", state_to_json(state))
+    return Written(state, len(entries), len(named) - len(missing), missing)
+
+
+def _settled(ledger: LedgerReader, task: int) -> tuple[TaskState, list[Entry]]:
+    """A state of the task, and the log that leads to it."""
+    for _ in range(READS):
+        view = ledger.task_state(task)
+        head, entries = first_head(ledger.chain_id, ledger.contract, task), []
+        for entry in ledger.history(task):
+            head = fold(head, entry.event)
+            entries.append(entry)
+            if head == view.history_head:
+                return view, entries
+    raise HistoryInvalid(f"the log of task {task} does not lead to its history head")
+
+
+def _add_blobs(
+    archive: ArchiveWriter,
+    store: Reader,
+    named: dict[bytes, int],
+    progress: Callable[[int, int], None],
+) -> dict[bytes, str]:
+    """Add what the store has of these blobs; what it says of the others, by digest."""
+    missing: dict[bytes, str] = {}
+    for done, digest in enumerate(sorted(named), start=1):
+        try:
+            archive.add(f"blobs/{digest.hex()}", store.get(digest, named[digest]))
+        except BadData as error:
+            missing[digest] = str(error)
+        progress(done, len(named))
+    return missing
