@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,10 @@ def seat_of(federation: Federation, member: Address, verify: bool = False) -> Se
 
 
 def anchored(
-    federation: Federation, inner: Any = None, kind: type[Anchored] = Anchored
+    federation: Federation,
+    inner: Any = None,
+    kind: type[Anchored] = Anchored,
+    folder: Path | None = None,
 ) -> Anchored:
     return kind(
         inner or FedAvg(min_train_nodes=1, min_evaluate_nodes=1, min_available_nodes=1),
@@ -172,6 +176,7 @@ def anchored(
         federation.manifest,
         POLL,
         5,
+        folder=folder,
     )
 
 

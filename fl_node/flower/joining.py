@@ -13,8 +13,9 @@ Who the member is stands in a TOML file on the machine of the SuperNode, and not
     verify = true
 
 Paths are relative to the file. The server's file needs the first four lines only: it reads the chain and signs nothing.
-In GANCHOR_FLOWER, `{partition-id}` stands for the node's value of this name, as a simulation gives it to each node, and
-for `server` in the ServerApp.
+With `state`, it keeps the task's log there from run to run. `rpc` may be a list of endpoints of the same chain, which
+stand in for each other. In GANCHOR_FLOWER, `{partition-id}` stands for the node's value of this name, as a simulation
+gives it to each node, and for `server` in the ServerApp.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ MAX_PASSWORD_BYTES = 4096
 class Settings(Section):
     """What a SuperNode's file says, or the server's. The module's docstring shows one."""
 
-    rpc: str = "http://127.0.0.1:8545"
-    """JSON-RPC endpoint of the chain."""
+    rpc: str | Annotated[tuple[str, ...], Field(min_length=1)] = "http://127.0.0.1:8545"
+    """JSON-RPC endpoint of the chain, or several that stand in for each other."""
     deployment: Path = Path("deployment.json")
     """What `ganchor deploy` wrote."""
     store: str
@@ -70,7 +71,7 @@ class Settings(Section):
     password_file: Path | None = None
     """The member's key, and the file with its password."""
     state: Path | None = None
-    """A folder of the member's own: what it has committed to must survive a crash."""
+    """A folder of the member's own: what it has committed to must survive a crash. The server keeps a log there."""
     verify: bool = False
     """Whether to aggregate every round again before attesting to it."""
 
@@ -121,7 +122,7 @@ def anchored(inner: Strategy, settings: Path | None = None) -> Anchored:
     """
     given = read_settings(_from_variable("server") if settings is None else settings)
     ledger, store, manifest = _task(given, None)
-    return Anchored(inner, ledger, store, given.task, manifest)
+    return Anchored(inner, ledger, store, given.task, manifest, folder=given.state)
 
 
 def run_edge_node(

@@ -49,6 +49,7 @@ from fl_node.flower.records import (
 from fl_node.flower.reply import read_reply
 from fl_node.flower.settling import aggregate_current
 from fl_node.flower.state import restored
+from fl_node.history.kept import KeptLog
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.next_action import Action
 from fl_node.member.participant import OVERTAKEN, Participant
@@ -155,10 +156,7 @@ class _Node:
         self._verify_parent(first, digest)
         choice = flower_learner(seat.manifest)
         learner = PassingLearner(message, context, call_next, choice, first.round, digest)
-        membership = Membership(
-            seat.ledger.chain_id, seat.ledger.contract, seat.task, seat.ledger.account
-        )
-        with NodeState(seat.folder, membership) as folder:
+        with self._folder() as folder:
             participant = Participant(
                 seat.ledger,
                 seat.store,
@@ -236,9 +234,11 @@ class _Node:
 
     def _verify(self, state: TaskState, announced: Announcement) -> None:
         seat = self.seat
-        aggregated = self._patiently(
-            lambda: aggregate_current(seat.ledger, seat.store, seat.manifest, seat.task, state)
-        )
+        with self._folder() as folder:
+            kept = KeptLog(seat.ledger, seat.task, folder.log_file)
+            aggregated = self._patiently(
+                lambda: aggregate_current(kept, seat.store, seat.manifest, state)
+            )
         if (aggregated.digest, aggregated.included) != (announced.digest, announced.included):
             raise ServerDiffers(
                 f"round {state.round} does not come to what the server announced: expected "
@@ -262,6 +262,13 @@ class _Node:
     def _bit(self) -> int:
         """The member's bit in the chain's bitmaps."""
         return 1 << self.seat.manifest.addresses.index(self.seat.ledger.account)
+
+    def _folder(self) -> NodeState:
+        """The member's state folder, opened."""
+        seat, ledger = self.seat, self.seat.ledger
+        return NodeState(
+            seat.folder, Membership(ledger.chain_id, ledger.contract, seat.task, ledger.account)
+        )
 
     def _state(self) -> TaskState:
         return self._patiently(lambda: self.seat.ledger.task_state(self.seat.task))

@@ -8,8 +8,12 @@ anybody can compute it again, and the order in which replies arrive does not mat
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, TypeVar
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
@@ -24,7 +28,7 @@ from fl_node.blobs.digest import digest_of
 from fl_node.blobs.model import decode_model, encode_model, load_model
 from fl_node.blobs.store import Store
 from fl_node.blobs.tensors import schema_of
-from fl_node.errors import BadData, Misuse
+from fl_node.errors import BadData, Misuse, StateUnusable
 from fl_node.flower.passing import flower_learner
 from fl_node.flower.records import (
     KEY,
@@ -38,7 +42,7 @@ from fl_node.flower.records import (
     received_arrays,
 )
 from fl_node.flower.settling import aggregate_current
-from fl_node.history.record import attempts_of_current_round
+from fl_node.history.kept import KeptLog
 from fl_node.manifest.manifest import Manifest
 from fl_node.member.waiting import patiently
 from fl_node.round.aggregate import Aggregated
@@ -64,9 +68,11 @@ class Anchored(Strategy):
         poll: Seconds between looks at the chain while something is awaited.
         patience: Seconds to wait for a chain or a store that gives no answer, or lags behind the nodes' view of it.
         sleep: Waits; replaced in tests.
+        folder: Where the task's log is kept from run to run; None keeps it for this run alone.
 
     Raises:
         Misuse: As `flower_learner`.
+        StateUnusable: The folder cannot be made.
     """
 
     def __init__(
@@ -79,15 +85,28 @@ class Anchored(Strategy):
         poll: float = 0.5,
         patience: float = 60.0,
         sleep: Callable[[float], None] = time.sleep,
+        folder: Path | None = None,
     ) -> None:
         flower_learner(manifest)
         self._inner = inner
         self._ledger, self._store, self._task, self._manifest = ledger, store, task, manifest
+        self._log = KeptLog(ledger, task, self._existing(folder) / "log.sqlite")
         self._poll, self._patience, self._sleep = poll, patience, sleep
         self._order: list[str] = []
         self._asked: set[int] = set()
         self._asked_only_to_attest: set[int] = set()
         self._announced: Announcement | None = None
+
+    def _existing(self, folder: Path | None) -> Path:
+        """The folder, made if it is missing; without one, a folder that goes away with this object."""
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="ganchor-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateUnusable(f"{folder}: {shown(error)}") from None
+        return folder
 
     def summary(self) -> None:
         """Log the inner strategy, and where its rounds are recorded."""
@@ -232,8 +251,7 @@ class Anchored(Strategy):
 
     def _as_revealed(self, replies: Sequence[Message], state: TaskState) -> list[Message]:
         """The replies that say what the chain says, in ascending order of address; a member's first one counts."""
-        attempts = attempts_of_current_round(self._ledger.history(self._task))
-        revealed = {one.client: one for one in attempts.reveals}
+        revealed = {one.client: one for one in self._patiently(lambda: self._reveals(state))}
         found: dict[Address, Message] = {}
         for reply in replies:
             try:
@@ -261,9 +279,13 @@ class Anchored(Strategy):
             LOG.warning("a node cannot go on: %s", reason_of(reply))
         return bool(reply.has_error())
 
+    def _reveals(self, state: TaskState) -> tuple[UpdateRevealed, ...]:
+        with self._log.read_to(state.history_head) as log:
+            return log.attempts().reveals
+
     def _aggregate(self, state: TaskState) -> Aggregated:
         return self._patiently(
-            lambda: aggregate_current(self._ledger, self._store, self._manifest, self._task, state)
+            lambda: aggregate_current(self._log, self._store, self._manifest, state)
         )
 
     def _state(self) -> TaskState:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from chain.errors import HistoryInvalid
 from chain.types import (
     Address,
     Entry,
@@ -118,42 +117,22 @@ class Attempts:
     Attributes:
         reveals: Reveals of the current attempt, in the order of the log.
         abandoned: Reveals of the earlier, aborted attempts.
-        opened_in: Number of the block in which the round was first opened; 0 if the log has no opening.
     """
 
     reveals: tuple[UpdateRevealed, ...]
     abandoned: tuple[UpdateRevealed, ...]
-    opened_in: int
 
 
 def attempts_of_current_round(entries: Iterable[Entry]) -> Attempts:
     """Read the current round from a task's log, or from the part that starts with the round's first opening."""
     reveals: list[UpdateRevealed] = []
     abandoned: list[UpdateRevealed] = []
-    opened_in = 0
     for entry in entries:
         match entry.event:
             case RoundOpened(attempt=0):
-                reveals, abandoned, opened_in = [], [], entry.block_number
+                reveals, abandoned = [], []
             case RoundOpened():
                 abandoned, reveals = abandoned + reveals, []
             case UpdateRevealed() as revealed:
                 reveals.append(revealed)
-    return Attempts(tuple(reveals), tuple(abandoned), opened_in)
-
-
-def verify_complete(attempts: Attempts, revealers: Collection[Address]) -> None:
-    """Check that log and state show the same reveals: on many endpoints the log lags behind the state.
-
-    Raises:
-        HistoryInvalid: They differ, or the log lacks the round's opening and with it possible reveals. A member that
-            attested on such a log would attest alone.
-    """
-    if not attempts.opened_in:
-        raise HistoryInvalid("the log does not show the opening of the round")
-    shown = sorted(revealed.client for revealed in attempts.reveals)
-    if shown != sorted(revealers):
-        raise HistoryInvalid(
-            f"the log shows reveals of {', '.join(shown) or 'nobody'}, "
-            f"the state of {', '.join(revealers)}"
-        )
+    return Attempts(tuple(reveals), tuple(abandoned))

@@ -76,6 +76,7 @@ def test_paths_are_relative_to_the_file(site: Path) -> None:
         ("store = 'a'\nstroe = 'b'", "stroe: Extra inputs"),
         ("task = 1", "store: Field required"),
         ("store = 'a'\ntask = 0", "task: Input should be greater"),
+        ("store = 'a'\nrpc = []", "rpc"),
         ("store = ", "Invalid value"),
     ],
 )
@@ -92,6 +93,15 @@ def test_a_node_finds_its_file_in_its_configuration(site: Path) -> None:
     seat = seat_of_node(context(ganchor=str(site / "0.toml")))
     assert seat.ledger.account in seat.manifest.addresses
     assert seat.folder == site / "state" and not seat.verify
+
+
+def test_several_endpoints_stand_in_for_each_other(site: Path) -> None:
+    url = read_settings(site / "0.toml").rpc
+    several = site / "several.toml"
+    text = (site / "0.toml").read_text()
+    several.write_text(text.replace(f'"{url}"', f'["http://127.0.0.1:1", "{url}"]'))
+    seat = seat_of_node(context(ganchor=str(several)))
+    assert seat.ledger.task_state(1).round == 1
 
 
 def test_simulated_nodes_find_theirs_by_their_number(

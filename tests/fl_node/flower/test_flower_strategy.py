@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from flower_federation import (
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg
 
-from chain.types import Phase, RoundFinalised, RoundSkipped
+from chain.types import Entry, Phase, RoundFinalised, RoundSkipped
 from fl_node.audit import audit
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.model import encode_model
@@ -177,6 +178,27 @@ def test_a_server_goes_on_where_the_task_is_whatever_it_starts_with(
         assert not grid.errors
     final_digest(federation)
     verify_clean(federation)
+
+
+def test_a_server_reads_only_what_is_new_of_the_log_also_when_it_starts_again(
+    federation: Federation, tmp_path: Path
+) -> None:
+    read: set[int] = set()
+    history = federation.ledger.history
+
+    def noted(task: int, from_block: int = 0) -> Iterable[Entry]:
+        read.update(entry.block_number for entry in history(task, from_block))
+        return history(task, from_block)
+
+    federation.ledger.history = noted  # type: ignore[method-assign, assignment]
+    last = 0
+    for _ in range(2):
+        read.clear()
+        server = anchored(federation, folder=tmp_path / "server")
+        server.start(nodes_of(federation), genesis_record(federation), num_rounds=1)
+        assert min(read) >= last  # The last block that was read is read again: it may have more.
+        last = max(read)
+    final_digest(federation)
 
 
 def test_a_round_that_a_killed_server_left_open_is_attested_first(federation: Federation) -> None:

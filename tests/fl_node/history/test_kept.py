@@ -20,7 +20,12 @@ from fl_node.errors import StateUnusable
 from fl_node.history import log_file
 from fl_node.history.growing_past import GrowingPast, recent_past
 from fl_node.history.kept import REORGANISED_BLOCKS, KeptLog
-from fl_node.history.record import attempts_of_current_round, final_rounds, past_of
+from fl_node.history.record import (
+    Attempts,
+    attempts_of_current_round,
+    final_rounds,
+    past_of,
+)
 
 TERMS = Terms(1000, 60, 60, 60, 10_000, 3, 1, 5_000)
 
@@ -147,7 +152,7 @@ class TestReading:
     def test_of_a_task_without_a_final_round(self, chain: Counting, kept: KeptLog) -> None:
         with kept.read_to(chain.state.history_head) as log:
             assert list(log.final_rounds()) == list(log.last_final_rounds()) == []
-            assert log.attempts().opened_in == 1
+            assert log.attempts() == Attempts((), ())
 
     def test_a_read_that_is_cut_short_goes_on_where_it_stood(
         self, chain: Counting, kept: KeptLog, monkeypatch: pytest.MonkeyPatch
@@ -359,4 +364,4 @@ def test_what_opens_a_round_again_is_no_first_opening(chain: Counting, kept: Kep
     with kept.read_to(chain.state.history_head) as log:
         openings = [one.event for one in log.entries() if isinstance(one.event, RoundOpened)]
         assert [opening.attempt for opening in openings] == [0, 1]
-        assert log.attempts().opened_in == 1
+        assert log.attempts() == Attempts((), ())

@@ -84,7 +84,7 @@ class TestFinalRounds:
 class TestCurrentRound:
     def test_of_a_new_round_has_seen_nothing(self):
         current = attempts_of_current_round(log(*TWO_ROUNDS[:9]))
-        assert (current.reveals, current.abandoned, current.opened_in) == ((), (), 9)
+        assert (current.reveals, current.abandoned) == ((), ())
 
     def test_remembers_what_its_aborted_attempts_disclosed(self):
         current = attempts_of_current_round(
@@ -92,14 +92,10 @@ class TestCurrentRound:
         )
         assert current.reveals == (revealed(1, 2),)
         assert current.abandoned == (revealed(1, 0), revealed(1, 1))
-        assert current.opened_in == 2
 
     def test_reads_the_same_from_its_first_opening_on(self):
         entries = log(*TWO_ROUNDS[:6])
         assert attempts_of_current_round(entries[1:]) == attempts_of_current_round(entries)
-
-    def test_says_that_its_opening_is_not_there(self):
-        assert attempts_of_current_round(log(*TWO_ROUNDS)[4:7]).opened_in == 0
 
     @pytest.mark.parametrize("length", [7, 10])
     def test_is_what_the_final_round_will_be(self, length):
