@@ -117,6 +117,11 @@ class Connection:
     def __str__(self) -> str:
         return str(self._current)
 
+    @property
+    def takes_batches(self) -> bool:
+        """Whether the endpoint of the last answer takes several questions in one request, as far as it was asked to."""
+        return self._current.takes_batches
+
     def each(self) -> list[Connection]:
         """A connection to each endpoint by itself, for questions that several should answer alike.
 

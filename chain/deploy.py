@@ -14,9 +14,12 @@ from chain.accounts import Signer, to_address
 from chain.artifact import load_artifact
 from chain.connection import Connection, Urls, connect
 from chain.errors import ChainUnreachable, ContractMismatch, DeploymentInvalid, FileUnusable
+from chain.fees import MAX_WEI_PER_GAS
 from chain.files import read_json, write_whole
+from chain.lasting import until_it_lasts
+from chain.looking import Settling, settling_on
 from chain.text import shown
-from chain.transactions import send
+from chain.transactions import RECEIPT_SECONDS, send
 from chain.types import Address
 
 MAX_DEPLOYMENT_BYTES = 1 << 16
@@ -40,16 +43,32 @@ class Deployment:
     artifact_digest: str
 
 
-def deploy(rpc_urls: Urls, signer: Signer) -> Deployment:
-    """Deploy the committed artifact, wait for its block, and compare the code on chain with it.
+def deploy(
+    rpc_urls: Urls,
+    signer: Signer,
+    settling: Settling | None = None,
+    seconds: float = RECEIPT_SECONDS,
+    most_wei_per_gas: int = MAX_WEI_PER_GAS,
+) -> Deployment:
+    """Deploy the committed artifact, wait until its block is settled, and compare the code on chain with it.
+
+    Args:
+        rpc_urls: Endpoints of the chain.
+        signer: Pays.
+        settling: When a block is settled; None chooses by the chain.
+        seconds, most_wei_per_gas: As for `send`.
 
     Raises:
         ChainUnreachable, AccountUnusable, ChainRefused, CallRejected: As for `send`.
+        TransactionFailed: As for `send`, or a reorganisation took the contract back.
         ContractMismatch: The code on chain is not the code that was sent.
     """
     connection = connect(rpc_urls)
     artifact = load_artifact()
-    receipt = send(connection, signer, _bytes(artifact.bytecode))
+    settling = settling_on(connection.chain_id) if settling is None else settling
+    code = _bytes(artifact.bytecode)
+    sent = send(connection, signer, code, seconds=seconds, most_wei_per_gas=most_wei_per_gas)
+    receipt = until_it_lasts(connection, sent, settling, seconds)
     if receipt.contract is None:
         raise ChainUnreachable(f"{connection} gave a receipt that names no contract")
     verify_contract(connection, receipt.contract)

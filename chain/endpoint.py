@@ -117,6 +117,11 @@ class Endpoint:
     def __str__(self) -> str:
         return self._shown
 
+    @property
+    def takes_batches(self) -> bool:
+        """Whether it answers several questions in one request, as far as it was asked to."""
+        return self._takes_batches
+
     def succeeded(self) -> None:
         """Note that it answered."""
         self._failures, self.free_at = 0, 0.0

@@ -26,6 +26,7 @@ class Probe:
         chain_id: The chain that it serves (EIP-155).
         client: The name and version that its client gives; empty if it gives none.
         seconds: How long `REQUESTS` requests took, one after another.
+        batches: Whether it answers several questions in one request.
         block, block_time: The newest block's number, and its time in seconds since 1970.
     """
 
@@ -33,6 +34,7 @@ class Probe:
     chain_id: int
     client: str
     seconds: float
+    batches: bool
     block: int
     block_time: int
 
@@ -65,6 +67,7 @@ def probe(rpc_url: str) -> Probe:
         chain_id=connection.chain_id,
         client=connection.ask(_client, "web3_clientVersion"),
         seconds=seconds,
+        batches=connection.takes_batches,
         block=block,
         block_time=newest.latest(connection).timestamp,
     )

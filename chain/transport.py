@@ -53,7 +53,7 @@ class StatusRefused(Exception):
 
 
 class Transport:
-    """Posts requests to one URL, and keeps its connections open between them.
+    """Sends requests to one URL, and keeps its connections open between them.
 
     Args:
         url: http:// or https://, with user and password if the endpoint wants them. Proxies and certificates come
@@ -81,10 +81,18 @@ class Transport:
             AnswerTooLong: The answer is longer than `MAX_ANSWER_BYTES`.
             StatusRefused: The status is not 200, or the answer is compressed.
         """
+        return self._answer("POST", body, seconds)
+
+    def get(self, seconds: float) -> bytes:
+        """Ask for what is there, without a body. Args and Raises as for `post`."""
+        return self._answer("GET", None, seconds)
+
+    def _answer(self, method: str, body: bytes | None, seconds: float) -> bytes:
         try:
-            with self._session.post(
+            with self._session.request(
+                method,
                 self._url,
-                body,
+                data=body,
                 headers=_HEADERS,
                 timeout=seconds,
                 stream=True,

@@ -20,6 +20,7 @@ from chain.errors import (
     HistoryInvalid,
 )
 from chain.fees import MAX_WEI_PER_GAS
+from chain.lasting import until_it_lasts
 from chain.log_reader import LogReader
 from chain.looking import Lookout, Settling, settling_on, state_question
 from chain.receipts import receipt_of
@@ -54,6 +55,7 @@ class Web3Ledger:
         most_wei_per_gas: The highest price of a unit of gas that is signed, in wei.
         settling: When a look calls a state settled; None chooses by the chain.
         confirm: Whether a look counts only if two endpoints agree.
+        lasting: Whether a call returns only when the block with its transaction is settled, too.
 
     Raises:
         EndpointInvalid: A URL is not such a one, or `confirm` has fewer than two.
@@ -76,15 +78,15 @@ class Web3Ledger:
         most_wei_per_gas: int = MAX_WEI_PER_GAS,
         settling: Settling | None = None,
         confirm: bool = False,
+        lasting: bool = False,
     ) -> None:
         self._connection = connect(rpc_urls, chain_id, request_seconds, patience)
         verify_contract(self._connection, contract)
         self._contract = contract
-        self._lookout = Lookout(
-            self._connection.each() if confirm else [self._connection],
-            contract,
-            settling_on(self.chain_id) if settling is None else settling,
-        )
+        settling = settling_on(self.chain_id) if settling is None else settling
+        connections = self._connection.each() if confirm else [self._connection]
+        self._lookout = Lookout(connections, contract, settling)
+        self._lasting: Settling = settling if lasting else 0
         self._signer = signer
         self._log = LogReader(self._connection, contract, first_block)
         self._receipt_seconds = receipt_seconds
@@ -228,7 +230,8 @@ class Web3Ledger:
             self._most_wei_per_gas,
             least_gas,
         )
-        return self._receipt(sent)
+        lasting = until_it_lasts(self._connection, sent, self._lasting, self._receipt_seconds)
+        return self._receipt(lasting)
 
     def _receipt(self, receipt: TransactionReceipt) -> Receipt:
         logs = [log for log in receipt.logs if log.address == self._contract]

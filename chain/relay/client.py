@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from chain.errors import EndpointInvalid, RelayUnusable
+from chain.relay.health import Health, read_health
 from chain.relay.outcome import Outcome, read_outcome
 from chain.relay.submission import Submission, submission_to_json
 from chain.text import shown
@@ -13,6 +15,9 @@ from chain.urls import http_parts, origin_of
 
 ANSWER_SECONDS = 10.0
 """The longest that a relay may take for an answer."""
+
+
+T = TypeVar("T")
 
 
 class Carrier(Protocol):
@@ -42,7 +47,9 @@ class Relay:
         if parts is None:
             raise EndpointInvalid("expected the http:// or https:// URL of a relay")
         self._shown = origin_of(parts)
-        self._transport = Transport(url.rstrip("/") + "/acts")
+        self._acts, self._health = (
+            Transport(url.rstrip("/") + path) for path in ("/acts", "/healthz")
+        )
         self._seconds = seconds
 
     def __str__(self) -> str:
@@ -54,12 +61,25 @@ class Relay:
         Raises:
             RelayUnusable: There is no answer in time, or none that makes sense.
         """
+        body = submission_to_json(submission)
+        return self._answer(
+            lambda: read_outcome(self._acts.post(body, self._seconds)), "take the act"
+        )
+
+    def health(self) -> Health:
+        """What the relay says of itself.
+
+        Raises:
+            RelayUnusable: There is no answer in time, or none that makes sense.
+        """
+        return self._answer(lambda: read_health(self._health.get(self._seconds)), "say how it is")
+
+    def _answer(self, ask: Callable[[], T], what: str) -> T:
         try:
-            answer = self._transport.post(submission_to_json(submission), self._seconds)
-            return read_outcome(answer)
+            return ask()
         except AnswerTooLong:
             raise RelayUnusable(f"{self} gives an answer too long to be read") from None
         except (NoAnswer, StatusRefused) as error:
-            raise RelayUnusable(f"{self} does not take the act: {shown(error)}") from None
+            raise RelayUnusable(f"{self} does not {what}: {shown(error)}") from None
         except ValueError as error:
             raise RelayUnusable(f"{self} does not answer as a relay: {shown(error)}") from None

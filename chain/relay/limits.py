@@ -61,7 +61,7 @@ class Purse:
         self._book = book
         self._day = 0
         self._spent_today = 0
-        self._spent_on: Counter[int] = Counter()
+        self._spent_by_task: Counter[int] = Counter()
         if book is not None and book.exists():
             self._read(book)
 
@@ -75,7 +75,7 @@ class Purse:
         """
         self._turn_to(now)
         for what, spent, most in (
-            (f"task {task}", self._spent_on[task], self.caps.task),
+            (f"task {task}", self._spent_by_task[task], self.caps.task),
             ("a day", self._spent_today, self.caps.day),
         ):
             if spent + gas > most:
@@ -90,12 +90,12 @@ class Purse:
         """
         self._turn_to(now)
         self._spent_today += gas
-        self._spent_on[task] += gas
+        self._spent_by_task[task] += gas
         if self._book is not None:
             kept = {
                 "day": self._day,
                 "spent_today": self._spent_today,
-                "spent_on": {str(number): spent for number, spent in self._spent_on.items()},
+                "spent_on": {str(number): spent for number, spent in self._spent_by_task.items()},
             }
             write_whole(self._book, json.dumps(kept).encode())
 
@@ -103,6 +103,10 @@ class Purse:
     def spent_today(self) -> int:
         """Gas spent since midnight UTC, by the chain's time of the last act."""
         return self._spent_today
+
+    def spent_on(self, task: int) -> int:
+        """Gas spent on a task so far."""
+        return self._spent_by_task[task]
 
     def _turn_to(self, now: int) -> None:
         if now // DAY_SECONDS > self._day:
@@ -112,7 +116,9 @@ class Purse:
         try:
             kept = read_json(book, MAX_BOOK_BYTES)
             self._day, self._spent_today = int(kept["day"]), int(kept["spent_today"])
-            self._spent_on.update({int(task): int(gas) for task, gas in kept["spent_on"].items()})
+            self._spent_by_task.update(
+                {int(task): int(gas) for task, gas in kept["spent_on"].items()}
+            )
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             raise FileUnusable(
                 f"{book}: not the book of a relay; move it away to begin a new one"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from chain.errors import LedgerError
 from chain.ledger import Ledger
 from chain.relay.desk import Desk, Outcomes
+from chain.relay.health import Health
 from chain.relay.limits import Purse
 from chain.relay.outcome import WAITING, Outcome, Status, refused
 from chain.relay.posting import WAIT_SECONDS, Notice, Poster, Posting
@@ -70,15 +71,19 @@ class Relayer:
         """The tasks that are served."""
         return sorted(self._desks)
 
-    @property
-    def waiting(self) -> int:
-        """How many acts are at hand."""
-        return sum(len(desk.waiting) for desk in self._desks.values())
-
-    @property
-    def purse(self) -> Purse:
-        """The gas spent so far."""
-        return self._poster.purse
+    def health(self) -> Health:
+        """What the relay says of itself."""
+        ledger, purse = self._poster.ledger, self._poster.purse
+        return Health(
+            chain_id=ledger.chain_id,
+            contract=ledger.contract,
+            account=ledger.account,
+            tasks={task: purse.spent_on(task) for task in self.tasks},
+            waiting=sum(len(desk.waiting) for desk in self._desks.values()),
+            gas_per_task=purse.caps.task,
+            gas_today=purse.spent_today,
+            gas_per_day=purse.caps.day,
+        )
 
     def outcome(self, act: bytes) -> Outcome | None:
         """What became of an act; None if no such act was taken, or long ago."""

@@ -2,7 +2,7 @@
 
     POST /acts          an act (`chain.relay.submission`): {"act": "0x...", "status": "waiting"}
     GET  /acts/0x...    the same about an act that was posted before
-    GET  /healthz       what the relay serves, and how much gas it has spent today
+    GET  /healthz       what the relay serves, and how much gas it may still spend (`chain.relay.health`)
 
 The status is waiting, posted (with the transaction) or refused (with the reason). What is no act at all gets an HTTP
 status of 400 and more, and a JSON object with the `error`. Web pages are not answered: every request of a page that
@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from aiohttp import web
 
 from chain.errors import ActInvalid, LedgerError, LedgerUnusable
+from chain.relay.health import health_to_json
 from chain.relay.limits import Bucket
 from chain.relay.outcome import outcome_to_json
 from chain.relay.relayer import Relayer, TooManyRequests
@@ -73,7 +73,7 @@ class Front(BoundedServer):
             case "POST", "/acts":
                 return await self._take(request)
             case "GET", "/healthz":
-                return _answer(json.dumps(health(self._relayer)).encode())
+                return _answer(health_to_json(self._relayer.health()))
             case "GET", path if path.startswith(f"{_ACTS}/"):
                 return self._tell(path.removeprefix(f"{_ACTS}/"))
             case _:
@@ -110,16 +110,6 @@ class Front(BoundedServer):
         if outcome is None:
             return _error(404, "no such act is known here")
         return _answer(outcome_to_json(act, outcome))
-
-
-def health(relayer: Relayer) -> dict[str, Any]:
-    """What a relay says of itself."""
-    return {
-        "tasks": relayer.tasks,
-        "waiting": relayer.waiting,
-        "gas_today": relayer.purse.spent_today,
-        "gas_per_day": relayer.purse.caps.day,
-    }
 
 
 def serve(relayer: Relayer, host: str, port: int, on_ready: Callable[[str], None]) -> None:

@@ -36,13 +36,19 @@ def advance(
     keystore: options.Keystore = None,
     password_file: options.PasswordFile = None,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    confirm: options.Confirm = False,
+    settled: options.Settled = None,
+    max_gas_price: options.MaxGasPrice = options.DEFAULT_MAX_GAS_PRICE,
+    receipt_timeout: options.ReceiptTimeout = options.DEFAULT_RECEIPT_TIMEOUT,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
     as_json: options.Json = False,
 ) -> None:
     """End a phase whose deadline has passed, and show who did not act. Any account may; nodes also do it themselves."""
     deployed = read_deployment(deployment)
     signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
-    ended = end_overdue_phase(wiring.connect(rpc_url, deployed, signer, task), task)
+    manners = wiring.Manners(confirm, settled, max_gas_price, receipt_timeout)
+    ledger = wiring.connect(rpc_url, deployed, signer, task, manners=manners, lasting=True)
+    ended = end_overdue_phase(ledger, task)
     if as_json:
         typer.echo(json.dumps(asdict(ended)))
         return

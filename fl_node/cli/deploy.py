@@ -8,7 +8,7 @@ from rich.console import Console
 from chain.connection import chain_id_at
 from chain.deploy import deploy as put_on_chain
 from chain.deploy import write_deployment
-from fl_node.cli import accounts, options
+from fl_node.cli import accounts, options, wiring
 from fl_node.errors import Misuse
 
 
@@ -16,6 +16,9 @@ def deploy(
     keystore: options.Keystore = None,
     password_file: options.PasswordFile = None,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    settled: options.Settled = None,
+    max_gas_price: options.MaxGasPrice = options.DEFAULT_MAX_GAS_PRICE,
+    receipt_timeout: options.ReceiptTimeout = options.DEFAULT_RECEIPT_TIMEOUT,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
     as_json: options.Json = False,
 ) -> None:
@@ -25,8 +28,9 @@ def deploy(
             f"{deployment} already exists: without it, the tasks of the contract in it cannot be found; "
             "give another --deployment, or move the file away first"
         )
+    settling, most = wiring.settling_of(settled), wiring.wei_of(max_gas_price)
     signer = accounts.open_signer(keystore, password_file, chain_id_at(rpc_url))
-    deployed = put_on_chain(rpc_url, signer)
+    deployed = put_on_chain(rpc_url, signer, settling, receipt_timeout, most)
     write_deployment(deployment, deployed)
     if as_json:
         typer.echo(deployment.read_text())

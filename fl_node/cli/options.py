@@ -32,8 +32,9 @@ Settled = Annotated[
     str | None,
     typer.Option(
         "--settled",
-        help="When a node reveals and attests: on a state so many blocks deep, finalized, or latest for at once. "
-        "Default: 2, and latest on the dev chains 1337 and 31337.",
+        help="Which blocks count: those so many blocks deep, finalized ones, or latest for all. A node reveals and "
+        "attests when such a block shows the phase; other commands wait until one has their transaction. Default: 2, "
+        "and latest on the dev chains 1337 and 31337.",
     ),
 ]
 MaxGasPrice = Annotated[
@@ -45,12 +46,24 @@ MaxGasPrice = Annotated[
     ),
 ]
 DEFAULT_MAX_GAS_PRICE = 10_000.0
+DEFAULT_RECEIPT_TIMEOUT = 120.0
 ReceiptTimeout = Annotated[
     float,
     typer.Option(
         "--receipt-timeout",
         min=1,
-        help="Seconds to wait for a block that has this node's transaction, before it looks at the task again.",
+        help="Seconds to wait for a block that has the transaction; then a node looks at the task again, and other "
+        "commands give up.",
+    ),
+]
+
+RelayUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--relay",
+        metavar="URL",
+        envvar="GANCHOR_RELAY",
+        help="A relay that sends this member's signed acts and pays for them; the member needs no ether.",
     ),
 ]
 

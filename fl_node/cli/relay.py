@@ -54,6 +54,9 @@ def relay(
     keystore: options.Keystore = None,
     password_file: options.PasswordFile = None,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    confirm: options.Confirm = False,
+    max_gas_price: options.MaxGasPrice = options.DEFAULT_MAX_GAS_PRICE,
+    receipt_timeout: options.ReceiptTimeout = options.DEFAULT_RECEIPT_TIMEOUT,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
     host: Host = "127.0.0.1",
     port: Port = RELAY_PORT,
@@ -67,12 +70,13 @@ def relay(
     deployed = read_deployment(deployment)
     signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
     purse = Purse(Caps(gas_per_task, gas_per_day), book)
-    posting = wiring.connect(rpc_url, deployed, signer)
+    manners = wiring.Manners(confirm, max_gas_price=max_gas_price, receipt_timeout=receipt_timeout)
+    posting = wiring.connect(rpc_url, deployed, signer, manners=manners)
     for number in task:
         wiring.verify_task(posting, number)
     shown_as: Display = JsonDisplay() if log_format is options.LogFormat.json else TextDisplay()
     relayer = Relayer(
-        wiring.connect(rpc_url, deployed),
+        wiring.connect(rpc_url, deployed, manners=manners),
         posting,
         {number: members_of(posting, number) for number in task},
         purse,

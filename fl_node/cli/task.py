@@ -27,6 +27,9 @@ def open_task(
     keystore: options.Keystore = None,
     password_file: options.PasswordFile = None,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    settled: options.Settled = None,
+    max_gas_price: options.MaxGasPrice = options.DEFAULT_MAX_GAS_PRICE,
+    receipt_timeout: options.ReceiptTimeout = options.DEFAULT_RECEIPT_TIMEOUT,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
     as_json: options.Json = False,
 ) -> None:
@@ -37,7 +40,10 @@ def open_task(
     draft = read_draft(manifest_file)
     deployed = read_deployment(deployment)
     signer = accounts.open_signer(keystore, password_file, deployed.chain_id)
-    ledger = wiring.connect(rpc_url, deployed, signer)
+    manners = wiring.Manners(
+        settled=settled, max_gas_price=max_gas_price, receipt_timeout=receipt_timeout
+    )
+    ledger = wiring.connect(rpc_url, deployed, signer, manners=manners, lasting=True)
     blobs = open_store(store)
     draft = completed(draft)
     manifest, genesis = draft.manifest, _genesis(draft, blobs)

@@ -13,7 +13,6 @@ from chain.deploy import Deployment, read_deployment
 from chain.ledger import Ledger
 from chain.looking import MAX_DEPTH, Settling
 from chain.text import shown
-from chain.transactions import RECEIPT_SECONDS
 from chain.web3_ledger import Web3Ledger
 from fl_node.cli import options
 from fl_node.errors import Misuse
@@ -23,12 +22,17 @@ GWEI = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How a node treats its chain; the options of the same names describe them."""
+    """How a command treats its chain; the options of the same names describe them."""
 
     confirm: bool = False
     settled: str | None = None
     max_gas_price: float = options.DEFAULT_MAX_GAS_PRICE
-    receipt_timeout: float = RECEIPT_SECONDS
+    receipt_timeout: float = options.DEFAULT_RECEIPT_TIMEOUT
+
+
+def wei_of(gwei: float) -> int:
+    """What `--max-gas-price` says, in wei."""
+    return int(gwei * GWEI)
 
 
 def settling_of(settled: str | None) -> Settling | None:
@@ -64,12 +68,14 @@ def connect(
     task: int | None = None,
     patience: float = PATIENCE_SECONDS,
     manners: Manners = Manners(),
+    lasting: bool = False,
 ) -> Web3Ledger:
     """Connect to the contract of a deployment, and check its chain, its code, and that it has the task.
 
     Args:
         patience: The most seconds that a question is asked again at a busy endpoint, up to a minute.
         manners: How transactions are sent, and which state counts.
+        lasting: Whether a call returns only when the block with its transaction is settled, too.
 
     Raises:
         Misuse: The contract has no such task.
@@ -83,9 +89,10 @@ def connect(
         first_block=deployed.block,
         patience=min(patience, PATIENCE_SECONDS),
         receipt_seconds=manners.receipt_timeout,
-        most_wei_per_gas=int(manners.max_gas_price * GWEI),
+        most_wei_per_gas=wei_of(manners.max_gas_price),
         settling=settling_of(manners.settled),
         confirm=manners.confirm,
+        lasting=lasting,
     )
     if task is not None:
         verify_task(ledger, task)

@@ -21,6 +21,7 @@ from chain.answers import parse_json as parse_answer
 from chain.deploy import Deployment, read_deployment, write_deployment
 from chain.errors import ActInvalid, CallRejected, DeploymentInvalid
 from chain.rejections import rejection_from
+from chain.relay.health import Health, health_to_json, read_health
 from chain.relay.outcome import WAITING, Outcome, Status, outcome_to_json, read_outcome, refused
 from chain.relay.submission import read_submission, sign_submission, submission_to_json
 from chain.types import Address, Reveal
@@ -61,6 +62,7 @@ SEED = 7
 CLIENT = Address("0x" + "12" * 20)
 ZEROS = "0" * 64
 SALT = bytes(range(32))
+HEALTH = Health(1, CLIENT, CLIENT, {1: 5, 7: 0}, 2, 10**9, 5, 2 * 10**8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +361,7 @@ DECODERS: Mapping[str, Decoder] = {
         _outcome,
         (ValueError,),
     ),
+    "relay's health": Decoder([health_to_json(HEALTH)], read_health, (ValueError,)),
     "endpoint's reverts": Decoder(_rejections(), _rejection, ()),
     "a member's call": Decoder(CALLS, read_call, (ActInvalid,)),
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from commanding import MEMBERS, Ganchor, Live, key_of
+from commanding import MANIFEST, MEMBERS, Ganchor, Live, key_of
 from proxy import EVERY, Reply, proxy_to
 
 from fl_node.cli.wiring import settling_of
@@ -13,6 +15,24 @@ from fl_node.errors import Misuse
 @pytest.fixture(autouse=True)
 def member(ganchor: Ganchor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANCHOR_PRIVATE_KEY", key_of(MEMBERS[0]))
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "task.toml"
+    path.write_text(MANIFEST)
+    return path
+
+
+def _words(command: str, live: Live, manifest: Path) -> list[object]:
+    """A command against the live chain, which would send a transaction."""
+    nowhere = manifest.with_name("nothing-there.json")
+    return {
+        "node": ["node", *live.options],
+        "advance": ["advance", *live.chain_options],
+        "deploy": ["deploy", "--rpc-url", live.url, "--deployment", nowhere],
+        "task open": ["task", "open", manifest, *live.options],
+    }[command]
 
 
 class TestSettled:
@@ -28,10 +48,25 @@ class TestSettled:
         with pytest.raises(Misuse, match="--settled: expected latest, finalized or a number"):
             settling_of(text)
 
-    def test_by_the_command(self, ganchor: Ganchor, live: Live) -> None:
-        outcome = ganchor("node", *live.options, "--settled", "soon", "--patience", 600)
+    @pytest.mark.parametrize("command", ["node", "advance", "deploy", "task open"])
+    def test_by_the_command(
+        self, ganchor: Ganchor, live: Live, manifest: Path, command: str
+    ) -> None:
+        words = _words(command, live, manifest)
+        outcome = ganchor(*words, "--settled", "soon")
         assert (outcome.code, outcome.out) == (2, "")
         assert "--settled: expected latest" in outcome.err
+
+
+class TestTheMostForGas:
+    @pytest.mark.parametrize("command", ["deploy", "task open"])
+    def test_is_what_is_paid(
+        self, ganchor: Ganchor, live: Live, manifest: Path, command: str
+    ) -> None:
+        words = _words(command, live, manifest)
+        outcome = ganchor(*words, "--max-gas-price", "0", "--receipt-timeout", 5)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "asks for" in outcome.err
 
 
 class TestSeveral:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chain.accounts import DEV_CHAIN_IDS
+from chain.errors import LedgerError
 from chain.probing import REQUESTS, Funds, Probe
+from chain.text import shown
 from chain.types import Address, Phase, TaskState
 from fl_node.cli.check.findings import Found, Verdict
 
@@ -21,28 +23,37 @@ CLOCK_SECONDS = 30
 LAG_BLOCKS = 3
 """How far an endpoint may be behind another."""
 
-GAS_A_ROUND = 160_000
-"""What a member pays for in a round, with a margin: it commits, reveals and attests, and now and then ends a phase."""
+UNBATCHED = 3
+"""So many times the requests does a node send where an endpoint takes no batches."""
+
+GAS_OF_ACTS = {"commit": 48_989, "reveal": 53_074, "attest": 55_828}
+"""What each act of a round takes at the most: if it is its phase's last, and ends it. tests/snapshots/gas.json has
+these figures."""
+
+GAS_A_ROUND = sum(GAS_OF_ACTS.values())
+"""What a member pays for in a round, at the most."""
 
 GAS_A_CALL = 450_000
 """The gas that one transaction may use at the most; an account must be able to pay for it, though less is used."""
 
-ETHER = 10**18
+GWEI, ETHER = 10**9, 10**18
 
 
-def endpoint(probe: Probe, chain_id: int, now: float) -> Found:
-    """Judge an endpoint.
+def endpoint(probe: Probe, chain_id: int, newest: int, now: float) -> Found:
+    """Judge an endpoint that answers.
 
     Args:
         probe: What was found there.
         chain_id: The deployment's chain.
+        newest: The number of the newest block that any endpoint of this chain knows.
         now: This machine's time, in seconds since 1970.
     """
     what = "endpoint"
     client = probe.client or "its client gives no name"
+    batches = "takes batches" if probe.batches else "takes no batches"
     line = (
         f"{probe.endpoint}: {client}, chain {probe.chain_id}, "
-        f"{REQUESTS} requests in {probe.seconds:.2f} s"
+        f"{REQUESTS} requests in {probe.seconds:.2f} s, {batches}"
     )
     if probe.chain_id != chain_id:
         return Found(
@@ -51,34 +62,34 @@ def endpoint(probe: Probe, chain_id: int, now: float) -> Found:
             f"{line}; the contract is on chain {chain_id}",
             "give the --rpc-url of that chain, or the right --deployment",
         )
-    age = now - probe.block_time
-    if age > OLD_SECONDS and chain_id not in DEV_CHAIN_IDS:
-        line += f"; its newest block is {age:.0f} s old"
-        return Found(
-            what,
-            Verdict.DOUBTFUL,
-            line,
-            "it lags behind the chain, or this machine's clock is fast",
-        )
-    if probe.seconds > SLOW_SECONDS:
-        advice = "that is a round's worth: use an endpoint that is nearer, or that allows more"
-        return Found(what, Verdict.DOUBTFUL, line, advice)
+    doubt, advice = _doubt(probe, chain_id, newest, now)
+    if doubt:
+        return Found(what, Verdict.DOUBTFUL, f"{line}; {doubt}", advice)
     return Found(what, Verdict.GOOD, line)
 
 
-def lagging(probes: Sequence[Probe]) -> list[Found]:
-    """A finding for each endpoint that is behind the best one."""
-    best = max((probe.block for probe in probes), default=0)
-    return [
-        Found(
-            "endpoint",
-            Verdict.DOUBTFUL,
-            f"{probe.endpoint}: {best - probe.block} blocks behind another endpoint",
-            "leave it out, or give it time to catch up",
-        )
-        for probe in probes
-        if best - probe.block > LAG_BLOCKS
-    ]
+def _doubt(probe: Probe, chain_id: int, newest: int, now: float) -> tuple[str, str]:
+    """What may make trouble at an endpoint of the right chain, and what to do about it; empty if nothing does."""
+    if newest - probe.block > LAG_BLOCKS:
+        behind = f"{newest - probe.block} blocks behind another endpoint"
+        return behind, "leave it out, or give it time to catch up"
+    age = now - probe.block_time
+    if age > OLD_SECONDS and chain_id not in DEV_CHAIN_IDS:
+        old = f"its newest block is {age:.0f} s old"
+        return old, "it lags behind the chain, or this machine's clock is fast"
+    if probe.seconds * (1 if probe.batches else UNBATCHED) > SLOW_SECONDS:
+        slow = f"a round's worth of requests takes over {SLOW_SECONDS:g} s"
+        return slow, "use an endpoint that is nearer, that allows more, or that takes batches"
+    return "", ""
+
+
+def silent(error: LedgerError, others_suffice: bool) -> Found:
+    """Judge an endpoint that gives no answer; `others_suffice` says whether a node can do without it."""
+    if others_suffice:
+        advice = "a node does without it; nothing stands in if another one fails, too"
+        return Found("endpoint", Verdict.DOUBTFUL, shown(error), advice)
+    advice = "see --rpc-url; a firewall, or an endpoint that is down"
+    return Found("endpoint", Verdict.WRONG, shown(error), advice)
 
 
 def clock(block_time: int, chain_id: int, now: float) -> Found:
@@ -128,23 +139,33 @@ def member(account: Address, members: Sequence[Address]) -> Found:
     return Found("member", Verdict.WRONG, f"{account} is none of {len(members)} members", advice)
 
 
-def balance(account: Address, funds: Funds, rounds: int) -> Found:
-    """Judge what an account can pay for.
+def balance(account: Address, funds: Funds, rounds: int, most: int, relayed: bool = False) -> Found:
+    """Judge what a member's account can pay for.
 
     Args:
         account: It.
         funds: What it has, and what gas costs.
         rounds: How many rounds the task has left.
+        most: The most that the node may pay for a unit of gas, in wei.
+        relayed: Whether a relay sends the member's acts and pays for them.
     """
-    a_call, a_round = GAS_A_CALL * 2 * funds.gas_price, GAS_A_ROUND * funds.gas_price
+    if funds.gas_price > most:
+        line = f"gas costs {_gwei(funds.gas_price)}, and --max-gas-price is {_gwei(most)}"
+        return Found("balance", Verdict.WRONG, line, "give a higher one, or wait for the price")
     held = f"{funds.balance / ETHER:.6g} ether"
-    if a_round == 0:
+    if funds.gas_price == 0:
         return Found("balance", Verdict.GOOD, f"{held}; gas costs nothing here")
+    price = _gwei(funds.gas_price)
+    a_call, a_round = 2 * GAS_A_CALL * funds.gas_price, GAS_A_ROUND * funds.gas_price
     paid = max(0, funds.balance - a_call) // a_round
-    price = f"at {funds.gas_price / 10**9:.3g} gwei"
-    needed = (a_call + rounds * a_round - funds.balance) / ETHER
-    line = f"{held}, enough for about {paid} rounds {price}; the task has {rounds} left"
+    line = f"{held}, enough for about {paid} rounds at {price}; the task has {rounds} left"
     if paid >= rounds:
         return Found("balance", Verdict.GOOD, line)
-    advice = f"send {account} {needed:.6g} ether"
+    advice = f"send {account} {(a_call + rounds * a_round - funds.balance) / ETHER:.6g} ether"
+    if relayed:
+        return Found("balance", Verdict.DOUBTFUL, line, f"to do without the relay, {advice}")
     return Found("balance", Verdict.DOUBTFUL if paid else Verdict.WRONG, line, advice)
+
+
+def _gwei(wei: int) -> str:
+    return f"{wei / GWEI:.3g} gwei"

@@ -13,7 +13,10 @@ from rich.console import Console
 
 from chain.accounts import Signer, address_of
 from chain.deploy import Deployment, read_deployment
+from chain.errors import LedgerError
 from chain.probing import Probe, funds_of, probe
+from chain.relay.client import Relay
+from chain.relay.health import Health
 from chain.text import shown
 from chain.web3_ledger import Web3Ledger
 from fl_node.blobs.digest import digest_of
@@ -22,6 +25,7 @@ from fl_node.blobs.store import Speed, Store, open_store
 from fl_node.blobs.tensors import schema_of, size_of
 from fl_node.cli import accounts, options, wiring
 from fl_node.cli.check import chain, machine, storage
+from fl_node.cli.check import relay as relaying
 from fl_node.cli.check.findings import Findings, Found, Verdict, findings_table, to_json
 from fl_node.cli.exits import FindingsReported
 from fl_node.cli.own_code import policy_of
@@ -54,6 +58,8 @@ class Given:
     state: Path
     device: str | None
     policy: Policy
+    manners: wiring.Manners
+    relay: str | None
 
 
 def check(
@@ -65,8 +71,12 @@ def check(
     keystore: options.Keystore = None,
     password_file: options.PasswordFile = None,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    confirm: options.Confirm = False,
+    settled: options.Settled = None,
+    max_gas_price: options.MaxGasPrice = options.DEFAULT_MAX_GAS_PRICE,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
     device: options.Device = None,
+    relay: options.RelayUrl = None,
     as_json: options.Json = False,
 ) -> None:
     """Look at everything that a node with these options depends on, and say what would go wrong.
@@ -76,7 +86,21 @@ def check(
     """
     policy = policy_of(policy_file, allow_code)
     deployed = read_deployment(deployment)
-    given = Given(task, rpc_url, deployed, store, keystore, password_file, state, device, policy)
+    manners = wiring.Manners(confirm, settled, max_gas_price)
+    wiring.settling_of(settled)  # What cannot be meant is said before anything is looked at.
+    given = Given(
+        task,
+        rpc_url,
+        deployed,
+        store,
+        keystore,
+        password_file,
+        state,
+        device,
+        policy,
+        manners,
+        relay,
+    )
     findings = Findings()
     _look(given, findings)
     if as_json:
@@ -97,10 +121,14 @@ def _look(given: Given, findings: Findings) -> None:
     _endpoints(given, findings)
     ledger = findings.tried(
         "contract",
-        lambda: wiring.connect(given.rpc_urls, given.deployed, signer, given.task),
+        lambda: wiring.connect(
+            given.rpc_urls, given.deployed, signer, given.task, manners=given.manners
+        ),
         lambda ledger: chain.contract(given.task, ledger.contract, ledger.task_state(given.task)),
         "see --rpc-url, --deployment and --task",
     )
+    if given.relay is not None:
+        _relay(given, given.relay, ledger, findings)
     blobs = findings.tried(
         "store",
         lambda: open_store(given.store, must_exist=True),
@@ -129,23 +157,54 @@ def _look(given: Given, findings: Findings) -> None:
 
 
 def _endpoints(given: Given, findings: Findings) -> None:
-    now = time.time()
-    probes = [probed for url in given.rpc_urls if (probed := _probe(given, url, now, findings))]
-    for behind in chain.lagging(probes):
-        findings.add(behind)
-    if probes:
-        newest = max(probed.block_time for probed in probes)
-        findings.add(chain.clock(newest, given.deployed.chain_id, now))
+    chain_id, now = given.deployed.chain_id, time.time()
+    looked = [_probed(url) for url in given.rpc_urls]
+    ours = [one for one in looked if isinstance(one, Probe) and one.chain_id == chain_id]
+    newest = max((one.block for one in ours), default=0)
+    suffice = len(ours) >= (2 if given.manners.confirm else 1)
+    for one in looked:
+        if isinstance(one, Probe):
+            findings.add(chain.endpoint(one, chain_id, newest, now))
+        else:
+            findings.add(chain.silent(one, suffice))
+    if ours:
+        findings.add(chain.clock(max(one.block_time for one in ours), chain_id, now))
     else:
         findings.unknown("clock", "an endpoint")
 
 
-def _probe(given: Given, url: str, now: float, findings: Findings) -> Probe | None:
-    return findings.tried(
-        "endpoint",
-        lambda: probe(url),
-        lambda probed: chain.endpoint(probed, given.deployed.chain_id, now),
-        "see --rpc-url; a firewall, or an endpoint that is down",
+def _probed(url: str) -> Probe | LedgerError:
+    try:
+        return probe(url)
+    except LedgerError as error:
+        return error
+
+
+def _relay(given: Given, url: str, ledger: Web3Ledger | None, findings: Findings) -> None:
+    def asked() -> tuple[Relay, Health]:
+        found = Relay(url)
+        return found, found.health()
+
+    answer = findings.tried(
+        "relay",
+        asked,
+        lambda found: relaying.relay(
+            str(found[0]),
+            found[1],
+            given.deployed.chain_id,
+            given.deployed.address,
+            given.task,
+        ),
+        "see --relay; a relay that is down, or another address",
+    )
+    if answer is None or ledger is None or findings.all[-1].verdict is Verdict.WRONG:
+        return
+    health, state = answer[1], ledger.task_state(given.task)
+    findings.tried(
+        "payer",
+        lambda: funds_of(given.rpc_urls, health.account),
+        lambda funds: relaying.payer(health, funds, state.member_count, chain.rounds_left(state)),
+        "see --rpc-url",
     )
 
 
@@ -154,7 +213,13 @@ def _balance(given: Given, ledger: Web3Ledger, signer: Signer, findings: Finding
     findings.tried(
         "balance",
         lambda: funds_of(given.rpc_urls, account),
-        lambda funds: chain.balance(account, funds, chain.rounds_left(state)),
+        lambda funds: chain.balance(
+            account,
+            funds,
+            chain.rounds_left(state),
+            wiring.wei_of(given.manners.max_gas_price),
+            relayed=given.relay is not None,
+        ),
         "see --rpc-url",
     )
 

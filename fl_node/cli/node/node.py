@@ -16,7 +16,6 @@ from chain.deploy import read_deployment
 from chain.ledger import Ledger
 from chain.relay.client import Relay
 from chain.relay.ledger import SHARE, RelayedLedger
-from chain.transactions import RECEIPT_SECONDS
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.store import open_store
 from fl_node.cli import accounts, options, wiring
@@ -72,15 +71,6 @@ MetricsPort = Annotated[
         help="Serve /metrics for Prometheus and /healthz at this port of 127.0.0.1; 0 picks a free one.",
     ),
 ]
-RelayUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--relay",
-        metavar="URL",
-        envvar="GANCHOR_RELAY",
-        help="A relay that sends this member's signed acts and pays for them; the member needs no ether.",
-    ),
-]
 RelayShare = Annotated[
     float,
     typer.Option(
@@ -118,13 +108,13 @@ def node(
     confirm: options.Confirm = False,
     settled: options.Settled = None,
     max_gas_price: options.MaxGasPrice = options.DEFAULT_MAX_GAS_PRICE,
-    receipt_timeout: options.ReceiptTimeout = RECEIPT_SECONDS,
+    receipt_timeout: options.ReceiptTimeout = options.DEFAULT_RECEIPT_TIMEOUT,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
     device: options.Device = None,
     threads: options.Threads = 1,
     training_timeout: options.TrainingTimeout = TRAINING_SECONDS,
     early_upload: EarlyUpload = True,
-    relay: RelayUrl = None,
+    relay: options.RelayUrl = None,
     relay_share: RelayShare = SHARE,
     poll: Poll = 1.0,
     patience: Patience = 600.0,

@@ -16,7 +16,8 @@ from relaying import Town, forged
 
 from chain.errors import EndpointInvalid, LedgerUnusable, RelayUnusable
 from chain.relay.client import Relay
-from chain.relay.limits import Bucket
+from chain.relay.health import Health, read_health
+from chain.relay.limits import Bucket, Caps
 from chain.relay.outcome import WAITING, Status
 from chain.relay.server import relay_in_thread, serve
 from chain.relay.submission import MAX_BODY_BYTES, submission_to_json
@@ -85,15 +86,63 @@ def test_a_refusal_has_a_reason(town: Town, url: str):
 
 
 def test_its_health(town: Town, url: str):
-    Relay(url).send(town.commit_act(0))
-    status, health = ask(url, "GET", "/healthz")
-    assert status == 200
-    assert health == {
-        "tasks": [1],
-        "waiting": 1,
-        "gas_today": 0,
-        "gas_per_day": town.relayer.purse.caps.day,
-    }
+    relay, caps = Relay(url), Caps()
+    relay.send(town.commit_act(0))
+    assert relay.health() == Health(
+        chain_id=town.ledger.chain_id,
+        contract=town.ledger.contract,
+        account=town.ledger.account,
+        tasks={1: 0},
+        waiting=1,
+        gas_per_task=caps.task,
+        gas_today=0,
+        gas_per_day=caps.day,
+    )
+
+
+def test_its_health_says_what_it_has_spent(town: Town, url: str):
+    relay = Relay(url)
+    acts = [town.commit_act(member) for member in range(3)]
+    for act in acts:
+        relay.send(act)
+    for act in acts:
+        until_posted(relay, act)
+    health = relay.health()
+    assert health.waiting == 0
+    assert health.tasks == {1: health.gas_today}
+
+
+HEALTHY = {
+    "chain_id": 1,
+    "contract": "0x" + "12" * 20,
+    "account": "0x" + "34" * 20,
+    "tasks": {"1": 5},
+    "waiting": 0,
+    "gas_per_task": 9,
+    "gas_today": 5,
+    "gas_per_day": 9,
+}
+
+
+def test_what_is_no_health_is_refused():
+    assert read_health(json.dumps(HEALTHY).encode()).tasks == {1: 5}
+    for changes in (
+        {"chain_id": -1},
+        {"chain_id": True},
+        {"contract": "0x12"},
+        {"account": None},
+        {"tasks": [1]},
+        {"tasks": {"one": 1}},
+        {"tasks": {"1": 1.5}},
+        {"tasks": {str(task): 0 for task in range(2000)}},
+        {"gas_today": 1 << 64},
+        {"gas_per_day": "9"},
+    ):
+        with pytest.raises(ValueError):
+            read_health(json.dumps(HEALTHY | changes).encode())
+    for body in (b"", b"[]", b"[" * 100_000, b"\xff"):
+        with pytest.raises(ValueError):
+            read_health(body)
 
 
 @pytest.mark.parametrize(

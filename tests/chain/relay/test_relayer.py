@@ -247,7 +247,7 @@ def test_a_relay_that_cannot_pay_says_so(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(town.ledger, "relay", broke)
     assert "no ether" in town.post(town.commit_act(0))[0].reason
-    assert town.relayer.purse.spent_today == 0
+    assert town.relayer.health().gas_today == 0
 
 
 def test_a_chain_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch):
@@ -262,7 +262,7 @@ def test_a_chain_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch):
     town.time.sleep(5)
     assert town.happened(UpdateCommitted)
     # Nobody knows whether the first transaction is in a block, so its gas is held to be spent.
-    assert town.relayer.purse.spent_today > 0
+    assert town.relayer.health().gas_today > 0
 
 
 def test_the_end_of_a_relay_posts_what_is_at_hand():

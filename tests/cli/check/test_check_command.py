@@ -4,32 +4,48 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commanding import MEMBERS, STRANGER, Ganchor, Live, key_of
+from proxy import Reply, proxy_to
 
 from chain.accounts import address_of
+from chain.deploy import deploy, write_deployment
+from chain.relay.limits import Caps, Purse
+from chain.relay.relayer import Relayer
+from chain.relay.server import relay_in_thread
 from fl_node.blobs.store import key_of as place_of
+from fl_node.cli import wiring
 from fl_node.cli.exits import WITH_FINDINGS
+from fl_node.history.members import members_of
 
 Checked = Callable[..., dict[str, Any]]
+
+ASIDE = ("code", "endpoints")
+NOWHERE = "http://127.0.0.1:1"
 
 
 @pytest.fixture
 def checked(ganchor: Ganchor, live: Live, monkeypatch: pytest.MonkeyPatch) -> Checked:
-    """Checks the open task as a member, with other options; the findings by name, and the exit code."""
+    """Checks the open task as a member, with other options.
+
+    Returns the findings by name, the worst if there are several of one; the exit code; and what is said of endpoints.
+    """
     monkeypatch.setenv("GANCHOR_PRIVATE_KEY", key_of(MEMBERS[0]))
 
     def check(*words: object, live: Live = live) -> dict[str, Any]:
         outcome = ganchor(
             "check", "--json", "--device", "cpu", *live.options, "--task", live.open, *words
         )
-        findings = {found["what"]: found for found in json.loads(outcome.out)}
-        return {**findings, "code": outcome.code}
+        findings = json.loads(outcome.out)
+        endpoints = [found for found in findings if found["what"] == "endpoint"]
+        worst = sorted(findings, key=lambda found: found["verdict"] == "wrong")
+        named = {found["what"]: {} for found in findings} | {one["what"]: one for one in worst}
+        return {**named, "code": outcome.code, "endpoints": endpoints}
 
     return check
 
@@ -37,7 +53,7 @@ def checked(ganchor: Ganchor, live: Live, monkeypatch: pytest.MonkeyPatch) -> Ch
 def wrong(found: dict[str, Any]) -> list[str]:
     """The names of what is wrong."""
     assert found["code"] in (0, WITH_FINDINGS)
-    names = [name for name in found if name != "code" and found[name]["verdict"] == "wrong"]
+    names = [name for name in found if name not in ASIDE and found[name]["verdict"] == "wrong"]
     assert bool(names) == (found["code"] == WITH_FINDINGS)
     return names
 
@@ -49,7 +65,7 @@ def test_all_is_well(checked: Checked, live: Live, tmp_path: Path) -> None:
     assert list(found) == [
         *("key", "endpoint", "clock", "contract", "store", "speed", "balance"),
         *("manifest", "member", "policy", "model", "uplink", "downlink", "device", "state"),
-        "code",
+        *ASIDE,
     ]
     assert found["key"]["found"] == f"opens account {address_of(MEMBERS[0])}"
     assert "chain 31337" in found["endpoint"]["found"]
@@ -68,11 +84,80 @@ def test_people_read_a_table(ganchor: Ganchor, live: Live) -> None:
 
 
 def test_no_endpoint(checked: Checked, live: Live) -> None:
-    nowhere = replace(live, url="http://127.0.0.1:1")
-    found = checked(live=nowhere)
+    found = checked(live=replace(live, url=NOWHERE))
     assert wrong(found) == ["endpoint", "contract"]
     assert found["clock"]["verdict"] == "not checked"
     assert found["speed"]["verdict"] == "good"  # the store does not wait for the chain
+
+
+def test_one_dead_endpoint_of_two_is_no_more_than_doubtful(checked: Checked) -> None:
+    found = checked("--rpc-url", NOWHERE)
+    assert wrong(found) == []
+    assert [one["verdict"] for one in found["endpoints"]] == ["good", "doubtful"]
+    assert "a node does without it" in found["endpoints"][1]["advice"]
+    assert found["contract"]["verdict"] == "good"
+
+
+def test_where_two_must_agree_both_are_needed(checked: Checked) -> None:
+    assert "endpoint" in wrong(checked("--rpc-url", NOWHERE, "--confirm"))
+
+
+def test_each_endpoint_is_judged_by_itself(checked: Checked, live: Live) -> None:
+    with proxy_to(live.url) as other, proxy_to(live.url) as single:
+        other.change("eth_chainId", lambda _: "0x5")
+        single.on_batches(lambda: Reply(b"no", 403))
+        found = checked("--rpc-url", other.url, "--rpc-url", single.url)
+    assert [one["verdict"] for one in found["endpoints"]] == ["good", "wrong", "good"]
+    first, second, third = (one["found"] for one in found["endpoints"])
+    assert first.endswith("takes batches")
+    assert second.endswith("the contract is on chain 31337")
+    assert third.endswith("takes no batches")
+
+
+def test_what_the_node_may_pay(checked: Checked) -> None:
+    found = checked("--max-gas-price", 0)
+    assert wrong(found) == ["balance"]
+    assert "--max-gas-price is 0 gwei" in found["balance"]["found"]
+
+
+def test_what_cannot_be_meant_by_settled(ganchor: Ganchor, live: Live) -> None:
+    outcome = ganchor("check", *live.options, "--settled", "soon")
+    assert outcome.code == 2
+    assert "expected latest, finalized or a number" in outcome.err
+
+
+@pytest.fixture
+def relay(live: Live) -> Iterator[str]:
+    """A relay for the open task, which the stranger pays."""
+    posting = wiring.open_ledger(live.url, live.place.deployment, STRANGER)
+    members = {live.open: members_of(posting, live.open)}
+    with relay_in_thread(Relayer(live.ledger(), posting, members, Purse(Caps()))) as url:
+        yield url
+
+
+def test_a_relay(checked: Checked, live: Live, relay: str) -> None:
+    found = checked("--relay", relay)
+    assert wrong(found) == []
+    assert f"0.0 M of 1,000.0 M gas for task {live.open}" in found["relay"]["found"]
+    assert address_of(STRANGER) in found["payer"]["found"]
+    assert wrong(checked("--relay", relay, "--task", live.finished)) == ["relay"]
+
+
+def test_a_relay_of_another_contract(
+    checked: Checked, live: Live, relay: str, tmp_path: Path
+) -> None:
+    other = tmp_path / "deployment.json"
+    write_deployment(other, deploy(live.url, STRANGER))
+    found = checked("--relay", relay, "--deployment", other)
+    assert "relay" in wrong(found)
+    assert live.ledger().contract in found["relay"]["found"]
+
+
+def test_no_relay(checked: Checked) -> None:
+    found = checked("--relay", NOWHERE)
+    assert wrong(found) == ["relay"]
+    assert f"the relay at {NOWHERE} does not say how it is" in found["relay"]["found"]
+    assert found["balance"]["verdict"] == "good"
 
 
 def test_no_store(checked: Checked, tmp_path: Path) -> None:
