@@ -231,15 +231,21 @@ class Proxies:
         self._thread.join()
         self._loop.close()
 
-    def to(self, upstream: str, link: Link | None = None, weather: Weather = FINE) -> FaultProxy:
+    def to(
+        self,
+        upstream: str,
+        link: Link | None = None,
+        weather: Weather = FINE,
+        host: str = "127.0.0.1",
+    ) -> FaultProxy:
         """A new proxy in front of an endpoint, on a free port of its own."""
         dice = Dice(f"{self._seed} {len(self._runners)}")
         proxy = FaultProxy(upstream, dice, link or Link(), weather)
-        port = self._call(self._serve(proxy))
-        proxy.url = f"http://127.0.0.1:{port}"
+        port = self._call(self._serve(proxy, host))
+        proxy.url = f"http://{host}:{port}"
         return proxy
 
-    async def _serve(self, proxy: FaultProxy) -> int:
+    async def _serve(self, proxy: FaultProxy, host: str) -> int:
         client = self._client
         assert client is not None
 
@@ -252,7 +258,7 @@ class Proxies:
         server = web.Server(handle, access_log=None, max_field_size=1 << 16)
         runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, host, 0)
         await site.start()
         self._runners.append(runner)
         return int(runner.addresses[0][1])

@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +25,7 @@ import light
 from chains import Chain
 from fault_proxy import FaultProxy, Proxies
 from light import LightLearner, derive_genesis
+from namespaces import Namespace
 from stores import StoreServer
 from weather import Bucket, Link, Weather
 
@@ -83,6 +84,7 @@ class Member:
     chain: FaultProxy
     store: FaultProxy | None
     link: Link
+    place: Namespace | None = None
     processes: list[BaseProcess] = field(default_factory=list)
 
     @property
@@ -169,7 +171,7 @@ class Site:
             *(words or ("--poll", "0.2")),
             env=env,
             log=member.log,
-            prepare=prepare,
+            prepare=prepare or (member.place and member.place.enter),
         )
         member.processes.append(process)
         return process
@@ -264,6 +266,7 @@ def open_site(
     store: StoreServer | None = None,
     links: Mapping[int, Link] | None = None,
     seed: object = 0,
+    places: Sequence[Namespace] = (),
 ) -> Iterator[Site]:
     """Deploy, open a manifest's task, and put a proxy before the chain and the store for each member.
 
@@ -274,6 +277,7 @@ def open_site(
         store: A server; None is a folder, which no proxy can stand before.
         links: The lines of some members, by index.
         seed: Of the weather.
+        places: A host for each member; none is this one for all.
     """
     signers = members(len(manifest.members))
     deployment = deploy(chain.url, signers[0])
@@ -286,11 +290,13 @@ def open_site(
         there = []
         for index, signer in enumerate(signers):
             line = (links or {}).get(index) or Link()
-            place = folder / f"member-{index}"
-            place.mkdir()
-            (place / "node.log").touch()
-            doors = proxies.to(chain.url, line), proxies.to(store.url, line) if store else None
-            there.append(Member(index, signer, place, *doors, line))
+            place = places[index] if places else None
+            home = folder / f"member-{index}"
+            home.mkdir()
+            (home / "node.log").touch()
+            to = partial(proxies.to, link=line, host=place.here if place else "127.0.0.1")
+            doors = to(chain.url), to(store.url) if store else None
+            there.append(Member(index, signer, home, *doors, line, place))
         site = Site(folder, chain, store, manifest, deployment, task, there, proxies)
         try:
             yield site
