@@ -63,11 +63,12 @@ def simulate(
 
     It gives the bytes of the run on the chain if both train on CPUs with the same number of threads.
     """
-    draft = completed(read_draft(manifest_file), training_timeout)
-    manifest, store = draft.manifest, open_store(out) if out else None
+    read = read_draft(manifest_file)
     texts: Sequence[str | None] = data or [None]
-    given = [told(manifest.learner, text, node_config) for text in texts]
-    shares = shares_of(given, partition, manifest.addresses)
+    given = [told(read.manifest.learner, text, node_config) for text in texts]
+    shares = shares_of(given, partition, read.manifest.addresses)
+    draft = completed(read, training_timeout)
+    manifest, store = draft.manifest, open_store(out) if out else None
     digests: list[str] = []
     with Turns() as turns:
         if isinstance(manifest.learner, CodeLearner):

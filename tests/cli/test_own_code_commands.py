@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,12 +55,40 @@ count = 2
 """
 
 
-@pytest.fixture
-def manifest(tmp_path: Path) -> Path:
-    shutil.copy(CHEST, tmp_path / "chest.py")
-    path = tmp_path / "lines.toml"
+def write_manifest(folder: Path) -> Path:
+    shutil.copy(CHEST, folder / "chest.py")
+    path = folder / "lines.toml"
     path.write_text(MANIFEST)
     return path
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    return write_manifest(tmp_path)
+
+
+def said_by(*words: object) -> dict[str, Any]:
+    """What a command that goes well says, in a process of its own: JSON, and nothing that the code prints."""
+    command = [*GANCHOR, *map(str, words), "--json"]
+    said: dict[str, Any] = json.loads(
+        subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    )
+    return said
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A simulation of the manifest by two members, 0.1 and 0.2 their data."""
+
+    said: dict[str, Any]
+    store: Path
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
+    folder = tmp_path_factory.mktemp("simulated")
+    words = ["--data", "0.1", "--data", "0.2", "--store", folder / "out"]
+    return Simulated(said_by("simulate", write_manifest(folder), *words), folder / "out")
 
 
 def changed(manifest: Path, old: str, new: str) -> Path:
@@ -97,14 +127,10 @@ class TestCheck:
 
 class TestSimulate:
     def test_every_members_code_runs_in_a_process_of_its_own(
-        self, ganchor: Ganchor, manifest: Path
+        self, ganchor: Ganchor, manifest: Path, simulated: Simulated
     ) -> None:
-        words = ["simulate", manifest, "--data", "0.1", "--data", "0.2", "--json"]
-        once = ganchor(*words, "--store", "out")
-        assert once.code == 0, once.err
-        assert "somebody's code" not in once.out
-        final = json.loads(once.out)["final_digest"]
-        (model,) = Path("out").rglob(final)
+        assert simulated.said["rounds"][-1] == simulated.said["final_digest"]
+        (model,) = simulated.store.rglob(simulated.said["final_digest"])
         exported = ganchor(
             "weights", "--manifest", manifest, "--model", model, "--out", "m.safetensors"
         )
@@ -141,64 +167,81 @@ class TestSimulate:
 
 
 @pytest.fixture
-def task(ganchor: Ganchor, live: Live, manifest: Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    """A task with this code, opened on the running chain; the first member's key is set."""
+def as_first(ganchor: Ganchor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands act as the first member."""
     monkeypatch.setenv("GANCHOR_PRIVATE_KEY", key_of(MEMBERS[0]))
-    opened = ganchor("task", "open", manifest, *live.options, "--json")
-    assert opened.code == 0, opened.err
-    said = json.loads(opened.out)
+
+
+def open_with_code(live: Live, folder: Path) -> int:
+    """Open a task with this code on the running chain, as the first member; its number."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANCHOR_PRIVATE_KEY", key_of(MEMBERS[0]))
+        said = said_by("task", "open", write_manifest(folder), *live.options)
     assert said["code_digest"] == CODE
     return int(said["task"])
 
 
+@pytest.fixture(scope="module")
+def untouched(live: Live, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """A task with this code in which nobody does anything."""
+    return open_with_code(live, tmp_path_factory.mktemp("untouched"))
+
+
+@pytest.fixture
+def task(live: Live, tmp_path: Path) -> int:
+    """A task with this code, for one test."""
+    return open_with_code(live, tmp_path)
+
+
+@pytest.mark.usefixtures("as_first")
 class TestNode:
-    def node(self, ganchor: Ganchor, live: Live, task: int, *words: object) -> Outcome:
+    def node(self, ganchor: Ganchor, live: Live, untouched: int, *words: object) -> Outcome:
         return ganchor(
-            "node", "--task", task, *live.options, "--patience", 5, "--poll", 0.05, *words
+            "node", "--task", untouched, *live.options, "--patience", 5, "--poll", 0.05, *words
         )
 
     def test_nothing_runs_without_consent(
-        self, ganchor: Ganchor, live: Live, task: int, monkeypatch: pytest.MonkeyPatch
+        self, ganchor: Ganchor, live: Live, untouched: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("fl_node.child.process.Child.__init__", must_not_run)
         said = (f"the task runs code {CODE}", f"ganchor code show {CODE}", f"--allow-code {CODE}")
         for words in ([], ["--allow-code", "ab" * 32], ["--dry-run"]):
-            outcome = self.node(ganchor, live, task, *words)
+            outcome = self.node(ganchor, live, untouched, *words)
             assert outcome.code == 2
             for part in said:
                 assert part in outcome.err
-        assert not live.ledger().task_state(task).committed
+        assert not live.ledger().task_state(untouched).committed
 
     def test_a_dry_run_shows_what_would_leave_and_sends_nothing(
-        self, ganchor: Ganchor, live: Live, task: int
+        self, ganchor: Ganchor, live: Live, untouched: int
     ) -> None:
         words = ["--allow-code", CODE, "--dry-run", "--data", "0.1"]
-        outcome = self.node(ganchor, live, task, *words, "--log-format", "json")
+        outcome = self.node(ganchor, live, untouched, *words, "--log-format", "json")
         assert outcome.code == 0, outcome.err
         run = json.loads(outcome.out.splitlines()[-1])
         assert (run["event"], run["examples"], run["steps"]) == ("dry run", 18, 2)
         assert run["norm"] > 0 and run["bytes"] > 0 and float(run["error"]) > 0
         assert run["numpy"] == np.__version__ and run["objections"] == []
-        state = live.ledger().task_state(task)
+        state = live.ledger().task_state(untouched)
         assert (state.committed, state.round) == (0, 1)
         assert not Path("node-state").exists()
 
     def test_a_policy_counts_more_than_the_task(
-        self, ganchor: Ganchor, live: Live, task: int, tmp_path: Path
+        self, ganchor: Ganchor, live: Live, untouched: int, tmp_path: Path
     ) -> None:
         policy = tmp_path / "policy.toml"
         policy.write_text(f'allow_code = ["{CODE}"]\nmost_examples = 5\n')
-        outcome = self.node(ganchor, live, task, "--policy", policy, "--dry-run")
+        outcome = self.node(ganchor, live, untouched, "--policy", policy, "--dry-run")
         assert outcome.code == 0, outcome.err
         assert "18 examples; the node's policy allows 5" in outcome.out
         policy.write_text(f'allow_manifests = ["{"ab" * 32}"]\n')
-        refused = self.node(ganchor, live, task, "--policy", policy)
+        refused = self.node(ganchor, live, untouched, "--policy", policy)
         assert "does not allow the manifest" in refused.err
 
     def test_a_flower_option_is_for_flower_tasks(
-        self, ganchor: Ganchor, live: Live, task: int
+        self, ganchor: Ganchor, live: Live, untouched: int
     ) -> None:
-        outcome = self.node(ganchor, live, task, "--flower", CHEST)
+        outcome = self.node(ganchor, live, untouched, "--flower", CHEST)
         assert "trains a module, and no Flower app" in outcome.err
 
 
@@ -208,9 +251,8 @@ def must_not_run(*_: object, **__: object) -> None:
 
 @pytest.mark.slow
 def test_two_nodes_train_own_code_and_end_where_the_simulation_ends(
-    ganchor: Ganchor, live: Live, manifest: Path, task: int, tmp_path: Path
+    ganchor: Ganchor, live: Live, task: int, simulated: Simulated, tmp_path: Path
 ) -> None:
-    expected = ganchor("simulate", manifest, "--data", "0.1", "--data", "0.2", "--json")
     nodes = [
         subprocess.Popen(
             [*GANCHOR, "node", "--task", str(task), *live.options, "--state", str(tmp_path / f"{index}"),
@@ -224,7 +266,7 @@ def test_two_nodes_train_own_code_and_end_where_the_simulation_ends(
     said = [node.communicate(timeout=240)[0].decode() for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], said
     finals = {json.loads(text.splitlines()[-1])["final_digest"] for text in said}
-    assert finals == {json.loads(expected.out)["final_digest"]}
+    assert finals == {simulated.said["final_digest"]}
     audited = ganchor("audit", "--task", task, *live.options, "--derive-genesis", "--json")
     assert audited.code == 0, audited.out
     report = json.loads(audited.out)
@@ -240,9 +282,9 @@ def test_two_nodes_train_own_code_and_end_where_the_simulation_ends(
 
 class TestShow:
     def test_it_prints_what_the_task_would_run(
-        self, ganchor: Ganchor, live: Live, task: int
+        self, ganchor: Ganchor, live: Live, untouched: int
     ) -> None:
-        shown = ganchor("code", "show", "--task", task, *live.options)
+        shown = ganchor("code", "show", "--task", untouched, *live.options)
         assert shown.code == 0, shown.err
         assert f"code      {CODE}" in shown.out and "a Python file" in shown.out
         assert "requires  numpy" in shown.out
@@ -414,10 +456,8 @@ def test_pictures_are_the_digits_unless_somebody_says_otherwise(
 
 @pytest.mark.slow
 def test_a_node_that_is_stopped_takes_its_child_along_and_goes_on_where_it_was(
-    ganchor: Ganchor, live: Live, manifest: Path, task: int, tmp_path: Path
+    live: Live, task: int, simulated: Simulated, tmp_path: Path
 ) -> None:
-    expected = ganchor("simulate", manifest, "--data", "0.1", "--data", "0.2", "--json")
-
     def start(index: int) -> subprocess.Popen[str]:
         words = ["--task", task, "--state", tmp_path / f"{index}", "--data", f"0.{index + 1}", "--allow-code", CODE,
                  "--device", "cpu", "--poll", "0.05", "--log-format", "json"]  # fmt: skip
@@ -443,4 +483,4 @@ def test_a_node_that_is_stopped_takes_its_child_along_and_goes_on_where_it_was(
     assert children and not [child for child in children if Path("/proc", child).exists()]
     said = [node.communicate(timeout=240)[0] for node in [start(0), start(1)]]
     finals = {json.loads(text.splitlines()[-1]).get("final_digest") for text in said}
-    assert finals == {json.loads(expected.out)["final_digest"]}, said
+    assert finals == {simulated.said["final_digest"]}, said
