@@ -32,7 +32,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 END_BYTES = 22
 END_64_BYTES = 56 + 20
-LOCAL_BYTES = 30
+LOCAL, LOCAL_BYTES = b"PK\x03\x04", 30
 
 
 class ArchiveWriter:
@@ -87,10 +87,12 @@ def read_archive(path: Path) -> dict[str, memoryview]:
 
 
 def _verify_directory(whole: memoryview) -> None:
-    """Check the size of the list of files before it is read."""
+    """Check where the zip begins and ends, and the size of the list of files, before the list is read."""
     end = whole[-END_BYTES:]
     if len(end) < END_BYTES or bytes(end[:4]) != b"PK\x05\x06" or bytes(end[-2:]) != bytes(2):
         raise ValueError("it does not end like a zip without a comment")
+    if bytes(whole[:4]) != LOCAL:
+        raise ValueError("it does not begin with a file")
     (size,) = struct.unpack("<L", end[12:16])
     before = whole[-END_BYTES - END_64_BYTES : -END_BYTES]
     if len(before) == END_64_BYTES and bytes(before[:4]) == b"PK\x06\x06":
@@ -115,7 +117,7 @@ def _content_of(whole: memoryview, entry: ZipInfo) -> memoryview:
     """A file's content: what follows its own header, which repeats its name."""
     start = entry.header_offset
     header = whole[start : start + LOCAL_BYTES] if start >= 0 else b""
-    if len(header) < LOCAL_BYTES or bytes(header[:4]) != b"PK\x03\x04":
+    if len(header) < LOCAL_BYTES or bytes(header[:4]) != LOCAL:
         raise ValueError(f"{entry.filename!r} is not where the list says")
     name, extra = struct.unpack("<HH", header[26:])
     begin = start + LOCAL_BYTES

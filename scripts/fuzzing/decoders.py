@@ -20,17 +20,22 @@ from chain.answers import logs
 from chain.answers import parse_json as parse_answer
 from chain.deploy import Deployment, read_deployment, write_deployment
 from chain.errors import ActInvalid, CallRejected, DeploymentInvalid
+from chain.memory_ledger import MemoryLedger
 from chain.rejections import rejection_from
 from chain.relay.health import Health, health_to_json, read_health
 from chain.relay.outcome import WAITING, Outcome, Status, outcome_to_json, read_outcome, refused
 from chain.relay.submission import read_submission, sign_submission, submission_to_json
-from chain.types import Address, Reveal
+from chain.types import Address, Reveal, Terms
 from fl_node.audit.reported import Report, ReportedRound, read_report
 from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.blobs.encoding import UpdateHeader, decode_update, encode_update
 from fl_node.blobs.model import decode_model, encode_model
 from fl_node.blobs.sealed import seal, unseal
 from fl_node.blobs.tensors import decode_tensors, encode_tensors, schema_of
+from fl_node.bundle.events import events_to_json, read_events
+from fl_node.bundle.reading import BundledBlobs, read_bundle
+from fl_node.bundle.state import RecordedState, read_state, state_to_json
+from fl_node.bundle.writing import write_bundle
 from fl_node.child import replies
 from fl_node.child.frames import LENGTH_BYTES, frame_of, message_of
 from fl_node.code.blob import read_code
@@ -38,6 +43,7 @@ from fl_node.code.consent import read_allowed
 from fl_node.errors import (
     BadData,
     BlobMalformed,
+    BundleInvalid,
     CodeRefused,
     ManifestInvalid,
     Misuse,
@@ -247,6 +253,22 @@ def _child(content: bytes) -> None:
         assert all(np.isfinite(array).all() for array in trained.shared.values())
 
 
+def _events(content: bytes) -> None:
+    entries = read_events(content, LEDGER.contract, 1)
+    assert events_to_json(entries, LEDGER.contract) == content
+
+
+def _state(content: bytes) -> None:
+    assert state_to_json(read_state(content)) == content
+
+
+def _bundle(path: Path) -> None:
+    """As an audit opens what a stranger handed over."""
+    bundle = read_bundle(path)
+    assert bundle.state.view.member_count
+    assert all(entry.event.task == bundle.state.task for entry in bundle.entries)
+
+
 def _answer(content: bytes) -> None:
     logs(parse_answer(content))
 
@@ -279,6 +301,21 @@ def _deployment() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "deployment.json"
         write_deployment(path, Deployment(31337, CLIENT, 5, ZEROS))
+        return path.read_bytes()
+
+
+def _ledger() -> MemoryLedger:
+    ledger = MemoryLedger(clock=lambda: 1_000)
+    members = [Address(f"0x{number:040x}") for number in (1, 2, 3)]
+    ledger.open_task(SALT, SALT, members, Terms(2, 100, 100, 100, 10_000, 2, 2, 5_000))
+    ledger.acting_as(members[0]).commit(1, 1, SALT)
+    return ledger
+
+
+def _bundled() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "task.zip"
+        write_bundle(path, LEDGER, BundledBlobs("no store", {}), 1)
         return path.read_bytes()
 
 
@@ -327,6 +364,8 @@ REPLIES = [
 SUBMISSION = sign_submission(
     dev_account(SEED, 0), 31337, CLIENT, (1, 2, 0), "commit", 2, bytes(range(32))
 )
+LEDGER = _ledger()
+STATE = RecordedState(LEDGER.chain_id, LEDGER.contract, 1, LEDGER.task_state(1))
 ALLOWED = f"# reviewed\n{ZEROS}  # chest.py\n".encode()
 
 CHAIN = (LowRank(rank=2), TopK(), Rotate(block=64), Quantise(bits=4, bucket=64))
@@ -351,6 +390,11 @@ DECODERS: Mapping[str, Decoder] = {
     "code": Decoder(CODE, _code, (BlobMalformed,)),
     "child's answers": Decoder(REPLIES, _child, (BlobMalformed, TrainingFailed)),
     "allowed code": _file(ALLOWED, read_allowed, Misuse),
+    "bundle": _file(_bundled(), _bundle, BundleInvalid),
+    "bundle's events": Decoder(
+        [events_to_json(LEDGER.history(1), LEDGER.contract)], _events, (BundleInvalid,)
+    ),
+    "bundle's state": Decoder([state_to_json(STATE)], _state, (BundleInvalid,)),
     "endpoint's logs": Decoder([json.dumps([LOG, LOG]).encode()], _answer, (ValueError,)),
     "relay's acts": Decoder([submission_to_json(SUBMISSION)], _submission, (ActInvalid,)),
     "relay's answers": Decoder(

@@ -26,6 +26,7 @@
 21  a member's signature is used for what it did not sign                 test_relayed_acts
 22  one member alone is a quorum, because the others said nothing          test_relayed_acts
 23  a draw is tried again until it pleases                                 test_relayed_acts
+24  an exported history hides or alters something, or is a zip bomb        test_bundles
 
 What is not defended against, by design: a quorum of members who collude, and a member whose update keeps every rule
 and is harmful all the same.
