@@ -55,6 +55,15 @@ def test_the_missing_members_the_phase_and_its_end_are_named(tmp_path: Path) -> 
     assert line.endswith(" UTC")
 
 
+def test_after_the_end_no_member_and_no_deadline_is_waited_for(tmp_path: Path) -> None:
+    ledger = opened()
+    over = replace(ledger.task_state(1), phase=Phase.FINISHED, deadline=0, awaited=0)
+    with folder_of(ledger, tmp_path / "state") as folder:
+        line = str(awaited(over, MEMBERS, MEMBERS[0], folder))
+    assert line.startswith("round 1 is final, and the last: waiting until ")
+    assert "00:00:00" not in line
+
+
 def test_each_phase_is_told_once_and_every_step_is_passed_on(tmp_path: Path) -> None:
     ledger, display = opened(), Recorder()
     state = ledger.task_state(1)

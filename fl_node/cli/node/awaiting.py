@@ -19,9 +19,10 @@ class Awaited:
     """Whom a node waits for.
 
     Attributes:
-        round, attempt, phase: The task's current ones.
+        round, attempt, phase: The task's current ones. In a finished task the node waits for no member, but until the
+            end is settled and the last model is in the store.
         missing: The members that have not acted in this phase.
-        deadline: In seconds since 1970; after it any member can end the phase.
+        deadline: In seconds since 1970; after it any member can end the phase. 0 in a finished task.
         elsewhere: Whether this node's account committed to an update that is not in this node's state folder.
     """
 
@@ -33,6 +34,11 @@ class Awaited:
     elsewhere: bool
 
     def __str__(self) -> str:
+        if self.phase is Phase.FINISHED:
+            return (
+                f"round {self.round} is final, and the last: "
+                "waiting until the chain has settled on it and its model is in the store"
+            )
         names = ", ".join(map(short, self.missing)) or "nobody"
         until = datetime.fromtimestamp(self.deadline, UTC).strftime("%H:%M:%S UTC")
         line = f"round {self.round}: waiting in the {self.phase.name.lower()} phase for {names}, until {until}"
