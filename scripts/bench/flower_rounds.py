@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,15 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+
+from flower_processes import (
+    APP,
+    CLIENTS,
+    ends,
+    environment_of,
+    flwr_run,
+    running,
+    superlink,
+    supernode,
+)
 
 from chain.accounts import Signer, address_of, dev_accounts
 
-APP = Path(__file__).parent / "resting_app"
-CLIENTS = 3
 PASSWORD = "correct horse battery staple"
-PATIENCE = 120.0
-"""Seconds that a server has to start."""
 
 GANCHOR = [sys.executable, "-m", "fl_node.cli"]
 TASK = """\
@@ -46,15 +49,6 @@ cohort_floor = 3
 min_updates = 3
 """
 
-CONNECTION = """\
-[superlink]
-default = "bench"
-
-[superlink.bench]
-address = "127.0.0.1:{port}"
-insecure = true
-"""
-
 
 def seconds_under_flwr(
     folder: Path, rounds: int, more: Mapping[str, str] | None = None, simulated: bool = True
@@ -67,51 +61,22 @@ def seconds_under_flwr(
         more: Variables of the environment that the app reads.
         simulated: Whether the SuperLink simulates the clients; otherwise each has a SuperNode, a process of its own.
     """
-    port = _free_port()
-    (folder / "config.toml").write_text(CONNECTION.format(port=port))
-    environment = {**os.environ, **(more or {}), **_quiet(folder)}
-    server = [_program("flower-superlink"), "--insecure", "--port", str(port)]
-    run = [
-        *(_program("flwr"), "run", str(APP), "bench", "--stream"),
-        *("--run-config", f"num-server-rounds={rounds}"),
-    ]
+    environment = {**environment_of(folder), **(more or {})}
+    words, federation = (), ()
+    if simulated:
+        words = ("--simulation",)
+        # With a ledger members wait for each other, so all must run at once, on however few cores.
+        nodes = f"num-supernodes={CLIENTS} init-args-num-cpus={CLIENTS} client-resources-num-cpus=1"
+        federation = ("--federation-config", nodes)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context((folder / "log").open("wb"))
-        if simulated:
-            server.append("--simulation")
-            # With a ledger members wait for each other, so all must run at once, on however few cores.
-            nodes = (
-                f"num-supernodes={CLIENTS} init-args-num-cpus={CLIENTS} client-resources-num-cpus=1"
-            )
-            run += ["--federation-config", nodes]
-        stack.enter_context(_running(server, environment, log))
-        _wait_for(port)
+        port = stack.enter_context(superlink(folder, log, environment, *words))
         for client in range(0 if simulated else CLIENTS):
-            stack.enter_context(_running(_supernode(client, port), environment, log))
-        ended = {
-            int(found[1]): float(found[2])  # Not when the line came: the stream is late.
-            for line, _ in _lines(run, environment, folder)
-            if (found := re.search(r"round (\d+) ended at ([\d.]+)", line))
-        }
+            stack.enter_context(running(supernode(client, port), environment, log))
+        command = [*flwr_run(rounds), *federation]
+        subprocess.run(command, cwd=folder, env=environment, stdout=log, check=True)
+    ended = ends(folder)
     return round((ended[rounds] - ended[1]) / (rounds - 1), 3)
-
-
-def _supernode(client: int, port: int) -> list[str]:
-    return [
-        *(_program("flower-supernode"), "--insecure", "--superlink", f"127.0.0.1:{port}"),
-        *("--port", str(_free_port())),
-        *("--node-config", f"partition-id={client} num-partitions={CLIENTS}"),
-    ]
-
-
-def _quiet(folder: Path) -> dict[str, str]:
-    return {
-        "FLWR_HOME": str(folder),
-        "FLWR_TELEMETRY_ENABLED": "0",
-        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-        # Flower starts its own programs by name.
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
 
 
 def seconds_with_a_ledger(folder: Path, rounds: int) -> float:
@@ -163,7 +128,7 @@ def devnet(folder: Path, signers: Sequence[Signer]) -> Iterator[str]:
     """A local chain in a process of its own; its URL."""
     funded = [word for signer in signers for word in ("--fund", address_of(signer))]
     words = ["devnet", "--port", "0", "--database", str(folder / "chain.sqlite"), *funded]
-    with _running([*GANCHOR, *words], dict(os.environ), subprocess.PIPE) as chain:
+    with running([*GANCHOR, *words], dict(os.environ), subprocess.PIPE) as chain:
         assert chain.stdout is not None
         yield json.loads(chain.stdout.readline())["url"]
 
@@ -239,40 +204,3 @@ def _lines(
             yield line, time.perf_counter()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
-
-
-@contextlib.contextmanager
-def _running(
-    command: Sequence[str], environment: Mapping[str, str], output: IO[bytes] | int
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A server that is ended, with all processes that it started, on exit."""
-    process = subprocess.Popen(
-        command, env=dict(environment), stdout=output, stderr=None, start_new_session=True
-    )
-    try:
-        yield process
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        with (
-            contextlib.suppress(ConnectionRefusedError),
-            socket.create_connection(("127.0.0.1", port)),
-        ):
-            return
-        time.sleep(0.1)
-    raise SystemExit(f"nothing listens at port {port} after {PATIENCE:.0f} seconds")
-
-
-def _program(name: str) -> str:
-    return str(Path(sys.executable).with_name(name))

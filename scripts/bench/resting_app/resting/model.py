@@ -19,3 +19,8 @@ def arrays(seed=0):
         name: 0.02 * random.standard_normal(shape, dtype=np.float32)
         for name, shape in SHAPES.items()
     }
+
+
+def flat(numbers):
+    """One array of so many numbers."""
+    return {"generator.weight": np.zeros(numbers, np.float32)}
