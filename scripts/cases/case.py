@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from eth_abi.abi import encode
-
 from cases.history import History
-from chain.history import ARGUMENTS, SELECTORS, first_head, fold
+from chain.history import first_head, fold
 from chain.types import Address, Entry, TaskState
 from fl_node.blobs.canonical import canonical_json
 from fl_node.blobs.digest import digest_of
+from fl_node.bundle.events import events_to_json
+from fl_node.bundle.state import RecordedState, state_to_json
 
 Log = dict[str, Any]
 
 TASK = 1
-INDEXED = ("task", "round", "client", "member", "coordinator")
-"""The fields of events that are topics."""
 
 
 @dataclass(frozen=True)
@@ -85,43 +84,25 @@ def folded(history: History, entries: Iterable[Entry]) -> bytes:
     return head
 
 
-def state_of(history: History, state: TaskState) -> dict[str, Any]:
+def state_of(history: History, state: TaskState) -> Log:
     """The content of state.json."""
-    view = {name: _plain(value) for name, value in asdict(state).items()}
-    head = view.pop("history_head")
-    site = {"chain_id": history.chain_id, "contract": history.contract, "task": TASK}
-    return {**site, "head": head, "view": view}
+    recorded = RecordedState(history.chain_id, history.contract, TASK, state)
+    return dict(json.loads(state_to_json(recorded)))
 
 
 def logs_of(contract: Address, entries: Iterable[Entry]) -> tuple[Log, ...]:
-    """Entries as logs."""
-    return tuple(log_of(contract, entry) for entry in entries)
-
-
-def log_of(contract: Address, entry: Entry) -> Log:
-    """An entry as the log of a contract; what a ledger in memory lacks is made up from the block's number."""
-    event = entry.event
-    names, types = list(event.__dataclass_fields__), ARGUMENTS[type(event)]
-    pairs = list(zip(names, types, astuple(event), strict=True))
-    topics = [encode([kind], [value]) for name, kind, value in pairs if name in INDEXED]
-    others = [(kind, value) for name, kind, value in pairs if name not in INDEXED]
-    data = encode([kind for kind, _ in others], [value for _, value in others])
-    return {
-        "address": contract,
-        "topics": [_plain(topic) for topic in [SELECTORS[type(event)], *topics]],
-        "data": _plain(data),
-        "block": entry.block_number,
-        "block_hash": _plain(digest_of(b"block %d" % entry.block_number)),
-        "log_index": entry.log_index,
-        "timestamp": entry.timestamp,
-        "transaction": _plain(digest_of(b"transaction %d" % entry.block_number)),
-    }
+    """The content of events.json; the hashes that a ledger in memory lacks follow from the block's number."""
+    made = [
+        replace(
+            entry,
+            block_hash=digest_of(b"block %d" % entry.block_number),
+            transaction=digest_of(b"transaction %d" % entry.block_number),
+        )
+        for entry in entries
+    ]
+    return tuple(json.loads(events_to_json(made, contract)))
 
 
 def word(number: int) -> str:
     """A number as a topic, or as a word of data."""
-    return _plain(number.to_bytes(32, "big"))
-
-
-def _plain(value: Any) -> Any:
-    return "0x" + value.hex() if isinstance(value, bytes) else value
+    return "0x" + number.to_bytes(32, "big").hex()

@@ -101,6 +101,7 @@ def _no_logs() -> Iterator[Case]:
         "round_too_large": {"topic": (2, word(1 << 16))},
         "address_too_large": {"topic": (3, word(1 << 160))},
         "data_too_short": {"data": data[:-2]},
+        "data_too_long": {"data": data + "00" * 32},
         "no_data": {"data": "0x"},
         "topic_too_few": {"topics": logs[2]["topics"][:3]},
         "no_topics": {"topics": []},

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chain import answers
-from chain.accounts import to_address
-from chain.answers import Log
-from chain.decoding import event_from_log, task_state_from
-from chain.errors import HistoryInvalid
-from chain.files import mapped, read_text, regular_file
+from chain.files import mapped, read_file, regular_file
 from chain.history import commitment_of, first_head, fold
-from chain.types import Address, Entry, TaskState, Terms, UpdateCommitted, UpdateRevealed
+from chain.types import Address, Entry, TaskState, UpdateCommitted, UpdateRevealed
 from fl_node.audit import audit
-from fl_node.blobs.canonical import canonical_json, parse_json
+from fl_node.blobs.canonical import canonical_json
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.model import load_model
 from fl_node.blobs.reader import verify_size
-from fl_node.errors import BadData, BlobMissing, BlobTampered, UpdateInvalid
+from fl_node.bundle.events import MAX_EVENTS_BYTES, read_events
+from fl_node.bundle.state import MAX_STATE_BYTES, read_state
+from fl_node.errors import BadData, BlobMissing, BlobTampered, BundleInvalid, UpdateInvalid
 from fl_node.history.record import RecordedRound, final_rounds, members_in
 from fl_node.manifest.manifest import MAX_MANIFEST_BYTES, parse_manifest
 from fl_node.round.aggregate import Aggregated, aggregate_round
 
-MOST_BYTES = 1 << 24
 STEPS = ("A2", "A3", "A4", "A5", "A6", "A7", "A8")
 
 Answer = dict[str, Any]
@@ -81,42 +77,13 @@ def read_case(folder: Path) -> Case:
     """Read a case.
 
     Raises:
-        HistoryInvalid: A log is none of the task's.
+        BundleInvalid: A log is none of the task's.
     """
-    given, logs = (parse_json(read_text(folder / name, MOST_BYTES)) for name in
-                   ("state.json", "events.json"))  # fmt: skip
-    contract, task = to_address(given["contract"]), given["task"]
-    state = _state(given["view"], answers.word(given["head"]))
-    entries = tuple(_entries(contract, task, logs))
-    return Case(given["chain_id"], contract, task, state, entries, Blobs(folder / "blobs"))
-
-
-def _state(view: dict[str, Any], head: bytes) -> TaskState:
-    digests = {name: answers.word(view[name])
-               for name in ("manifest_digest", "genesis_digest", "parent_digest")}  # fmt: skip
-    terms = [view["terms"][name] for name in Terms.__dataclass_fields__]
-    values = {**view, **digests, "terms": terms, "history_head": head}
-    return task_state_from([values[name] for name in TaskState.__dataclass_fields__])
-
-
-def _entries(contract: Address, task: int, logs: Sequence[dict[str, Any]]) -> Iterator[Entry]:
-    last = (-1, -1)
-    for given in logs:
-        log = Log(
-            address=answers.address(given["address"]),
-            topics=tuple(map(answers.word, given["topics"])),
-            data=answers.data(given["data"]),
-            block_number=given["block"],
-            block_hash=answers.word(given["block_hash"]),
-            log_index=given["log_index"],
-            transaction=answers.word(given["transaction"]),
-            timestamp=given["timestamp"],
-        )
-        event, place = event_from_log(log), (log.block_number, log.log_index)
-        if log.address != contract or event.task != task or place <= last:
-            raise HistoryInvalid("a log of another contract or task, or out of order")
-        last = place
-        yield Entry(event, *place, given["timestamp"], log.transaction)
+    given = read_state(read_file(folder / "state.json", MAX_STATE_BYTES))
+    logs = read_file(folder / "events.json", MAX_EVENTS_BYTES)
+    entries = tuple(read_events(logs, given.contract, given.task))
+    blobs = Blobs(folder / "blobs")
+    return Case(given.chain_id, given.contract, given.task, given.view, entries, blobs)
 
 
 def head(case: Case) -> Answer:
@@ -194,7 +161,7 @@ def answer(verb: str, folder: Path) -> Answer:
     """The answer to a verb about a case."""
     try:
         case = read_case(folder)
-    except HistoryInvalid:
+    except BundleInvalid:
         return {"invalid": "log"}
     return VERBS[verb](case)
 
