@@ -9,7 +9,7 @@ from typing import Any
 
 from cases.history import History
 from chain.history import first_head, fold
-from chain.types import Address, Entry, TaskState
+from chain.types import Address, Entry, RoundOpened, TaskState
 from fl_node.blobs.canonical import canonical_json
 from fl_node.blobs.digest import digest_of
 from fl_node.bundle.events import events_to_json
@@ -71,9 +71,20 @@ def case_of(
     log = history.entries if entries is None else tuple(entries)
     head = history.state.history_head if entries is None else folded(history, log)
     given = replace(history.state, **{"history_head": head, **state})
-    blobs = {} if verb in ("head", "commitment") else dict(history.blobs)
+    blobs = _blobs_for(verb, history)
     shown = logs_of(history.contract, log) if logs is None else tuple(logs)
     return Case(verb, name, expected, shown, state_of(history, given), blobs)
+
+
+def _blobs_for(verb: str, history: History) -> dict[str, bytes]:
+    """The blobs that a verb needs: none, all, or all but the model that no round starts from."""
+    if verb in ("head", "commitment"):
+        return {}
+    opened = {e.event.parent_digest for e in history.entries if isinstance(e.event, RoundOpened)}
+    last = history.state.parent_digest
+    if verb == "audit" or last in opened:
+        return dict(history.blobs)
+    return {name: blob for name, blob in history.blobs.items() if name != last.hex()}
 
 
 def folded(history: History, entries: Iterable[Entry]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from chain.history import commitment_of
 from chain.memory_ledger import CHAIN_ID, CONTRACT, MemoryLedger
@@ -21,8 +21,9 @@ from fl_node.arrays import Arrays
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import UpdateHeader, encode_update, encoding_seed
 from fl_node.blobs.model import Model, decode_model, encode_model
+from fl_node.blobs.reader import verify_size
 from fl_node.blobs.sealed import seal
-from fl_node.errors import BlobMissing
+from fl_node.errors import BlobMissing, BlobTampered
 from fl_node.history.record import attempts_of_current_round, final_rounds
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.aggregate import Aggregated, aggregate_round
@@ -30,7 +31,7 @@ from fl_node.strategy.encode import encode_arrays
 
 COORDINATOR = Address("0x000000000000000000000000000000000000dEaD")
 BEGIN = 1_700_000_000
-TICK = 7
+TICK = 1
 """Seconds from one call to the next."""
 LATE = 1_000_000
 """Seconds after which any deadline of the samples has passed."""
@@ -46,7 +47,7 @@ class Sent:
     Attributes:
         blob: The update as it goes into the store.
         examples, training_loss, held_out_loss, salt: Of the opening.
-        stored: Whether the blob lies in the store.
+        lies: What lies in the store under the digest; None for nothing, and "blob" for the update itself.
     """
 
     blob: bytes
@@ -54,7 +55,7 @@ class Sent:
     training_loss: int = 1_500_000
     held_out_loss: int = 700_000
     salt: bytes = bytes([4]) * 32
-    stored: bool = True
+    lies: bytes | Literal["blob"] | None = "blob"
 
     @property
     def opening(self) -> Reveal:
@@ -72,6 +73,7 @@ class History:
         chain_id, contract: Where it runs.
         terms: Its terms on chain; None for the manifest's.
         members: Its members on chain; None for the manifest's.
+        opened_with: The blobs of manifest and genesis that it is opened with; None for those of the two above.
     """
 
     manifest: Manifest
@@ -80,13 +82,15 @@ class History:
     contract: Address = CONTRACT
     terms: Terms | None = None
     members: Sequence[Address] | None = None
+    opened_with: Sequence[bytes] | None = None
     now: int = BEGIN
     blobs: dict[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         site = {"chain_id": self.chain_id, "contract": self.contract}
         self.ledger = MemoryLedger(COORDINATOR, clock=lambda: self.now, **site)
-        digests = self.put(self.manifest.to_bytes()), self.put(encode_model(self.genesis))
+        honest = (self.manifest.to_bytes(), encode_model(self.genesis))
+        digests = [self.put(blob) for blob in self.opened_with or honest]
         members = self.members or self.manifest.addresses
         self.ledger.open_task(*digests, members, self.terms or self.manifest.terms())
 
@@ -100,9 +104,14 @@ class History:
 
     def get(self, digest: bytes, max_bytes: int) -> memoryview:
         """Read a blob, as `fl_node.blobs.reader.Reader` does."""
-        if digest.hex() not in self.blobs:
-            raise BlobMissing(f"blob {digest.hex()} is missing")
-        return memoryview(self.blobs[digest.hex()])
+        name = digest.hex()
+        if name not in self.blobs:
+            raise BlobMissing(f"blob {name} is missing")
+        blob = self.blobs[name]
+        verify_size(name, len(blob), max_bytes)
+        if digest_of(blob) != digest:
+            raise BlobTampered(f"blob {name} is another")
+        return memoryview(blob)
 
     @property
     def state(self) -> TaskState:
@@ -180,8 +189,9 @@ class History:
         """Reveal updates, and store them."""
         for client, one in sent.items():
             self.acting(client).reveal(1, self.state.round, one.opening)
-            if one.stored:
-                self.put(one.blob)
+            lies = one.blob if one.lies == "blob" else one.lies
+            if lies is not None:
+                self.blobs[digest_of(one.blob).hex()] = lies
 
     def send(self, sent: Mapping[Address, Sent]) -> None:
         """Commit to updates, and reveal them."""

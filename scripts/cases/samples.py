@@ -11,12 +11,23 @@ from chain.accounts import to_address
 from chain.types import Address
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.encoding import difference_schema
-from fl_node.blobs.global_state import first_state, model_of
+from fl_node.blobs.global_state import model_of
 from fl_node.blobs.tensors import schema_of
 from fl_node.manifest.manifest import Manifest, build_manifest
+from fl_node.round.genesis import genesis_state
 from fl_node.seeds import derive_seed
 
 ALICE, BOB, CAROL = TRIO = tuple(to_address(f"0x{number:040x}") for number in (0x11, 0x22, 0x33))
+STATING = {
+    "kind": "module",
+    "code": "12" * 32,
+    "genesis": "34" * 32,
+    "entry": "net:Net",
+    "metrics": ["accuracy", "auc"],
+    "requires": ["torch>=2.6", "scikit-learn"],
+}
+"""A learner whose updates state metrics and versions."""
+
 STRANGER = to_address(f"0x{0x99:040x}")
 
 
@@ -57,12 +68,10 @@ def model() -> dict[str, Array]:
 def history_of(
     manifest: Manifest | None = None, first: Arrays | None = None, **where: Any
 ) -> History:
-    """The opening of a task: the model, and zeros in what its strategy keeps beside it."""
+    """The opening of a task. `first` has all tensors of the model that it starts from."""
     manifest = manifest or manifest_of()
     tensors = model() if first is None else first
-    weights = manifest.roles.only("weight", tensors)
-    state = first_state(tensors, manifest.strategy.slots, weights)
-    return History(manifest, state, **where)
+    return History(manifest, genesis_state(manifest, tensors), **where)
 
 
 def moved(history: History, client: Address, size: float = 1.0) -> dict[str, Array]:
