@@ -27,6 +27,8 @@
 22  one member alone is a quorum, because the others said nothing          test_relayed_acts
 23  a draw is tried again until it pleases                                 test_relayed_acts
 24  an exported history hides or alters something, or is a zip bomb        test_bundles
+25  a relay saves the gas that a member's act needs                       test_starving_relays
+26  a member that was away makes a relay pay again and again              test_starving_relays
 
 What is not defended against, by design: a quorum of members who collude, and a member whose update keeps every rule
 and is harmful all the same.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -28,6 +29,12 @@ HONEST: list[Signer] = sorted(
     (dev_account(11, index) for index in range(3)), key=lambda signer: int(signer.address, 16)
 )
 STRANGER = dev_account(11, 3)
+POOR = next(
+    signer
+    for signer in (dev_account(11, index) for index in range(4, 99))
+    if int(signer.address, 16) > int(HONEST[1].address, 16)
+)
+"""Has no ether, and comes after the first two of the honest."""
 
 
 @dataclass
@@ -60,11 +67,13 @@ class Rules(Protocol):
 class Stage:
     """A task of three members, opened by the first, and the calls that drive it."""
 
-    def __init__(self, contract: Rules, terms: Terms = TERMS) -> None:
-        self.contract = contract
-        self.members = [contract.acting_as(signer) for signer in HONEST]
+    def __init__(
+        self, contract: Rules, terms: Terms = TERMS, signers: Sequence[Signer] = HONEST
+    ) -> None:
+        self.contract, self.signers = contract, signers
+        self.members = [contract.acting_as(signer) for signer in signers]
         self.stranger = contract.acting_as(STRANGER)
-        accounts = [address_of(signer) for signer in HONEST]
+        accounts = [address_of(signer) for signer in signers]
         opened = self.members[0].open_task(MANIFEST, GENESIS, accounts, terms)
         self.task = opened.entries[0].event.task
 
