@@ -265,7 +265,7 @@ def outcome(call: Deed, ledger: Ledger) -> object:
         return error
 
 
-@pytest.mark.parametrize("examples", [8, pytest.param(30, marks=SLOW)])
+@pytest.mark.parametrize("examples", [8, pytest.param(20, marks=SLOW)])
 def test_contract_and_model_agree(deployed: EvmChain, examples: int) -> None:
     ContractAndModel.deployed = deployed
     ContractAndModel.reached = Counter()
