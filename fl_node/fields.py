@@ -29,8 +29,8 @@ def _as_decimal(value: object) -> object:
 
 
 def written(value: Decimal) -> str:
-    """The one spelling of an exact decimal: without exponent or trailing zeros."""
-    return format(value.normalize(), "f")
+    """The one spelling of an exact decimal: without exponent or trailing zeros, and zero without a sign."""
+    return format(value.normalize() or Decimal(0), "f")
 
 
 Number = Annotated[

@@ -8,6 +8,20 @@ import { readLog } from "../../fl_node/explorer/page/events.js";
 import { commitmentOf, headOf } from "../../fl_node/explorer/page/head.js";
 import { fromHex, toHex } from "../../fl_node/explorer/page/hex.js";
 import { keccak256 } from "../../fl_node/explorer/page/keccak.js";
+import { decay } from "../../fl_node/explorer/page/combine/averages.js";
+import { combining } from "../../fl_node/explorer/page/combine/combine.js";
+import { gradientWeight } from "../../fl_node/explorer/page/combine/fednova.js";
+import { decodeTensor, encodedTensor } from "../../fl_node/explorer/page/codecs/codecs.js";
+import { decimal, fsum, nearest } from "../../fl_node/explorer/page/exact.js";
+import { parseHeader, writtenHeader } from "../../fl_node/explorer/page/header.js";
+import { canonical, parse, parseCanonical } from "../../fl_node/explorer/page/json.js";
+import { parseManifest } from "../../fl_node/explorer/page/manifest.js";
+import { norm } from "../../fl_node/explorer/page/norm.js";
+import { randomBytes } from "../../fl_node/explorer/page/pcg64.js";
+import { matches } from "../../fl_node/explorer/page/patterns.js";
+import { unseal } from "../../fl_node/explorer/page/sealed.js";
+import { deriveSeed } from "../../fl_node/explorer/page/seeds.js";
+import { decodeTensors, encodeTensors } from "../../fl_node/explorer/page/tensors.js";
 import { replay } from "../../fl_node/explorer/page/replay.js";
 import { hmac, Sha256 } from "../../fl_node/explorer/page/sha256.js";
 
@@ -17,6 +31,7 @@ const site = (told) => ({
   task: BigInt(told.task),
 });
 const entries = (told, logs) => readLog(site(told).contract, site(told).task, logs);
+const tensorsIn = (blob) => decodeTensors(fromHex(blob)).tensors;
 
 const ANSWERS = {
   keccak256: (bytes) => toHex(keccak256(fromHex(bytes))),
@@ -25,6 +40,40 @@ const ANSWERS = {
     for (const piece of pieces) hash.update(fromHex(piece));
     return toHex(hash.digest());
   },
+  json: (bytes) => toHex(new TextEncoder().encode(canonical(parseCanonical(fromHex(bytes))))),
+  tensors(blob) {
+    const { tensors, note } = decodeTensors(fromHex(blob));
+    return toHex(encodeTensors(tensors, note));
+  },
+  header: (note) => writtenHeader(parseHeader(note)),
+  seed: (root, ...labels) => deriveSeed(BigInt(root), ...labels).toString(),
+  randomBytes: (seed, count) => toHex(randomBytes(BigInt(seed), count)),
+  unseal: (blob, salt) => toHex(unseal(fromHex(blob), fromHex(salt))),
+  matches,
+  nearest: (text) => nearest(decimal(text)),
+  fsum,
+  norm: (blob) => String(norm(tensorsIn(blob))),
+  decay: (halfLife, unit, steps) => decay({ halfLife: BigInt(halfLife), unit }, steps.map(BigInt)),
+  gradientWeight(steps, momentum) {
+    const { over, under } = gradientWeight(BigInt(steps), decimal(momentum));
+    return [over.toString(), under.toString()];
+  },
+  codecs(stages, shape, seed, blob) {
+    const [knobs, spec] = [parse(stages), { dtype: "F32", shape }];
+    const tensors = tensorsIn(blob);
+    const expected = encodedTensor(knobs, "w", spec);
+    const fits = [...expected].every(([name, one]) => String(tensors.get(name)?.shape) === String(one.shape));
+    if (!fits || tensors.size !== expected.size) return "another form";
+    return toHex(decodeTensor(knobs, "w", spec, tensors, BigInt(seed)).bytes);
+  },
+  combine(manifest, parent, updates) {
+    const combined = combining(parseManifest(fromHex(manifest)), tensorsIn(parent));
+    for (const { blob, examples, steps } of updates) {
+      combined.add({ tensors: tensorsIn(blob), header: { examples: BigInt(examples), steps: BigInt(steps) } });
+    }
+    return toHex(encodeTensors(combined.result()));
+  },
+  manifest: (blob) => parseManifest(fromHex(blob)).members,
   hmac: (key, message) => toHex(hmac(fromHex(key), fromHex(message))),
   checksummed,
   draw: (seed, present, size) => draw(seed, BigInt(present), size).toString(),

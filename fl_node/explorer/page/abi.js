@@ -98,7 +98,7 @@ function wordOf(kind, value) {
 }
 
 /** @param {string} kind @param {Uint8Array} word @returns {any} */
-export function valueOf(kind, word) {
+function valueOf(kind, word) {
   if (kind === "bytes32") return toHex(word);
   const number = toNumber(word);
   if (kind === "address") {

@@ -1,8 +1,8 @@
 /** The contract's events, from an endpoint's logs. */
 
-import { decode, valueOf } from "./abi.js";
+import { decode, encode } from "./abi.js";
 import { BadData } from "./faults.js";
-import { fromHex, toHex, utf8 } from "./hex.js";
+import { concat, fromHex, same, toHex, utf8 } from "./hex.js";
 import { keccak256 } from "./keccak.js";
 
 /** @import { Field } from "./abi.js" */
@@ -157,27 +157,29 @@ export function readLog(contract, task, logs) {
   });
 }
 
+/** The leading arguments that are indexed: the round, and the address that acts. The task always is. */
+const INDEXED = ["coordinator", "round", "client", "member"];
+
 /**
- * Decode a log. The indexed arguments come first in each event.
+ * Decode a log, in the one spelling that the contract gives it. The indexed arguments come first in each event.
  * @param {Pick<Log, "topics" | "data">} log
  * @returns {LedgerEvent}
  */
 export function eventOf(log) {
-  const [topic0, ...indexed] = log.topics.map(fromHex);
+  const [topic0, ...topics] = log.topics.map(fromHex);
   const name = topic0 && NAMES.get(toHex(topic0));
   if (!name) throw new BadData("log", "a log of an event that is not the contract's");
   /** @type {readonly Field[]} */
   const fields = [["task", "uint256"], ...EVENTS[name]];
-  /** @type {Record<string, any>} */
-  const values = {};
-  indexed.forEach((topic, i) => {
-    const [argument, kind] = fields[i] ?? ["", ""];
-    if (typeof kind !== "string" || kind === "address[]" || !kind || topic.length !== 32) {
-      throw new BadData("log", `a log of ${name} with wrong topics`);
-    }
-    values[argument] = valueOf(kind, topic);
-  });
-  Object.assign(values, decode(fields.slice(indexed.length), fromHex(log.data)));
+  const plain = fields.findIndex(([argument], i) => i > 0 && !INDEXED.includes(argument));
+  const indexed = plain < 0 ? fields.length : plain;
+  if (topics.length !== indexed) throw new BadData("log", `a log of ${name} with ${topics.length} indexed arguments`);
+  const data = fromHex(log.data);
+  const values = { ...decode(fields.slice(0, indexed), concat(...topics)), ...decode(fields.slice(indexed), data) };
   if (values.phase >= PHASES) throw new BadData("log", `a phase that does not exist: ${values.phase}`);
+  const again = [encode(fields.slice(0, indexed), values), encode(fields.slice(indexed), values)];
+  if (!same(again[0], concat(...topics)) || !same(again[1], data)) {
+    throw new BadData("log", `a log of ${name} in another spelling`);
+  }
   return /** @type {LedgerEvent} */ ({ name, ...values });
 }

@@ -1,0 +1,77 @@
+/** One round, from what the chain recorded to the next model. */
+
+import { byAddress } from "./address.js";
+import { combining } from "./combine/combine.js";
+import { BadData } from "./faults.js";
+import { digestOf } from "./sha256.js";
+import { encodeTensors } from "./tensors.js";
+import { Verdicts } from "./validity.js";
+
+/** @import { LedgerEvent } from "./events.js" */
+/** @import { Manifest } from "./manifest.js" */
+/** @import { Store } from "./store.js" */
+/** @import { Tensor, Tensors } from "./tensors.js" */
+
+/** @typedef {{digest: string, tensors: Tensors}} Model */
+
+/**
+ * @typedef {object} Aggregated
+ * @property {Uint8Array} blob the next model
+ * @property {string} digest its own
+ * @property {Map<string, Tensor>} tensors
+ * @property {string[]} included clients, ascending
+ * @property {Map<string, BadData>} leftOut by client
+ */
+
+/**
+ * @param {Store} store
+ * @param {Manifest} manifest
+ * @param {Model} parent
+ * @param {readonly LedgerEvent[]} reveals in the order of the log
+ * @param {readonly LedgerEvent[]} abandoned those of the round's aborted attempts
+ * @returns {Promise<Aggregated>}
+ */
+export async function aggregateRound(store, manifest, parent, reveals, abandoned) {
+  const ordered = [...reveals].sort((a, b) => byAddress(a.client, b.client));
+  const verdicts = new Verdicts(store, manifest, parent.digest, parent.tensors);
+  let combined = combining(manifest, parent.tensors);
+  for (const revealed of ordered) {
+    const update = await verdicts.judge(revealed);
+    if (update) combined.add(update);
+  }
+  // Not combined: judged so that copies of them are found.
+  for (const revealed of abandoned) await verdicts.judge(revealed);
+  const leftOut = faultsOf(verdicts, reveals, abandoned);
+  const included = ordered.filter((revealed) => !leftOut.has(revealed.client));
+  if (included.length < valid(verdicts, ordered)) {
+    // There was a copy: once more, without it.
+    combined = combining(manifest, parent.tensors);
+    for (const revealed of included) combined.add(await verdicts.readAgain(revealed));
+  }
+  const tensors = combined.result();
+  const blob = encodeTensors(tensors);
+  return { blob, digest: digestOf(blob), tensors, included: included.map((one) => one.client), leftOut };
+}
+
+/** @param {Verdicts} verdicts @param {readonly LedgerEvent[]} reveals @returns {number} */
+function valid(verdicts, reveals) {
+  return reveals.filter((revealed) => !(verdicts.of(revealed) instanceof BadData)).length;
+}
+
+/**
+ * @param {Verdicts} verdicts
+ * @param {readonly LedgerEvent[]} reveals
+ * @param {readonly LedgerEvent[]} abandoned
+ * @returns {Map<string, BadData>} by client, in the order of the log
+ */
+export function faultsOf(verdicts, reveals, abandoned) {
+  const repeats = verdicts.repeats([...abandoned, ...reveals]);
+  /** @type {Map<string, BadData>} */
+  const faults = new Map();
+  for (const revealed of reveals) {
+    const verdict = verdicts.of(revealed);
+    const fault = verdict instanceof BadData ? verdict : repeats.get(revealed);
+    if (fault) faults.set(revealed.client, fault);
+  }
+  return faults;
+}
