@@ -213,7 +213,11 @@ class TestHistory:
         logs = [log_of(ledger.contract, entry) for entry in ledger.history(1)]
         site = site_of(ledger.chain_id, ledger.contract, 1)
         page.ask("head", site, logs)
-        for one in (spoil, {"data": logs[0]["data"] + "00"}, {"topics": [*logs[0]["topics"], "0x" + "00" * 32]}):
+        for one in (
+            spoil,
+            {"data": logs[0]["data"] + "00"},
+            {"topics": [*logs[0]["topics"], "0x" + "00" * 32]},
+        ):
             with pytest.raises(Refused, match="log"):
                 page.ask("head", site, [{**logs[0], **one}, *logs[1:]])
         with pytest.raises(Refused, match="log"):
