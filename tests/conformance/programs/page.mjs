@@ -1,4 +1,4 @@
-// The page's modules as a program of the suite: node page.mjs VERB FOLDER.
+// The page's modules as a program of the suite: node page.mjs VERB FOLDER...
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -104,13 +104,19 @@ async function answer(verb, folder) {
   }
 }
 
-const [verb, folder] = process.argv.slice(2);
-try {
-  const said = verb in VERBS ? await answer(verb, folder) : { not_done: `no verb ${verb}` };
+async function line(verb, folder) {
+  try {
+    return verb in VERBS ? await answer(verb, folder) : { not_done: `no verb ${verb}` };
+  } catch (fault) {
+    if (!(fault instanceof NotCheckedHere)) throw fault;
+    return { not_done: fault.message };
+  }
+}
+
+const [verb, ...folders] = process.argv.slice(2);
+process.exitCode = DONE;
+for (const folder of folders) {
+  const said = await line(verb, folder);
   process.stdout.write(`${JSON.stringify(said)}\n`);
-  process.exitCode = "not_done" in said ? NOT_DONE : DONE;
-} catch (fault) {
-  if (!(fault instanceof NotCheckedHere)) throw fault;
-  process.stdout.write(`${JSON.stringify({ not_done: fault.message })}\n`);
-  process.exitCode = NOT_DONE;
+  if ("not_done" in said) process.exitCode = NOT_DONE;
 }

@@ -1,4 +1,4 @@
-"""The reference as a program of the conformance suite: `python.py VERB FOLDER` (tests/conformance/README.md)."""
+"""The reference as a program of the conformance suite: `python.py VERB FOLDER...` (tests/conformance/README.md)."""
 
 from __future__ import annotations
 
@@ -188,4 +188,5 @@ def _hex(value: bytes) -> str:
 
 
 if __name__ == "__main__":
-    print(canonical_json(answer(sys.argv[1], Path(sys.argv[2]))).decode())
+    for name in sys.argv[2:]:
+        print(canonical_json(answer(sys.argv[1], Path(name))).decode())
