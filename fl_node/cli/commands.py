@@ -67,6 +67,12 @@ COMMANDS = (
         "relay",
         "Send the signed acts of members without ether, and pay for them.",
     ),
+    Entry(
+        "explore",
+        "explore",
+        "explore",
+        "Serve a page that shows a task's history and verifies it in the browser.",
+    ),
     Entry("status", "status", "status", "Show a task: phase, deadline, and who has acted."),
     Entry(
         "tasks", "tasks", "tasks", "List the contract's tasks: number, name, members, phase, round."

@@ -17,7 +17,7 @@ def test_the_commands_are_those_of_the_specification() -> None:
     named = {" ".join(path) for path in LEAVES}
     expected = (
         "demo, devnet, deploy, key new, key address, manifest new, manifest check, code show, "
-        "task open, check, node, relay, "
+        "task open, check, node, relay, explore, "
         "status, tasks, log, advance, samples, "
         "export, weights, "
         "audit, evaluate, extractor, simulate"

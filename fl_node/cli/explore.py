@@ -1,0 +1,52 @@
+"""`ganchor explore`: a page that shows a task's history, and verifies it in the browser."""
+
+from __future__ import annotations
+
+import webbrowser
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from chain.connection import connect
+from chain.deploy import read_deployment
+from fl_node.cli import options, wiring
+
+EXPLORER_PORT = 8548
+
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")]
+Open = Annotated[
+    bool, typer.Option("--open", help="Open the page in this machine's browser as well.")
+]
+
+
+def explore(
+    task: options.Task = 1,
+    store: options.StoreUrl = options.DEFAULT_STORE,
+    rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
+    deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
+    workspace: options.WorkspaceFolder = None,
+    port: Port = EXPLORER_PORT,
+    open_browser: Open = False,
+) -> None:
+    """Serve a page that shows a task's history and verifies it in the browser: log, updates and aggregates.
+
+    Only browsers of this machine can reach it. It changes nothing, and asks nobody but the endpoint and the store.
+    """
+    # Imports the HTTP server and the store.
+    from fl_node.blobs.store import store_at_hand
+    from fl_node.explorer.serving import Site, serve
+
+    with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
+        deployed = read_deployment(evidence.deployment)
+        wiring.connect(evidence.rpc_urls, deployed, task=task)
+        site = Site(deployed.chain_id, deployed.address, deployed.block, task)
+        connection = connect(evidence.rpc_urls, deployed.chain_id)
+
+        def announce(url: str) -> None:
+            Console(stderr=True).print("the page verifies by itself; Ctrl+C ends it", style="dim")
+            typer.echo(url)
+            if open_browser:
+                webbrowser.open(url)
+
+        serve(site, connection, store_at_hand(evidence.store), port, announce)

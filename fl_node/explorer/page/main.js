@@ -1,0 +1,210 @@
+/** The page: takes what the worker reads and verifies, and shows it. */
+
+import { digestOf } from "./sha256.js";
+import { blobsAt } from "./reading/blobs.js";
+import { membersOf } from "./record.js";
+import { roundsOf } from "./view/acts.js";
+import { byId, element, fill, shown } from "./view/elements.js";
+import { meaningOf, placeOf } from "./view/named.js";
+import { standing, stepsTable, verdict } from "./view/now.js";
+import { roundCard } from "./view/round.js";
+import { curves, timeline } from "./view/timeline.js";
+
+/** @import { Report } from "./audit.js" */
+/** @import { Entry } from "./events.js" */
+/** @import { TaskState } from "./reading/endpoint.js" */
+/** @import { Where } from "./worker.js" */
+
+const MOST_FILE = 2 ** 31;
+
+/** What the page knows so far. */
+const known = {
+  /** @type {Where | null} */ where: null,
+  /** @type {TaskState | null} */ state: null,
+  /** @type {readonly Entry[]} */ entries: [],
+  /** @type {readonly string[]} */ heads: [],
+  /** @type {Report | null} */ report: null,
+  name: "",
+  ahead: 0,
+  done: 0,
+  chosen: 0,
+  broken: "",
+};
+
+/** @type {Worker} */
+let worker;
+
+/** @returns {Promise<Where>} from the page's address, or from the server that the page came from */
+async function whereToLook() {
+  const given = new URLSearchParams(location.search);
+  const blobs = given.get("store");
+  if (given.has("rpc") && given.has("contract") && blobs) {
+    return {
+      rpc: given.get("rpc") ?? "",
+      blobs: blobs.endsWith("/") ? blobs : `${blobs}/`,
+      chainId: given.get("chain_id") ?? "",
+      contract: given.get("contract") ?? "",
+      firstBlock: Number(given.get("first_block") ?? 0),
+      task: given.get("task") ?? "1",
+    };
+  }
+  const site = await (await fetch("site.json")).json();
+  const here = (/** @type {string} */ path) => new URL(path, location.href).href;
+  return {
+    rpc: here("rpc"),
+    blobs: here("blobs/"),
+    chainId: String(site.chain_id),
+    contract: site.contract,
+    firstBlock: site.first_block,
+    task: String(site.task),
+  };
+}
+
+/** @param {any} message of the worker */
+function take(message) {
+  switch (message.kind) {
+    case "look":
+      known.state = message.state;
+      known.ahead = message.now - Date.now() / 1000;
+      byId("away").hidden = true;
+      showNow();
+      break;
+    case "log":
+      [known.entries, known.heads, known.report, known.done] = [message.entries, message.heads, null, 0];
+      showHistory();
+      break;
+    case "manifest":
+      known.name = message.name;
+      showWhere();
+      break;
+    case "progress":
+      known.done = message.done;
+      showVerdict();
+      break;
+    case "report":
+      known.report = message.report;
+      showHistory();
+      break;
+    case "again":
+      fill("again", againTold(message));
+      break;
+    case "away":
+      fill("away", `${message.message}. What you see is what was there before; the page goes on asking.`);
+      byId("away").hidden = false;
+      break;
+    case "broken":
+      known.broken = message.message;
+      showVerdict();
+  }
+}
+
+function showWhere() {
+  const { where, name } = known;
+  if (!where) return;
+  fill("title", name || `Task ${where.task}`);
+  document.title = shown(`${name || "task"} · ganchor`);
+  fill("where", `task ${where.task} of contract ${where.contract} on chain ${where.chainId}`);
+}
+
+function showNow() {
+  const { state, entries, ahead } = known;
+  if (state) fill("now", ...standing(state, membersOf(entries), state.deadline - Date.now() / 1000 - ahead));
+}
+
+function showVerdict() {
+  const final = known.entries.filter(({ event }) => event.name === "RoundFinalised").length;
+  const { words, mood } = known.broken
+    ? { words: `What the endpoint gives is no history of this task: ${known.broken}`, mood: "bad" }
+    : verdict(known.report, final, known.done);
+  byId("verdict").className = `verdict ${mood}`;
+  fill("verdict", words);
+}
+
+function showHistory() {
+  const members = membersOf(known.entries);
+  const rounds = roundsOf(known.entries, members);
+  showVerdict();
+  showNow();
+  fill("timeline", timeline(rounds, members, known.report, known.chosen, choose));
+  fill("curves", curves(rounds));
+  fill("steps", stepsTable(known.report));
+  const chosen = rounds[known.chosen - 1];
+  byId("round").hidden = !chosen;
+  if (chosen) fill("round", ...roundCard(chosen, known.report, { again, hash }));
+}
+
+/** @param {number} round */
+function choose(round) {
+  known.chosen = round;
+  showHistory();
+  byId("round-title").focus();
+}
+
+/** @param {number} round */
+function again(round) {
+  fill("again", "aggregating …");
+  worker.postMessage({ kind: "again", round });
+}
+
+/** @param {{digest: string, differs: string | null, problem: string | null}} answer @returns {HTMLElement} */
+function againTold({ digest, differs, problem }) {
+  if (problem) return element("span", { class: "bad" }, `cannot be aggregated: ${problem}`);
+  if (!differs) return element("span", { class: "good" }, `✓ the same: ${digest}`);
+  return element("span", { class: "bad" }, `✗ it comes to ${digest}; the first tensor that differs is ${differs}`);
+}
+
+/** @param {string} digest @param {HTMLElement} told where to say it */
+async function hash(digest, told) {
+  told.replaceChildren("hashing …");
+  try {
+    const blob = await blobsAt(/** @type {Where} */ (known.where).blobs)(digest, MOST_FILE);
+    const found = blob && digestOf(blob);
+    told.className = found === digest ? "good" : "bad";
+    const size = blob ? `${blob.length.toLocaleString("en")} bytes` : "";
+    told.replaceChildren(found === digest ? `✓ ${size} with this digest` : blob ? "✗ other bytes lie there" : "✗ the store does not have it");
+  } catch (fault) {
+    told.replaceChildren(shown(/** @type {Error} */ (fault).message));
+  }
+}
+
+/** @param {File | undefined} file */
+async function drop(file) {
+  if (!file) return;
+  if (file.size > MOST_FILE) return fill("dropped", `${file.name} is longer than ${MOST_FILE} bytes.`);
+  fill("dropped", `hashing ${file.name} …`);
+  const digest = digestOf(new Uint8Array(await file.arrayBuffer()));
+  const meanings = meaningOf(digest, known.entries);
+  fill("dropped", element("span", { class: "digest" }, digest), element("br"), meanings.join(" ") || "Unknown to this history.");
+}
+
+function listen() {
+  const head = /** @type {HTMLInputElement} */ (byId("head"));
+  head.addEventListener("input", () => fill("compared", placeOf(head.value, known.heads)));
+  byId("compare").addEventListener("submit", (event) => event.preventDefault());
+  const file = /** @type {HTMLInputElement} */ (byId("file"));
+  file.addEventListener("change", () => drop(file.files?.[0]));
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop(event.dataTransfer?.files[0]);
+  });
+}
+
+async function start() {
+  listen();
+  try {
+    known.where = await whereToLook();
+  } catch {
+    known.broken = "the page's server says neither which chain nor which contract; add ?rpc=…&store=…&chain_id=…&contract=…&task=…";
+    return showVerdict();
+  }
+  showWhere();
+  fill("steps", stepsTable(null));
+  worker = new Worker("worker.js", { type: "module" });
+  worker.onmessage = ({ data }) => take(data);
+  worker.onerror = (fault) => take({ kind: "broken", message: fault.message });
+  worker.postMessage({ kind: "start", where: known.where });
+  setInterval(showNow, 1000);
+}
+
+start();

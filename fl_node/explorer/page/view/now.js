@@ -1,0 +1,106 @@
+/** Where the task stands, and what of it was checked. */
+
+import { membersIn } from "../cohort.js";
+import { element, table, whole } from "./elements.js";
+import { isVerified } from "./timeline.js";
+
+/** @import { Report } from "../audit.js" */
+/** @import { TaskState } from "../reading/endpoint.js" */
+
+const PHASES = ["not opened", "commit: members train", "reveal: members show their updates", "attest: members vote on the result", "finished"];
+
+/** @type {Readonly<Record<string, string>>} */
+const TITLES = {
+  A1: "the code at the address is the committed contract, on the expected chain",
+  A2: "the event log is complete: replaying it gives the history head",
+  A3: "every event obeys the protocol",
+  A4: "manifest and genesis are the recorded blobs",
+  A5: "every included update is in the store and matches its digest",
+  A6: "the validity rules give exactly the recorded set of updates",
+  A7: "every recomputed aggregate has the recorded digest",
+  A8: "each round starts from the last final model",
+  A9: "a report agrees with the history",
+};
+const ELSEWHERE = {
+  A1: "the page has no copy of the contract's code to compare with",
+  A9: "a report lies on the disk of whoever wrote it",
+};
+
+/**
+ * @param {TaskState} state
+ * @param {readonly string[]} members
+ * @param {number} seconds until the deadline; negative after it
+ * @returns {HTMLElement[]} terms and descriptions
+ */
+export function standing(state, members, seconds) {
+  const running = state.phase > 0 && state.phase < 4;
+  const awaited = membersIn(members, state.awaited).map((member) => `${member.slice(0, 8)}…`);
+  const rows = [
+    ["Phase", PHASES[state.phase] ?? `unknown (${state.phase})`],
+    ["Round", `${state.round} of ${state.terms.rounds}${state.attempt ? `, attempt ${state.attempt + 1}` : ""}`],
+    ["Time left", running ? until(seconds) : ""],
+    ["Waiting for", running ? awaited.join(", ") || "nobody" : ""],
+    ["Members", String(members.length)],
+    ["Current model", whole(state.parentDigest)],
+    ["History head", whole(state.historyHead)],
+  ];
+  return rows.filter(([, value]) => value !== "").flatMap(([term, value]) => [element("dt", {}, term), element("dd", {}, value)]);
+}
+
+/** @param {number} seconds @returns {string} */
+function until(seconds) {
+  if (seconds <= 0) return "none: any member can end the phase now";
+  const minutes = Math.floor(seconds / 60);
+  return minutes ? `${minutes} min ${Math.floor(seconds % 60)} s` : `${Math.floor(seconds)} s`;
+}
+
+/**
+ * @param {Report | null} report
+ * @param {number} final how many rounds are final
+ * @param {number} done how many were looked at so far
+ * @returns {{words: string, mood: "good" | "bad" | "waiting"}}
+ */
+export function verdict(report, final, done) {
+  if (!report) return { words: `Verifying in this browser: ${done} of ${final} rounds …`, mood: "waiting" };
+  const [first, ...more] = report.findings;
+  if (first) {
+    const where = first.round ? `, round ${first.round}` : "";
+    const rest = more.length ? ` (and ${more.length} more)` : "";
+    return { words: `Not as recorded: ${first.step}${where}: ${first.message}${rest}`, mood: "bad" };
+  }
+  const verified = report.rounds.filter(({ round }) => isVerified(report, round)).length;
+  const words = `Verified by this browser: ${verified} of ${final} rounds`;
+  if (!final) return { words: "No round is final yet; the log is verified", mood: steps(report) ? "good" : "waiting" };
+  return verified === final ? { words, mood: "good" } : { words: `${words}; the rest only by the audit`, mood: "waiting" };
+}
+
+/** @param {Report} report @returns {boolean} whether what concerns the log alone is clean */
+function steps(report) {
+  return report.steps.A2 === "clean" && report.steps.A3 === "clean";
+}
+
+/** @param {Report | null} report @returns {HTMLElement} */
+export function stepsTable(report) {
+  const rows = Object.entries(TITLES).map(([step, title]) => [step, title, ...outcome(step, report)]);
+  return table(["step", "what", "here", "why not"], rows);
+}
+
+/** @param {string} step @param {Report | null} report @returns {import("./elements.js").Part[]} */
+function outcome(step, report) {
+  if (step === "A1" || step === "A9") return ["by the audit only", ELSEWHERE[step]];
+  if (!report) return [element("span", { class: "waiting" }, "not yet"), ""];
+  const status = report.steps[/** @type {"A2"} */ (step)];
+  const reasons = (report.reasons[step] ?? []).slice(0, 3).join("; ");
+  switch (status) {
+    case "clean":
+      return [element("span", { class: "good" }, "✓ checked here: clean"), ""];
+    case "findings": {
+      const found = report.findings.filter((finding) => finding.step === step);
+      return [element("span", { class: "bad" }, `✗ ${found.length} found`), found[0].message];
+    }
+    case "not checked here":
+      return [element("span", { class: "waiting" }, "by the audit only"), reasons];
+    default:
+      return [element("span", { class: "waiting" }, "not reached"), reasons];
+  }
+}

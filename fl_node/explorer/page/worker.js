@@ -1,0 +1,135 @@
+/** Reads and verifies a history beside the page: whatever takes its time happens here. */
+
+import { aggregateRound } from "./aggregate.js";
+import { audit, modelFrom } from "./audit.js";
+import { readLog } from "./events.js";
+import { BadData, NotCheckedHere } from "./faults.js";
+import { firstHead, fold } from "./head.js";
+import { MAX_MANIFEST, parseManifest } from "./manifest.js";
+import { blobsAt, StoreAway } from "./reading/blobs.js";
+import { Endpoint, NoAnswer } from "./reading/endpoint.js";
+import { finalRounds } from "./record.js";
+import { difference } from "./state.js";
+import { Store } from "./store.js";
+
+/** @import { Entry } from "./events.js" */
+/** @import { Site } from "./head.js" */
+/** @import { TaskState } from "./reading/endpoint.js" */
+
+/** @typedef {{rpc: string, blobs: string, chainId: string, contract: string, firstBlock: number, task: string}} Where */
+
+const PAUSE = 2000;
+const PATIENT_PAUSE = 5000;
+
+/** @type {Where} */
+let where;
+/** @type {Site} */
+let site;
+/** @type {Store} */
+let store;
+/** @type {Entry[]} */
+let entries = [];
+
+self.onmessage = async ({ data }) => {
+  if (data.kind === "again") return post({ kind: "again", round: data.round, ...(await aggregatedAgain(data.round)) });
+  where = data.where;
+  site = { chainId: BigInt(where.chainId), contract: where.contract.toLowerCase(), task: BigInt(where.task) };
+  store = new Store(blobsAt(where.blobs));
+  await follow(new Endpoint(where.rpc, site.contract, site.task));
+};
+
+/** @param {Record<string, unknown>} message */
+function post(message) {
+  self.postMessage(message);
+}
+
+/** Read and verify whenever the history has grown, until the task is finished. @param {Endpoint} endpoint */
+async function follow(endpoint) {
+  let seen = "";
+  for (;;) {
+    try {
+      const look = await endpoint.look();
+      post({ kind: "look", ...look });
+      if (look.state.historyHead !== seen) {
+        await verify(endpoint, look.state, look.block);
+        seen = look.state.historyHead;
+      }
+      if (look.state.phase === 4) return;
+      await pause(PAUSE);
+    } catch (fault) {
+      if (!(fault instanceof NoAnswer || fault instanceof StoreAway)) {
+        return post({ kind: "broken", message: /** @type {Error} */ (fault).message });
+      }
+      post({ kind: "away", message: fault.message });
+      await pause(PATIENT_PAUSE);
+    }
+  }
+}
+
+/** @param {number} milliseconds */
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+/** @param {Endpoint} endpoint @param {TaskState} state @param {number} block */
+async function verify(endpoint, state, block) {
+  if ((await endpoint.chainId()) !== site.chainId) {
+    throw new BadData("log", `the endpoint serves another chain than ${site.chainId}`);
+  }
+  entries = readLog(site.contract, site.task, await endpoint.logs(where.firstBlock, block));
+  post({ kind: "log", entries, heads: headsOf() });
+  post({ kind: "manifest", ...(await manifestOf(state)) });
+  const view = /** @type {any} */ (state);
+  const began = performance.now();
+  const report = await audit(site, entries, view, store, (done, of) => post({ kind: "progress", done, of }));
+  post({ kind: "report", report, seconds: (performance.now() - began) / 1000 });
+}
+
+/** @returns {string[]} the head after each event; the first one is that before any */
+function headsOf() {
+  const heads = [firstHead(site)];
+  for (const { event } of entries) heads.push(fold(heads[heads.length - 1], event));
+  return heads;
+}
+
+/** @param {TaskState} state @returns {Promise<{name: string, fields: Record<string, unknown> | null}>} */
+async function manifestOf(state) {
+  try {
+    const text = new TextDecoder().decode(await store.get(state.manifestDigest, MAX_MANIFEST));
+    const fields = JSON.parse(text);
+    return { name: String(fields.name ?? ""), fields };
+  } catch (fault) {
+    if (fault instanceof BadData || fault instanceof SyntaxError) return { name: "", fields: null };
+    throw fault;
+  }
+}
+
+/**
+ * Aggregate one round once more, and compare it with what is stored.
+ *
+ * @param {number} number
+ * @returns {Promise<{digest: string, differs: string | null, problem: string | null}>}
+ */
+async function aggregatedAgain(number) {
+  try {
+    const { event } = /** @type {Entry} */ (entries.find((entry) => entry.event.name === "TaskOpened"));
+    const manifest = parseManifest(await store.get(event.manifestDigest, MAX_MANIFEST));
+    const round = finalRounds(entries)[number - 1];
+    const most = manifest.limits.modelBytes;
+    const parent = modelFrom(round.opened.parentDigest, await store.get(round.opened.parentDigest, most));
+    const { digest, tensors } = await aggregateRound(store, manifest, parent, round.reveals, round.abandoned);
+    if (digest === round.finalised.aggregateDigest) return { digest, differs: null, problem: null };
+    const stored = modelFrom("", await store.get(round.finalised.aggregateDigest, most)).tensors;
+    return { digest, differs: difference(tensors, stored) ?? differing(tensors, stored), problem: null };
+  } catch (fault) {
+    if (!(fault instanceof BadData || fault instanceof NotCheckedHere || fault instanceof StoreAway)) throw fault;
+    return { digest: "", differs: null, problem: fault.message };
+  }
+}
+
+/** @param {ReadonlyMap<string, any>} made @param {ReadonlyMap<string, any>} stored @returns {string | null} a tensor's name */
+function differing(made, stored) {
+  for (const [name, { bytes }] of made) {
+    const other = stored.get(name).bytes;
+    if (bytes.some((/** @type {number} */ byte, /** @type {number} */ i) => byte !== other[i])) return name;
+  }
+  return null;
+}

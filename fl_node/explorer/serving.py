@@ -1,0 +1,212 @@
+"""Serves the page to browsers of this machine, and what it verifies.
+
+    GET  /               the page and its files
+    GET  /site.json      where the task's history is: chain id, contract, first block, task
+    POST /rpc            JSON-RPC, passed on to the endpoint (`fl_node.explorer.passing`)
+    GET  /blobs/SHA256   a blob of the store, as it is; whether it has that digest the page sees for itself
+
+Any web page can send requests to 127.0.0.1, and can let a domain of its own point there (DNS rebinding). So the `Host`
+must be a loopback name, and an `Origin` the page's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from aiohttp import web
+
+from chain.connection import Connection
+from chain.errors import LedgerUnusable
+from chain.files import read_file
+from chain.serving import Announce, BoundedServer, listening, run_until_signalled
+from chain.text import shown
+from fl_node.blobs.reader import Reader
+from fl_node.errors import BlobMissing, BlobTampered, GanchorError
+from fl_node.explorer.passing import passed_on
+
+PAGE = Path(__file__).parent / "page"
+KINDS = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+REQUEST_BYTES = 1 << 20
+FILE_BYTES = 1 << 20
+BLOB_BYTES = 1 << 31
+"""The longest blob that is passed on: a browser holds no longer one."""
+
+CONNECTIONS = 64
+WAITING_SECONDS = 60.0
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        "connect-src 'self' http: https:; worker-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""With every answer; nothing may run or be shown but what comes from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the history is that the page shows."""
+
+    chain_id: int
+    contract: str
+    first_block: int
+    task: int
+
+
+class Front(BoundedServer):
+    """Answers a browser's requests.
+
+    Args:
+        site: Where the history is.
+        connection: To the chain.
+        blobs: Where the blobs are; None if no store is at hand.
+        beside: One thread, in which the chain and the store are asked.
+    """
+
+    def __init__(
+        self, site: Site, connection: Connection, blobs: Reader | None, beside: ThreadPoolExecutor
+    ) -> None:
+        super().__init__(self._handle, REQUEST_BYTES, CONNECTIONS, WAITING_SECONDS)
+        self._site, self._connection, self._blobs = site, connection, blobs
+        self._beside = beside
+
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
+        if (refusal := _refusal(request)) is not None:
+            return _error(403, refusal)
+        match request.method, request.path:
+            case "POST", "/rpc":
+                return await self._pass_on(request)
+            case "GET", "/site.json":
+                return _answer(json.dumps(asdict(self._site)).encode(), "application/json")
+            case "GET", path if blob := re.fullmatch("/blobs/([0-9a-f]{64})", path):
+                return await self._unhurried(request, partial(self._blob, blob[1]))
+            case "GET", path:
+                return _file(path, "gzip" in request.headers.get("Accept-Encoding", ""))
+            case _:
+                return _error(405, "there are GET and POST /rpc")
+
+    async def _pass_on(self, request: web.BaseRequest) -> web.Response:
+        if request.content_type != "application/json":
+            return _error(415, "expected Content-Type: application/json")
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return _error(413, f"a request has at most {REQUEST_BYTES} bytes")
+        return await self._unhurried(
+            request,
+            lambda: _answer(passed_on(self._connection, body), "application/json"),
+        )
+
+    async def _unhurried(
+        self, request: web.BaseRequest, work: Callable[[], web.Response]
+    ) -> web.Response:
+        loop = asyncio.get_running_loop()
+        async with self.unhurried(request):
+            return await loop.run_in_executor(self._beside, work)
+
+    def _blob(self, name: str) -> web.Response:
+        if self._blobs is None:
+            return _error(404, "no store is at hand")
+        try:
+            blob = self._blobs.get(bytes.fromhex(name), BLOB_BYTES)
+        except BlobMissing as error:
+            return _error(404, shown(error))
+        except BlobTampered as error:
+            return _error(409, shown(error))
+        except GanchorError as error:
+            return _error(502, shown(error))
+        return _answer(blob, "application/octet-stream")
+
+
+def serve(
+    site: Site,
+    connection: Connection,
+    blobs: Reader | None,
+    port: int,
+    on_ready: Announce,
+) -> None:
+    """Serve the page on loopback until SIGINT or SIGTERM.
+
+    Args:
+        site, connection, blobs: What the page shows.
+        port: 0 picks a free one.
+        on_ready: Called with the URL as soon as requests are answered.
+
+    Raises:
+        LedgerUnusable: The port is taken.
+    """
+    run_until_signalled(partial(run, site, connection, blobs, port), on_ready)
+
+
+async def run(
+    site: Site,
+    connection: Connection,
+    blobs: Reader | None,
+    port: int,
+    announce: Announce,
+    stop: asyncio.Event,
+) -> None:
+    """Serve until the event is set; arguments and errors as for `serve`."""
+    with ThreadPoolExecutor(1, "explorer") as beside:
+        front = Front(site, connection, blobs, beside)
+        async with listening(front, LOOPBACK[0], port, LedgerUnusable) as url:
+            announce(url)
+            await stop.wait()
+
+
+def _refusal(request: web.BaseRequest) -> str | None:
+    """Why a request does not come from the page or a program of this machine; None if it does."""
+    transport = request.transport
+    port = 0 if transport is None else int(transport.get_extra_info("sockname")[1])
+    own = {f"{name}:{port}" for name in LOOPBACK}
+    hosts = request.headers.getall("Host", [])
+    if len(hosts) != 1 or hosts[0].lower() not in own:
+        return f"invalid host {shown(', '.join(hosts))}: expected 127.0.0.1:{port}"
+    origin = request.headers.get("Origin")
+    if origin is not None and origin != f"http://{hosts[0]}":
+        return "another site's page asks: the request has an Origin"
+    return None
+
+
+def _file(path: str, gzipped: bool) -> web.Response:
+    """A file of the page. Only names that the page has are looked up, so no path can lead elsewhere."""
+    name = "index.html" if path == "/" else path.removeprefix("/")
+    if name not in _names():
+        return _error(404, f"the page has no file {shown(path)}")
+    content = read_file(PAGE / name, FILE_BYTES)
+    answer = _answer(gzip.compress(content) if gzipped else content, KINDS[Path(name).suffix])
+    if gzipped:
+        answer.headers["Content-Encoding"] = "gzip"
+    return answer
+
+
+def _names() -> set[str]:
+    found = (file for file in PAGE.rglob("*") if file.suffix in KINDS)
+    return {file.relative_to(PAGE).as_posix() for file in found}
+
+
+def _answer(body: bytes | memoryview, kind: str) -> web.Response:
+    return web.Response(body=body, content_type=kind, headers=HEADERS)
+
+
+def _error(status: int, reason: str) -> web.Response:
+    body = json.dumps({"error": reason}).encode()
+    return web.Response(status=status, body=body, content_type="application/json", headers=HEADERS)

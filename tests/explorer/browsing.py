@@ -1,0 +1,56 @@
+"""A real browser, headless, and the page in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from commanding import Live
+from playwright.sync_api import Browser, sync_playwright
+
+from chain.connection import connect
+from chain.serving import running_in_thread
+from fl_node.blobs.store import open_store
+from fl_node.explorer.serving import Site, run
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+CI = bool(os.environ.get("CI"))
+
+needs_browser = pytest.mark.skipif(
+    not CHROMIUM and not CI, reason="needs Debian's chromium, `apt-get install chromium`"
+)
+needs_axe = pytest.mark.skipif(
+    not AXE.exists() and not CI, reason="needs `npm install --prefix tests/explorer`"
+)
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Chromium without a window; root may not use its sandbox."""
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+@contextmanager
+def explorer(live: Live, task: int, rpc_url: str | None = None) -> Iterator[str]:
+    """The server of `ganchor explore`, in a thread; yields its URL.
+
+    Args:
+        rpc_url: Where it asks, if that is not the chain itself.
+    """
+    ledger = live.ledger()
+    site = Site(ledger.chain_id, ledger.contract, 0, task)
+    store = open_store(live.place.store, must_exist=True)
+    served = partial(run, site, connect(rpc_url or live.url), store, 0)
+    with running_in_thread(served, "explorer-test") as url:
+        yield url
