@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,20 +34,37 @@ def explore(
 
     Only browsers of this machine can reach it. It changes nothing, and asks nobody but the endpoint and the store.
     """
+    with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
+        show(evidence, task, workspace, port, open_browser)
+
+
+def show(
+    evidence: wiring.Evidence,
+    task: int,
+    workspace: Path | None = None,
+    port: int = 0,
+    open_browser: bool = False,
+) -> None:
+    """Serve the page until SIGINT or SIGTERM; its URL goes to standard output.
+
+    Args:
+        workspace: Where the pictures of the rounds are, if a demo drew some.
+    """
     # Imports the HTTP server and the store.
     from fl_node.blobs.store import store_at_hand
+    from fl_node.cli.workspace import Workspace
     from fl_node.explorer.serving import Site, serve
 
-    with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
-        deployed = read_deployment(evidence.deployment)
-        wiring.connect(evidence.rpc_urls, deployed, task=task)
-        site = Site(deployed.chain_id, deployed.address, deployed.block, task)
-        connection = connect(evidence.rpc_urls, deployed.chain_id)
+    deployed = read_deployment(evidence.deployment)
+    wiring.connect(evidence.rpc_urls, deployed, task=task)
+    pictures = Workspace(workspace).pictures() if workspace else {}
+    site = Site(deployed.chain_id, deployed.address, deployed.block, task, pictures)
 
-        def announce(url: str) -> None:
-            Console(stderr=True).print("the page verifies by itself; Ctrl+C ends it", style="dim")
-            typer.echo(url)
-            if open_browser:
-                webbrowser.open(url)
+    def announce(url: str) -> None:
+        Console(stderr=True).print("the page verifies by itself; Ctrl+C ends it", style="dim")
+        typer.echo(url)
+        if open_browser:
+            webbrowser.open(url)
 
-        serve(site, connection, store_at_hand(evidence.store), port, announce)
+    connection = connect(evidence.rpc_urls, deployed.chain_id)
+    serve(site, connection, store_at_hand(evidence.store), port, announce)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from fl_node.errors import Misuse
@@ -47,6 +48,21 @@ class Workspace:
     def existing_report(self) -> Path | None:
         """The path of the report; None if the file is missing or a dangling link."""
         return self.report if self.report.exists() else None
+
+    def picture(self, round: int) -> Path:
+        """Where the pictures of a round's model are drawn."""
+        return self.samples / f"round-{round:03}.png"
+
+    def pictures(self) -> dict[int, Path]:
+        """The pictures that were drawn, by round."""
+        numbered = ((_round_of(path.name), path) for path in self.samples.glob("round-*.png"))
+        return {number: path for number, path in numbered if number}
+
+
+def _round_of(name: str) -> int:
+    """The round that a picture's name names; 0 if it names none."""
+    found = re.fullmatch("round-([0-9]{3,5})[.]png", name)
+    return int(found[1]) if found else 0
 
 
 def free_workspace(base: Path) -> Path:

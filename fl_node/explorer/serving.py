@@ -1,9 +1,10 @@
 """Serves the page to browsers of this machine, and what it verifies.
 
     GET  /               the page and its files
-    GET  /site.json      where the task's history is: chain id, contract, first block, task
+    GET  /site.json      where the task's history is, and which rounds have pictures
     POST /rpc            JSON-RPC, passed on to the endpoint (`fl_node.explorer.passing`)
     GET  /blobs/SHA256   a blob of the store, as it is; whether it has that digest the page sees for itself
+    GET  /pictures/3     a picture of round 3's model, where somebody drew one
 
 Any web page can send requests to 127.0.0.1, and can let a domain of its own point there (DNS rebinding). So the `Host`
 must be a loopback name, and an `Origin` the page's own.
@@ -15,16 +16,16 @@ import asyncio
 import gzip
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
 from chain.connection import Connection
-from chain.errors import LedgerUnusable
+from chain.errors import FileUnusable, LedgerUnusable
 from chain.files import read_file
 from chain.serving import Announce, BoundedServer, listening, run_until_signalled
 from chain.text import shown
@@ -42,6 +43,7 @@ KINDS = {
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 REQUEST_BYTES = 1 << 20
 FILE_BYTES = 1 << 20
+PICTURE_BYTES = 1 << 24
 BLOB_BYTES = 1 << 31
 """The longest blob that is passed on: a browser holds no longer one."""
 
@@ -63,12 +65,27 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where the history is that the page shows."""
+    """Where the history is that the page shows.
+
+    Attributes:
+        pictures: PNG files by round, drawn from its model by whoever ran the nodes; nobody checks them.
+    """
 
     chain_id: int
     contract: str
     first_block: int
     task: int
+    pictures: Mapping[int, Path] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """What the page is told."""
+        return {
+            "chain_id": self.chain_id,
+            "contract": self.contract,
+            "first_block": self.first_block,
+            "task": self.task,
+            "pictures": sorted(self.pictures),
+        }
 
 
 class Front(BoundedServer):
@@ -95,9 +112,11 @@ class Front(BoundedServer):
             case "POST", "/rpc":
                 return await self._pass_on(request)
             case "GET", "/site.json":
-                return _answer(json.dumps(asdict(self._site)).encode(), "application/json")
+                return _answer(json.dumps(self._site.to_json()).encode(), "application/json")
             case "GET", path if blob := re.fullmatch("/blobs/([0-9a-f]{64})", path):
                 return await self._unhurried(request, partial(self._blob, blob[1]))
+            case "GET", path if drawn := re.fullmatch("/pictures/([0-9]{1,5})", path):
+                return _picture(self._site.pictures.get(int(drawn[1])))
             case "GET", path:
                 return _file(path, "gzip" in request.headers.get("Accept-Encoding", ""))
             case _:
@@ -196,6 +215,15 @@ def _file(path: str, gzipped: bool) -> web.Response:
     if gzipped:
         answer.headers["Content-Encoding"] = "gzip"
     return answer
+
+
+def _picture(file: Path | None) -> web.Response:
+    if file is None:
+        return _error(404, "nobody drew a picture of this round")
+    try:
+        return _answer(read_file(file, PICTURE_BYTES), "image/png")
+    except FileUnusable as error:
+        return _error(404, shown(error))
 
 
 def _names() -> set[str]:

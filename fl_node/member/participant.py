@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from chain.errors import (
+    CommitmentMismatch,
     DeadlineAhead,
     DeadlinePassed,
     NotAbsent,
@@ -38,6 +39,7 @@ from fl_node.round.dry_run import DryRun, dry_run
 from fl_node.round.policy import OPEN, Policy
 
 OVERTAKEN = (
+    CommitmentMismatch,
     DeadlineAhead,
     DeadlinePassed,
     NotAbsent,
@@ -45,7 +47,8 @@ OVERTAKEN = (
     PhaseMismatch,
     RoundMismatch,
 )
-"""Rejections which mean only that somebody else was faster: look at the state again."""
+"""Rejections which mean only that somebody else was faster, a second node with the same key among them: look at the
+state again."""
 
 
 SETTLED_FIRST = (Action.REVEAL, Action.ATTEST, Action.FINISHED)

@@ -32,7 +32,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Iterator[str]:
     database = tmp_path_factory.mktemp("chain") / "chain.db"
     with devnet_in_thread(database) as chain:
-        site = Site(CHAIN_ID, CONTRACT, 7, 3)
+        picture = tmp_path_factory.mktemp("samples") / "round-001.png"
+        picture.write_bytes(b"a picture")
+        site = Site(CHAIN_ID, CONTRACT, 7, 3, {1: picture, 2: picture.with_name("gone.png")})
         serving = partial(run, site, connect(chain), open_store(store), 0)
         with running_in_thread(serving, "explorer-test") as url:
             yield url
@@ -88,7 +90,14 @@ def test_says_where_the_history_is(server: str) -> None:
         "contract": CONTRACT,
         "first_block": 7,
         "task": 3,
+        "pictures": [1, 2],
     }
+
+
+def test_pictures_are_given_by_round(server: str) -> None:
+    assert request(server, "GET", "/pictures/1")[:2] == (200, b"a picture")
+    for path in ("/pictures/2", "/pictures/3", "/pictures/round-001.png", "/pictures/../store"):
+        assert request(server, "GET", path)[0] == 404
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -15,10 +19,19 @@ from fl_node.cli.app import app, run
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def demo(*words: object) -> subprocess.CompletedProcess[str]:
+@contextmanager
+def demo(*words: object) -> Iterator[subprocess.Popen[str]]:
     """In a process of its own, since it ends the processes that it starts."""
     command = [sys.executable, "-m", "fl_node.cli", "demo", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as running:
+        yield running
+        running.terminate()
+
+
+def fetched(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        found: bytes = answer.read()
+        return found
 
 
 def audit(*words: object) -> object:
@@ -39,9 +52,15 @@ def test_the_demo_ends_with_a_clean_audit_that_a_changed_byte_spoils(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     place = tmp_path / "demo"
-    done = demo("--nodes", 2, "--rounds", 1, "--workspace", place, "--json")
-    assert done.returncode == 0, done.stderr
-    summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    with demo("--nodes", 2, "--rounds", 1, "--workspace", place, "--json", "--explore") as running:
+        assert running.stdout and running.stderr
+        summary: dict[str, Any] = json.loads(running.stdout.readline() or running.stderr.read())
+        url = running.stdout.readline().strip()
+        assert json.loads(fetched(f"{url}/site.json"))["pictures"] == [1]
+        assert fetched(f"{url}/pictures/1") == (place / "samples" / "round-001.png").read_bytes()
+        running.terminate()
+        said_last = running.stderr.read().splitlines()[-2:]
+        assert running.wait() == 0
     assert (summary["audit"], summary["rounds"]) == ("clean", 1)
     assert summary["workspace"] == str(place)
 
@@ -53,7 +72,7 @@ def test_the_demo_ends_with_a_clean_audit_that_a_changed_byte_spoils(
     assert reported["gas"] > 100_000
 
     head = summary["history_head"]
-    assert done.stderr.splitlines()[-1] == f"history head {head}"
+    assert said_last[0] == f"history head {head}"
     for log in (place / "nodes").glob("*/log.jsonl"):
         finished = json.loads(log.read_text().splitlines()[-1])
         assert (finished["event"], finished["history_head"]) == ("finished", head)

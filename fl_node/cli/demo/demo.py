@@ -29,6 +29,7 @@ from fl_node.cli.demo.folder import new_folder
 from fl_node.cli.demo.processes import running_chain, running_nodes
 from fl_node.cli.demo.watching import watch
 from fl_node.cli.exits import FindingsReported
+from fl_node.cli.explore import show
 from fl_node.cli.manifest import manifest_text
 from fl_node.cli.pictures import look_at
 from fl_node.cli.tables import print_audit, print_digests, print_head, rounds_table
@@ -58,6 +59,10 @@ def demo(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all randomness.")] = 1,
     device: options.RepeatableDevice = "cpu",
+    explore: Annotated[
+        bool,
+        typer.Option("--explore", help="At the end, serve a page that shows and verifies it all."),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Run the whole loop on this machine: chain, contract, nodes, training, audit."""
@@ -86,6 +91,9 @@ def demo(
     describe(workspace, summary, f"--data {data} --partition {partition}", console)
     if as_json:
         typer.echo(json.dumps(summary))
+    if explore:
+        with wiring.evidence(workspace.folder, [], workspace.deployment) as evidence:
+            show(evidence, report.task, workspace.folder)
     if report.findings:
         raise FindingsReported
 
@@ -149,7 +157,7 @@ def draw_samples(workspace: Workspace, manifest: Manifest, report: AuditReport) 
     for audited in report.rounds:
         digest = bytes.fromhex(audited.aggregate_digest)
         model = load_model(store, digest, manifest.limits.model_bytes)
-        draw(model.arrays, workspace.samples / f"round-{audited.round:03}.png", 0)
+        draw(model.arrays, workspace.picture(audited.round), 0)
 
 
 def describe(
@@ -167,6 +175,7 @@ def describe(
     ):
         console.print(f"  {label:18} {path}", soft_wrap=True, markup=False)
     for label, words in (
+        ("look at it, verified by your browser", f"explore --workspace {workspace.folder}"),
         (
             "audit it again",
             f"audit --workspace {workspace.folder} --expect-head {summary['history_head']}",

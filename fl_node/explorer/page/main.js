@@ -57,6 +57,7 @@ async function whereToLook() {
     contract: site.contract,
     firstBlock: site.first_block,
     task: String(site.task),
+    pictures: site.pictures,
   };
 }
 
@@ -130,7 +131,7 @@ function showHistory() {
   fill("steps", stepsTable(known.report));
   const chosen = rounds[known.chosen - 1];
   byId("round").hidden = !chosen;
-  if (chosen) fill("round", ...roundCard(chosen, known.report, { again, hash }));
+  if (chosen) fill("round", ...roundCard(chosen, known.report, { again, hash }, known.where?.pictures?.includes(chosen.round) ?? false));
 }
 
 /** @param {number} round */

@@ -16,7 +16,7 @@ import { Store } from "./store.js";
 /** @import { Site } from "./head.js" */
 /** @import { TaskState } from "./reading/endpoint.js" */
 
-/** @typedef {{rpc: string, blobs: string, chainId: string, contract: string, firstBlock: number, task: string}} Where */
+/** @typedef {{rpc: string, blobs: string, chainId: string, contract: string, firstBlock: number, task: string, pictures?: number[]}} Where */
 
 const PAUSE = 2000;
 const PATIENT_PAUSE = 5000;

@@ -192,6 +192,26 @@ def test_an_update_is_trained_once_even_when_its_commitment_is_sent_twice(
     assert federation.learners[MEMBERS[0]].trained == 1
 
 
+def test_an_update_that_a_second_node_committed_is_left_to_it(federation: Federation) -> None:
+    """While one trains, another node of the member commits; their folders have different updates."""
+    faster = federation.start(MEMBERS[0])
+
+    class Overtaken(DriftingLearner):
+        def train(self, *given: Any, **options: Any) -> Trained:
+            faster.step()
+            return super().train(*given, **options)
+
+    elsewhere = replace(federation, folder=federation.folder / "elsewhere")
+    elsewhere.learners[MEMBERS[0]] = Overtaken(5)
+    slower = elsewhere.start(MEMBERS[0])
+    assert slower.step().receipt is None
+    for member in MEMBERS[1:]:
+        federation.start(member).step()
+    step = slower.step()
+    assert (step.action, step.receipt) == (Action.REVEAL, None)
+    assert faster.step().receipt is not None
+
+
 class TestTakePart:
     @pytest.mark.parametrize("error", [ChainUnreachable, ChainRefused, TransactionFailed])
     def test_waits_out_a_chain_that_is_away_and_a_transaction_that_failed(

@@ -12,9 +12,10 @@ const MILLION = 1e6;
  * @param {ShownRound} round
  * @param {Report | null} report
  * @param {{again: (round: number) => void, hash: (digest: string, told: HTMLElement) => void}} actions
+ * @param {boolean} pictured whether somebody drew pictures of the round's model
  * @returns {HTMLElement[]}
  */
-export function roundCard(round, report, actions) {
+export function roundCard(round, report, actions, pictured) {
   const result = element("p", { id: "again", role: "status" });
   const again = element("button", { onclick: () => actions.again(round.round) }, "aggregate again");
   const made = round.finalised
@@ -27,7 +28,14 @@ export function roundCard(round, report, actions) {
     element("h3", {}, "Updates"),
     element("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": "Updates of the round" }, updates(round, report, actions.hash)),
     ...findings(round, report),
+    ...(pictured ? [pictures(round.round)] : []),
   ];
+}
+
+/** @param {number} round @returns {HTMLElement} */
+function pictures(round) {
+  const words = `Drawn from the model of round ${round} by ganchor, when the run ended; the page does not check pictures.`;
+  return element("figure", {}, element("img", { src: `pictures/${round}`, alt: `What the model of round ${round} draws` }), element("figcaption", { class: "quiet" }, words));
 }
 
 /** @param {ShownRound} round @returns {string} */
