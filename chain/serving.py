@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -19,6 +19,9 @@ from aiohttp import web
 from chain.errors import LedgerUnusable
 
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+"""The names of this machine that a request can use as its `Host`."""
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 """Turns a request into the answer."""
@@ -81,6 +84,18 @@ class BoundedServer(web.Server):
         yield
         if request.protocol in self._cuts and request.transport is not None:
             self._cuts[request.protocol] = self._cut_later(request.transport)
+
+
+def port_of(request: web.BaseRequest) -> int:
+    """The port that a request came to; 0 if its connection is gone."""
+    transport = request.transport
+    return 0 if transport is None else int(transport.get_extra_info("sockname")[1])
+
+
+def hosts_at(names: Iterable[str], port: int) -> set[str]:
+    """What a request to one of these names may have as its `Host`; port 80 can be left out (RFC 9110, section 7.2)."""
+    hosts = {f"{name}:{port}" for name in names}
+    return hosts | {*names} if port == 80 else hosts
 
 
 @asynccontextmanager

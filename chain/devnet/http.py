@@ -17,10 +17,9 @@ from aiohttp import web
 from chain.devnet.framing import error_body
 from chain.devnet.limits import Limits
 from chain.devnet.params import shown
-from chain.serving import BoundedServer
+from chain.serving import LOOPBACK, BoundedServer, hosts_at, port_of
 
 MAX_REQUEST_BYTES = 1 << 22
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 Answer = Callable[[bytes], Awaitable[bytes]]
 """Turns a request's body into the answer's body."""
@@ -59,24 +58,14 @@ def _refusal(request: web.BaseRequest, names: set[str]) -> tuple[int, str] | Non
         return 404, f"requests go to /, not to {shown(request.path)}"
     if request.method != "POST":
         return 405, "only POST is supported"
-    host, port = request.headers.getall("Host", []), _port_of(request)
-    if len(host) != 1 or host[0].lower() not in _hosts(names, port):
+    host, port = request.headers.getall("Host", []), port_of(request)
+    if len(host) != 1 or host[0].lower() not in hosts_at(names, port):
         return 403, f"invalid host {shown(host)}: expected 127.0.0.1:{port} or localhost:{port}"
     if "Origin" in request.headers:
         return 403, "web pages are not answered: the request has an Origin"
     if request.content_type != "application/json":
         return 415, f"expected Content-Type: application/json, got {shown(request.content_type)}"
     return None
-
-
-def _port_of(request: web.BaseRequest) -> int:
-    transport = request.transport
-    return 0 if transport is None else int(transport.get_extra_info("sockname")[1])
-
-
-def _hosts(names: set[str], port: int) -> set[str]:
-    hosts = {f"{name}:{port}" for name in names}
-    return hosts | names if port == 80 else hosts
 
 
 def _refused(status: int, reason: str) -> web.Response:

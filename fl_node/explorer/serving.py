@@ -27,7 +27,15 @@ from aiohttp import web
 from chain.connection import Connection
 from chain.errors import FileUnusable, LedgerUnusable
 from chain.files import read_file
-from chain.serving import Announce, BoundedServer, listening, run_until_signalled
+from chain.serving import (
+    LOOPBACK,
+    Announce,
+    BoundedServer,
+    hosts_at,
+    listening,
+    port_of,
+    run_until_signalled,
+)
 from chain.text import shown
 from fl_node.blobs.reader import Reader
 from fl_node.errors import BlobMissing, BlobTampered, GanchorError
@@ -40,7 +48,6 @@ KINDS = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 REQUEST_BYTES = 1 << 20
 FILE_BYTES = 1 << 20
 PICTURE_BYTES = 1 << 24
@@ -193,11 +200,8 @@ async def run(
 
 def _refusal(request: web.BaseRequest) -> str | None:
     """Why a request does not come from the page or a program of this machine; None if it does."""
-    transport = request.transport
-    port = 0 if transport is None else int(transport.get_extra_info("sockname")[1])
-    own = {f"{name}:{port}" for name in LOOPBACK}
-    hosts = request.headers.getall("Host", [])
-    if len(hosts) != 1 or hosts[0].lower() not in own:
+    hosts, port = request.headers.getall("Host", []), port_of(request)
+    if len(hosts) != 1 or hosts[0].lower() not in hosts_at(LOOPBACK, port):
         return f"invalid host {shown(', '.join(hosts))}: expected 127.0.0.1:{port}"
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"http://{hosts[0]}":

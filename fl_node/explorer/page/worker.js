@@ -76,7 +76,7 @@ async function verify(endpoint, state, block) {
   }
   entries = readLog(site.contract, site.task, await endpoint.logs(where.firstBlock, block));
   post({ kind: "log", entries, heads: headsOf() });
-  post({ kind: "manifest", ...(await manifestOf(state)) });
+  post({ kind: "manifest", name: await nameOf(state) });
   const view = /** @type {any} */ (state);
   const began = performance.now();
   const report = await audit(site, entries, view, store, (done, of) => post({ kind: "progress", done, of }));
@@ -90,14 +90,13 @@ function headsOf() {
   return heads;
 }
 
-/** @param {TaskState} state @returns {Promise<{name: string, fields: Record<string, unknown> | null}>} */
-async function manifestOf(state) {
+/** @param {TaskState} state @returns {Promise<string>} the task's name; empty if the manifest cannot be read */
+async function nameOf(state) {
   try {
     const text = new TextDecoder().decode(await store.get(state.manifestDigest, MAX_MANIFEST));
-    const fields = JSON.parse(text);
-    return { name: String(fields.name ?? ""), fields };
+    return String(JSON.parse(text).name ?? "");
   } catch (fault) {
-    if (fault instanceof BadData || fault instanceof SyntaxError) return { name: "", fields: null };
+    if (fault instanceof BadData || fault instanceof SyntaxError) return "";
     throw fault;
   }
 }
