@@ -34,12 +34,17 @@ SIZE = "numbers"
 class LightLearner:
     """Adds what depends on the model, the seed and the member's part of the data; and takes its time.
 
-    `keeps` tells whether it also depends on how often this node has trained, which is lost with the state folder.
+    Attributes:
+        part: The member's part of the data.
+        seconds: How long a round's training takes.
+        keeps: Whether what it adds depends on how often this node has trained, which is lost with the state folder.
+        gate: A file; the n-th training goes on until it has n bytes. None: no training waits.
     """
 
     part: int
     seconds: float
-    keeps: bool
+    keeps: bool = True
+    gate: Path | None = None
 
     def steps_for(self, epochs: int) -> int:
         return epochs
@@ -48,6 +53,8 @@ class LightLearner:
         trained = 1 + (0 if assignment.private is None else int(assignment.private["trained"][0]))
         progress(0, assignment.steps, {})
         time.sleep(self.seconds)
+        while self.gate is not None and self.gate.stat().st_size < trained:
+            time.sleep(0.05)
         random = np.random.default_rng([assignment.seed, self.part, trained * self.keeps])
         moved = {
             name: array + 0.01 * random.standard_normal(array.shape, dtype=np.float32)
@@ -68,7 +75,9 @@ def derive_genesis(manifest: Manifest) -> dict[str, Any]:
 
 
 def light_learner(text: str, part: int) -> LightLearner:
-    """A learner as the text of `--data` says: the seconds that it trains, and perhaps `forgets`."""
+    """A learner as the text of `--data` says: the seconds that it trains, and perhaps `forgets`; or `until FILE`."""
+    if text.startswith("until "):
+        return LightLearner(part, 0.0, gate=Path(text.removeprefix("until ")))
     seconds, _, forgets = text.partition(" ")
     return LightLearner(part, float(seconds), not forgets)
 

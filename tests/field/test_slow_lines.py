@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import obstore
 import pytest
 from chains import missing, start_chain
 from promises import broken
-from sites import Site, light_manifest, members, open_site, undisturbed
+from sites import Site, light_manifest, members, open_site, undisturbed, variables
 from stores import missing_seaweedfs, start_seaweedfs
 from weather import link
 
 from chain.accounts import address_of
 from chain.types import MembersMissed, RevealOpened, RoundFinalised, UpdateRevealed
+from fl_node.blobs.store import open_store
 
 LACKING = missing("anvil") or missing_seaweedfs()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(LACKING), reason=LACKING or "all there")]
@@ -63,16 +66,31 @@ def test_an_uplink_that_cannot_make_the_window_is_told_and_given_up(tmp_path: Pa
     assert not lost
 
 
+def arrived(site: Site, count: int) -> bool:
+    """Whether so many blobs as large as the model are in the store."""
+    assert site.store is not None
+    with variables(site.store.env):
+        place = open_store(site.store.location)._place._reading
+    found = (one for page in obstore.list(place) for one in page)
+    return sum(one["size"] > 4 * NUMBERS for one in found) >= count
+
+
 def test_what_is_sent_while_others_train_costs_no_window(tmp_path: Path) -> None:
-    """2 Mbit/s needs 5 s for the update; the window is 4 s, but the others train for 9."""
-    manifest = light_manifest(3, NUMBERS, count=2, commit_window=300, reveal_window=4)
+    """1 Mbit/s needs 10 s for the update and the window is 8 s, but the others train until it is there."""
+    rounds, gate = 2, tmp_path / "gate"
+    gate.touch()
+    manifest = light_manifest(3, NUMBERS, count=rounds, commit_window=300, reveal_window=8)
     with (
         start_chain("anvil", tmp_path, FUNDED) as chain,
         start_seaweedfs(tmp_path / "server") as store,
-        open_site(tmp_path, chain, manifest, store, {SLOW: link(up=2, down=100)}) as site,
+        open_site(tmp_path, chain, manifest, store, {SLOW: link(up=1, down=100)}) as site,
     ):
         for index in range(3):
-            site.start(index, data="0" if index == SLOW else "9")
+            site.start(index, data="0" if index == SLOW else f"until {gate}")
+        for number in range(rounds):
+            there = 1 + number * 4  # The genesis; of each round three updates and their aggregate.
+            site.wait_for(partial(arrived, site, there + 1), "the slow member's update")
+            gate.write_bytes(bytes(number + 1))
         site.finish()
         counted = included(site)
         digest = site.state().parent_digest
