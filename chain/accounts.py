@@ -6,9 +6,7 @@ A key never appears in a repr, a log line or an error text.
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +15,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from chain.errors import AccountUnusable, FileUnusable
-from chain.files import read_json
+from chain.files import read_json, write_new
 from chain.recursion import recursion_limit
 from chain.types import Address, address_number
 
@@ -106,7 +104,7 @@ def create_keystore(path: Path, password: str, *, scrypt_cost: int = SCRYPT_COST
     account: Signer = _eth_account().create()
     encrypted = _eth_account().encrypt(account.key, password, kdf="scrypt", iterations=scrypt_cost)
     try:
-        _write_new(path, json.dumps(encrypted).encode())
+        write_new(path, json.dumps(encrypted).encode())
     except FileExistsError:
         raise AccountUnusable(f"keystore {path}: the file exists already") from None
     except OSError as error:
@@ -249,17 +247,3 @@ def _verify_cost(encrypted: dict[str, Any]) -> None:
     )
     if not cheap:
         raise ValueError("not a keystore of bounded cost")
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    """Write a new file whole or not at all, readable by its owner only."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    finally:
-        draft.unlink()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,6 +150,25 @@ def whole_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
         raise FileUnusable(f"{path}: cannot be written: {error.strerror}") from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a new file whole or not at all, readable by its owner only; for keys, which must never be replaced.
+
+    Raises:
+        FileExistsError: There is a file already.
+        OSError: The system cannot write it.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    finally:
+        draft.unlink()
 
 
 def _verify_size(path: Path, size: int, max_bytes: int) -> None:

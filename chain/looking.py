@@ -91,6 +91,21 @@ class Lookout:
             return self._look_once(self._connections[0], task)
         return self._agreed(task)
 
+    def settled_state(self, task: int) -> TaskState:
+        """The task's state in the newest settled block, as the endpoints that stand in for each other show it.
+
+        Raises:
+            HistoryInvalid: The node gives a state that no task can be in.
+            ChainUnreachable, ChainRefused: No endpoint answers, or none remembers that block.
+            CallRejected: There was no such task yet.
+        """
+        connection, newest = self._connections[0], NewestBlocks()
+        if self._settling == "finalized" or not self._settling:
+            return connection.answer_to(self._state(task, self._settling or "latest"))
+        connection.ask_all(newest.all)
+        block = max(_number_of(newest, connection) - self._settling, 0)
+        return connection.answer_to(self._state(task, hex(block)))
+
     def _look_once(self, connection: Connection, task: int) -> Look:
         head, newest = connection.pace.head, NewestBlocks()
         state, deep = self._state(task, "latest"), self._deep(task, head)

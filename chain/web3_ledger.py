@@ -191,6 +191,15 @@ class Web3Ledger:
         """
         return self._lookout.look(task)
 
+    def settled_state(self, task: int) -> TaskState:
+        """The task's state in the newest block that is settled.
+
+        Raises:
+            HistoryInvalid: The node gives a state that no task can be in.
+            CallRejected: There was no such task yet.
+        """
+        return self._lookout.settled_state(task)
+
     def history(self, task: int, from_block: int = 0) -> Iterator[Entry]:
         """All entries of the task from a block on, oldest first, read from the node as they are asked for.
 

@@ -21,6 +21,8 @@ GanchorError
     ├── BlobOversized         more bytes than the reader allows
     ├── BlobMalformed         not the encoding of docs/protocol.md
     ├── BundleInvalid         a file that is no bundle of a history
+    ├── NoteInvalid           a text that is no cosigned note, or no witness's key
+    ├── ExtensionRefused      a history that does not extend what a witness has signed
     └── UpdateInvalid         a well-formed update that breaks a validity rule
 """
 
@@ -121,6 +123,14 @@ class BlobMalformed(BadData):
 
 class BundleInvalid(BadData):
     """A file is not the bundle of a history that docs/protocol.md specifies."""
+
+
+class NoteInvalid(BadData):
+    """A text is not the cosigned note, or the witness's key, that docs/protocol.md specifies."""
+
+
+class ExtensionRefused(BadData):
+    """What an endpoint shows of a history does not extend what a witness has signed."""
 
 
 class UpdateInvalid(BadData):

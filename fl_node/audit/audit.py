@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from chain.ledger import LedgerReader
 from chain.types import Address, Phase, TaskState
 from fl_node.arrays import Arrays
+from fl_node.audit.cosignatures import NOBODY, Witnesses, a2_cosigned
 from fl_node.audit.findings import Findings
 from fl_node.audit.ledger_steps import a1_contract, a2_log_complete, a3_rules_obeyed, a8_parents
 from fl_node.audit.report import AuditedRound, AuditedUpdate, AuditReport, weighted_loss
@@ -23,6 +24,7 @@ from fl_node.history.kept import KeptLog, TaskLog
 from fl_node.history.record import RecordedRound, final_rounds, members_in
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.aggregate import Aggregated
+from fl_node.witness.note import origin_of
 
 SETTLING_READS = 10
 """How many times the state of a running task is read until the log leads to it: the chain may be reorganised."""
@@ -39,6 +41,7 @@ def audit(
     reported: Report | None = None,
     unreported: str = "no report was given",
     expected_head: bytes | None = None,
+    witnesses: Witnesses = NOBODY,
     progress: Progress = lambda done, of: None,
 ) -> AuditReport:
     """Check a task's whole history and report everything that is wrong with it.
@@ -54,6 +57,7 @@ def audit(
         reported: The report that A9 checks against the history; without one, A9 is not reached.
         unreported: The reason why there is no report.
         expected_head: A history head, 32 bytes, known from another source; if given, A2 compares it.
+        witnesses: Who is trusted to have seen the history, and what they are said to have signed; A2 checks it.
         progress: Called after each round.
 
     Raises:
@@ -68,13 +72,16 @@ def audit(
         return _finished(AuditReport(task), findings)
     with _settled(ledger, task) as (state, log):
         a2_log_complete(findings, state, log.head, expected_head)
+        cosigned = a2_cosigned(
+            findings, witnesses, origin_of(ledger.chain_id, ledger.contract, task), log
+        )
         a3_rules_obeyed(findings, ledger, task, log.entries())
         history = _history(findings, ledger, store, task, state, log, derive_genesis, progress)
         if reported is None:
             findings.skip("A9", because=unreported)
         else:
             a9_report(findings, reported, history, gas_by_round(ledger, log.entries()))
-    return _finished(history, findings)
+    return _finished(replace(history, cosigned=cosigned), findings)
 
 
 def _history(

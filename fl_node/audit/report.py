@@ -52,6 +52,25 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Cosigned:
+    """That a witness has signed a point of this history.
+
+    Attributes:
+        witness: Its name.
+        time: When, in seconds since 1970 (UTC), as the witness says.
+        events: How many events lead to the point.
+        head: The history head there, in hex.
+        checked: Whether it is so; else nobody gave the witness's key, and the line says nothing.
+    """
+
+    witness: str
+    time: int
+    events: int
+    head: str
+    checked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AuditedUpdate:
     """One revealed update: who sent it, whether the round included it, and if not, why (recomputed).
 
@@ -99,6 +118,7 @@ class AuditReport:
         chain_id, contract, history_head, final_digest: Identify the history, in hex; None if A1 ended the audit.
         blob_bytes: Total size of the manifest, models and updates that were read, hashed and checked.
         rounds: The final rounds, as recorded.
+        cosigned: What witnesses say about the history.
     """
 
     task: int
@@ -111,6 +131,7 @@ class AuditReport:
     final_digest: str | None = None
     blob_bytes: int = 0
     rounds: tuple[AuditedRound, ...] = ()
+    cosigned: tuple[Cosigned, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -127,6 +148,7 @@ class AuditReport:
             "history_head": self.history_head,
             "final_digest": self.final_digest,
             "blob_bytes": self.blob_bytes,
+            "cosigned": [asdict(cosigned) for cosigned in self.cosigned],
             "steps": {step: self._step_to_json(step) for step in STEPS},
             "rounds": [asdict(audited) for audited in self.rounds],
         }

@@ -24,7 +24,9 @@ MAX_BUNDLE_BYTES = 1 << 40
 MAX_DIRECTORY_BYTES = 1 << 25
 """The longest list of a bundle's files: some 280,000 blobs. The list is all that is read of a bundle at once."""
 
-NAMES = re.compile(r"(bundle|state|events|blobs)\.json|code\.hex|blobs/[0-9a-f]{64}")
+NAMES = re.compile(
+    r"(bundle|state|events|blobs)\.json|code\.hex|cosignatures\.txt|blobs/[0-9a-f]{64}"
+)
 """The names that a file of a bundle may have."""
 
 EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -15,7 +15,8 @@ from fl_node.bundle.archive import read_archive
 from fl_node.bundle.events import MAX_EVENTS_BYTES, read_events
 from fl_node.bundle.state import MAX_STATE_BYTES, RecordedState, read_state
 from fl_node.bundle.summary import read_names, verify_summary
-from fl_node.errors import BlobMissing, BlobTampered, BundleInvalid
+from fl_node.errors import BlobMissing, BlobTampered, BundleInvalid, NoteInvalid
+from fl_node.witness.note import MAX_NOTES_BYTES, Note, read_notes
 
 MAX_CODE_HEX_BYTES = 1 << 17
 """The longest code.hex that is read; a contract has at most 24,576 bytes (EIP-170)."""
@@ -97,12 +98,14 @@ class Bundle:
         entries: Its log, oldest first.
         code: The code that it claims to have lain at the contract's address, 0x and hex digits.
         blobs: Its blobs; None if they lie elsewhere.
+        notes: What witnesses are said to have signed.
     """
 
     state: RecordedState
     entries: list[Entry]
     code: str
     blobs: BundledBlobs | None
+    notes: tuple[Note, ...] = ()
 
     def ledger(self) -> BundledLedger:
         """The ledger that the bundle shows.
@@ -139,7 +142,17 @@ def read_bundle(path: Path) -> Bundle:
         entries=read_events(events, state.contract, state.task),
         code=_content(path, files, "code.hex", MAX_CODE_HEX_BYTES).decode("ascii", "replace"),
         blobs=None if elsewhere else BundledBlobs(str(path), files),
+        notes=_notes(path, files),
     )
+
+
+def _notes(path: Path, files: dict[str, memoryview]) -> tuple[Note, ...]:
+    if "cosignatures.txt" not in files:
+        return ()
+    try:
+        return read_notes(_content(path, files, "cosignatures.txt", MAX_NOTES_BYTES))
+    except NoteInvalid as error:
+        raise BundleInvalid(f"{path}: cosignatures.txt: {error}") from None
 
 
 def _content(path: Path, files: dict[str, memoryview], name: str, most: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from fl_node.bundle.naming import blobs_of
 from fl_node.bundle.state import RecordedState, state_to_json
 from fl_node.bundle.summary import names_to_json, summary_to_json
 from fl_node.errors import BadData, Misuse
+from fl_node.witness.note import MAX_NOTES_BYTES, Note, notes_to_bytes, origin_of
 
 READS = 10
 """How many times state and log of a running task are read until the one leads to the other."""
@@ -46,6 +47,7 @@ def write_bundle(
     store: Reader,
     task: int,
     with_blobs: bool = True,
+    notes: Sequence[Note] = (),
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Written:
     """Write a task's history into a file: equal histories and blobs give equal bytes.
@@ -56,12 +58,13 @@ def write_bundle(
         store: Holds the task's blobs. One that it lacks, or has other bytes of, is missing in the bundle too.
         task: The task's number.
         with_blobs: Whether the bundle holds the blobs; else it names them.
+        notes: What witnesses have signed of this history, or are said to have.
         progress: Called after each blob with (blobs read, blobs in all).
 
     Raises:
         TaskUnknown: No task has this number.
         HistoryInvalid: The log does not lead to the history head of the task's state.
-        Misuse: The log is too long for a bundle.
+        Misuse: The log or the notes are too long for a bundle, or a note is of another history.
         FileUnusable: The file cannot be written.
         ChainUnreachable, ChainRefused, StoreUnusable: The chain or the store cannot be read.
     """
@@ -71,6 +74,7 @@ def write_bundle(
         raise Misuse(
             f"the log of task {task} has {len(events)} bytes as JSON, a bundle holds {MAX_EVENTS_BYTES}"
         )
+    cosignatures = _verified_notes(notes, origin_of(ledger.chain_id, ledger.contract, task))
     state = RecordedState(ledger.chain_id, ledger.contract, task, view)
     named = blobs_of(store, view, entries)
     with written_archive(path) as archive:  # In ascending order of the names.
@@ -79,9 +83,24 @@ def write_bundle(
         missing = _add_blobs(archive, store, named, progress) if with_blobs else {}
         archive.add("bundle.json", summary_to_json(state))
         archive.add("code.hex", load_artifact().deployed_bytecode.encode())
+        if cosignatures:
+            archive.add("cosignatures.txt", cosignatures)
         archive.add("events.json", events)
         archive.add("state.json", state_to_json(state))
     return Written(state, len(entries), len(named) - len(missing), missing)
+
+
+def _verified_notes(notes: Sequence[Note], origin: str) -> bytes:
+    """The notes as a file. Whether their heads are this log's, and who signed them, is for the audit to say."""
+    for note in notes:
+        if note.checkpoint.origin != origin:
+            raise Misuse(
+                f"expected cosigned notes of {origin}, got one of {note.checkpoint.origin}"
+            )
+    content = notes_to_bytes(notes)
+    if len(content) > MAX_NOTES_BYTES:
+        raise Misuse(f"the notes have {len(content)} bytes, a bundle holds {MAX_NOTES_BYTES}")
+    return content
 
 
 def _settled(ledger: LedgerReader, task: int) -> tuple[TaskState, list[Entry]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from chain.deploy import read_deployment
 from chain.ledger import LedgerReader
 from fl_node.arrays import Arrays
 from fl_node.audit import audit as replay_history
+from fl_node.audit.cosignatures import NOBODY, Witnesses
 from fl_node.audit.report import AuditReport
 from fl_node.audit.reported import read_report
 from fl_node.blobs.reader import Reader
@@ -26,12 +27,20 @@ from fl_node.blobs.store import open_store
 from fl_node.bundle.reading import read_bundle
 from fl_node.cli import options, wiring
 from fl_node.cli.exits import FindingsReported
-from fl_node.cli.tables import print_audit, print_digests, print_head, rounds_table
+from fl_node.cli.tables import (
+    print_audit,
+    print_cosigned,
+    print_digests,
+    print_head,
+    rounds_table,
+)
 from fl_node.cli.workspace import Workspace
-from fl_node.errors import Misuse
+from fl_node.errors import Misuse, NoteInvalid
 from fl_node.manifest.code_learners import CodeLearner
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.genesis import stored_genesis
+from fl_node.witness.keys import VerifierKey, read_verifier_key
+from fl_node.witness.note import Note, read_notes_file
 
 
 def audit(
@@ -60,6 +69,19 @@ def audit(
             help="A history head that you trust, 64 hex digits; A2 reports any other head as a finding."
         ),
     ] = None,
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The key of a witness that you trust, NAME+ID+KEY; A2 checks what it has signed. Repeat for several, "
+            "of which one is enough.",
+        ),
+    ] = None,
+    cosigned: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A file of `ganchor witness`. Repeat for several; a bundle may hold some."
+        ),
+    ] = None,
     derive_genesis: Annotated[
         bool,
         typer.Option(
@@ -71,6 +93,8 @@ def audit(
 ) -> None:
     """Replay a task's whole history, from chain and store or a bundle. Exit code: 0 clean, 1 findings, 2 impossible."""
     head, unreported = read_head(expect_head), "no --report was given"
+    keys = read_witnesses(witness or ())
+    notes = [note for file in cosigned or () for note in read_notes_file(file)]
     if workspace is not None and report is None:
         kept = Workspace(workspace)
         report, unreported = kept.existing_report(), f"{kept.report} does not exist"
@@ -80,6 +104,7 @@ def audit(
             report=report,
             unreported=unreported,
             expected_head=head,
+            witnesses=Witnesses(keys, (*notes, *subject.notes)),
             derive_genesis=derive_genesis,
             quiet=as_json,
         )
@@ -92,6 +117,7 @@ def audit(
         print_digests(console, result.rounds)
         if result.history_head:
             print_head(console, result.history_head)
+        print_cosigned(console, result.cosigned)
     if result.findings:
         raise FindingsReported
 
@@ -110,13 +136,26 @@ def read_head(text: str | None) -> bytes | None:
     return bytes.fromhex(digits)
 
 
+def read_witnesses(lines: Iterable[str]) -> tuple[VerifierKey, ...]:
+    """Read each `--witness`.
+
+    Raises:
+        Misuse: One is not a witness's key.
+    """
+    try:
+        return tuple(map(read_verifier_key, lines))
+    except NoteInvalid as error:
+        raise Misuse(f"--witness: {error}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is audited: opens the ledger, as A1 does; reads the blobs; and which of the ledger's tasks."""
+    """What is audited: opens the ledger, as A1 does; reads the blobs; which of the ledger's tasks; what lies beside."""
 
     connect: Callable[[], LedgerReader]
     blobs: Reader
     task: int
+    notes: tuple[Note, ...] = ()
 
 
 def task_on_chain(rpc_urls: Urls, deployment: Path, store: str, task: int) -> Subject:
@@ -130,7 +169,7 @@ def task_in_bundle(path: Path, store: str) -> Subject:
     """A task as a bundle shows it; its blobs from a store if the bundle only names them."""
     found = read_bundle(path)
     blobs = found.blobs or open_store(store, must_exist=True)
-    return Subject(found.ledger, blobs, found.state.task)
+    return Subject(found.ledger, blobs, found.state.task, found.notes)
 
 
 @contextmanager
@@ -157,6 +196,7 @@ def run_audit(
     report: Path | None = None,
     unreported: str = "no report was given",
     expected_head: bytes | None = None,
+    witnesses: Witnesses = NOBODY,
     derive_genesis: bool = False,
     quiet: bool = False,
 ) -> AuditReport:
@@ -173,6 +213,7 @@ def run_audit(
             reported=read_report(report) if report else None,
             unreported=unreported,
             expected_head=expected_head,
+            witnesses=witnesses,
             progress=lambda done, of: bar.update(rounds, completed=done, total=of),
         )
 

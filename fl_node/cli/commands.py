@@ -91,6 +91,12 @@ COMMANDS = (
         "export",
         "Write a task's whole history into one file, which is audited without chain and store.",
     ),
+    Entry(
+        "witness",
+        "witness",
+        "witness",
+        "Watch a task's history, and sign each head that extends the one before.",
+    ),
     Entry("samples", "samples", "samples", "Draw 64 pictures from each of a task's models."),
     Entry(
         "weights",

@@ -14,6 +14,7 @@ from fl_node.blobs.store import open_store
 from fl_node.bundle.writing import Written, write_bundle
 from fl_node.cli import options, wiring
 from fl_node.cli.words import follow_up
+from fl_node.witness.note import read_notes_file
 
 SHOWN_MISSING = 10
 
@@ -28,6 +29,10 @@ def export(
             help="Name the blobs instead of holding them; an audit then reads them from --store.",
         ),
     ] = False,
+    cosigned: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file of `ganchor witness`, to go with it. Repeat for several."),
+    ] = None,
     store: options.StoreUrl = options.DEFAULT_STORE,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
@@ -35,6 +40,7 @@ def export(
     as_json: options.Json = False,
 ) -> None:
     """Write a task's whole history into one file, which is audited without chain and store."""
+    notes = [note for path in cosigned or () for note in read_notes_file(path)]
     console = Console(stderr=True)
     hidden = as_json or not console.is_terminal
     with (
@@ -48,6 +54,7 @@ def export(
             open_store(evidence.store, must_exist=True),
             task,
             with_blobs=not without_blobs,
+            notes=notes,
             progress=lambda done, of: bar.update(blobs, completed=done, total=of),
         )
     if as_json:

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from chain.text import shown
-from fl_node.audit.report import STEPS, AuditedRound, AuditReport, Finding, Status
-from fl_node.cli.words import loss, metrics_line, short
+from fl_node.audit.report import STEPS, AuditedRound, AuditReport, Cosigned, Finding, Status
+from fl_node.cli.words import loss, metrics_line, short, time_text
 
 _STATUS_STYLES = {Status.CLEAN: "green", Status.FINDINGS: "red", Status.NOT_REACHED: "yellow"}
 
@@ -115,6 +115,17 @@ def print_digests(console: Console, rounds: Sequence[AuditedRound]) -> None:
 def print_head(console: Console, head: str) -> None:
     """Print the whole history head, which `ganchor audit --expect-head` compares."""
     console.print(f"history head {head}", soft_wrap=True, highlight=False)
+
+
+def print_cosigned(console: Console, cosigned: Sequence[Cosigned]) -> None:
+    """Print who has signed which point of the history; what nobody gave the key for is not green."""
+    for one in cosigned:
+        at, name = time_text(one.time), shown(one.witness)
+        line = f"cosigned by {name} at {at}: event {one.events}, head {one.head}"
+        if not one.checked:
+            line = f"not checked, give its key with --witness: {line}"
+        style = "green" if one.checked else "yellow"
+        console.print(line, soft_wrap=True, highlight=False, markup=False, style=style)
 
 
 def _finding_text(finding: Finding) -> str:

@@ -55,10 +55,14 @@ def settling_of(settled: str | None) -> Settling | None:
 
 
 def open_ledger(
-    rpc_urls: Urls, deployment: Path, signer: Signer | None = None, task: int | None = None
+    rpc_urls: Urls,
+    deployment: Path,
+    signer: Signer | None = None,
+    task: int | None = None,
+    manners: Manners = Manners(),
 ) -> Web3Ledger:
     """Connect to the contract of a deployment file, as `connect` does."""
-    return connect(rpc_urls, read_deployment(deployment), signer, task)
+    return connect(rpc_urls, read_deployment(deployment), signer, task, manners=manners)
 
 
 def connect(

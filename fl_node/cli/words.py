@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 
 def short(text: str) -> str:
@@ -16,6 +17,14 @@ def short(text: str) -> str:
 def follow_up(words: str) -> str:
     """A command as it can be typed here. `uv run` sets UV; then `ganchor` alone is often not on the PATH."""
     return f"uv run ganchor {words}" if "UV" in os.environ else f"ganchor {words}"
+
+
+def time_text(seconds: int) -> str:
+    """A time as a date in UTC; as a number of seconds if it is beyond all calendars."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds} s"
 
 
 def metrics_line(metrics: Mapping[str, str | None]) -> str:

@@ -35,6 +35,15 @@ class TaskLog:
         """The history head after the last entry, 32 bytes."""
         return self._file.head_before(self._until + 1)
 
+    @property
+    def length(self) -> int:
+        """The number of entries."""
+        return self._until + 1
+
+    def head_after(self, entries: int) -> bytes | None:
+        """The history head after so many entries, from 0; None if there are not so many."""
+        return self._file.head_before(entries) if 0 <= entries <= self.length else None
+
     def head_before(self, round: int) -> bytes | None:
         """The history head before a round was first opened; None if it was not."""
         position = self._file.opening_of(round)

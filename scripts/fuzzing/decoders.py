@@ -47,6 +47,7 @@ from fl_node.errors import (
     CodeRefused,
     ManifestInvalid,
     Misuse,
+    NoteInvalid,
     TrainingFailed,
 )
 from fl_node.fields import Choice
@@ -63,6 +64,9 @@ from fl_node.strategy.encode.rotate import Rotate
 from fl_node.strategy.encode.top_k import TopK
 from fl_node.strategy.roles import Roles
 from fl_node.strategy.strategy import Encode
+from fl_node.witness.cosigning import cosign
+from fl_node.witness.keys import read_verifier_key, witness_key
+from fl_node.witness.note import Checkpoint, Note, notes_to_bytes, read_notes
 
 SEED = 7
 CLIENT = Address("0x" + "12" * 20)
@@ -269,6 +273,23 @@ def _bundle(path: Path) -> None:
     assert all(entry.event.task == bundle.state.task for entry in bundle.entries)
 
 
+def _notes(content: bytes) -> None:
+    """As an audit reads what is said to be signed by witnesses."""
+    notes = read_notes(content)
+    assert "\n".join(map(str, notes)).encode() == content
+    assert read_notes(notes_to_bytes(notes))
+
+
+def _witness(content: bytes) -> None:
+    line = content.decode(errors="replace")
+    assert str(read_verifier_key(line)) == line.strip()
+
+
+def _cosigned(events: int) -> Note:
+    point = Checkpoint(1337, CLIENT, 1, events, SALT)
+    return Note(point, (cosign(point, WITNESS, 5), cosign(point, WITNESS, 6)))
+
+
 def _answer(content: bytes) -> None:
     logs(parse_answer(content))
 
@@ -364,6 +385,7 @@ REPLIES = [
 SUBMISSION = sign_submission(
     dev_account(SEED, 0), 31337, CLIENT, (1, 2, 0), "commit", 2, bytes(range(32))
 )
+WITNESS = witness_key("alice.example/witness", SALT)
 LEDGER = _ledger()
 STATE = RecordedState(LEDGER.chain_id, LEDGER.contract, 1, LEDGER.task_state(1))
 ALLOWED = f"# reviewed\n{ZEROS}  # chest.py\n".encode()
@@ -395,6 +417,12 @@ DECODERS: Mapping[str, Decoder] = {
         [events_to_json(LEDGER.history(1), LEDGER.contract)], _events, (BundleInvalid,)
     ),
     "bundle's state": Decoder([state_to_json(STATE)], _state, (BundleInvalid,)),
+    "cosigned notes": Decoder(
+        [notes_to_bytes([_cosigned(1)]), notes_to_bytes([_cosigned(1), _cosigned(12)])],
+        _notes,
+        (NoteInvalid,),
+    ),
+    "witness's key": Decoder([str(WITNESS.verifier).encode()], _witness, (NoteInvalid,)),
     "endpoint's logs": Decoder([json.dumps([LOG, LOG]).encode()], _answer, (ValueError,)),
     "relay's acts": Decoder([submission_to_json(SUBMISSION)], _submission, (ActInvalid,)),
     "relay's answers": Decoder(

@@ -40,6 +40,9 @@ from fl_node.strategy.combine.derived import derive_averages
 from fl_node.strategy.combine.krum import squared_distances
 from fl_node.strategy.encode import STAGES, decode_arrays, encode_arrays
 from fl_node.strategy.roles import Average, Roles
+from fl_node.witness.cosigning import cosign
+from fl_node.witness.keys import witness_key
+from fl_node.witness.note import Checkpoint, Note, notes_to_bytes
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 DIGESTS = VECTORS / "digests.json"
@@ -113,6 +116,15 @@ def through(kind: type[Choice]) -> Arrays:
     return encode_arrays([kind()], values, seed=7)  # type: ignore[call-arg]
 
 
+def cosigned() -> bytes:
+    """What a witness signs after the first two events of the worked example in docs/protocol.md."""
+    contract = Address("0x00000000000000000000000000000000000000C0")
+    head = bytes.fromhex("b3615f92d43628449333e30ecdcaf0a7ee3a108d4a1dbe08c8524ebd9a83cdc5")
+    point = Checkpoint(1337, contract, 1, 2, head)
+    key = witness_key("alice.example/witness", bytes(range(32)))
+    return notes_to_bytes([Note(point, (cosign(point, key, 1_700_000_000),))])
+
+
 def build() -> dict[str, bytes]:
     """Every vector, made from nothing but literals and the functions under test."""
     manifest = build_manifest(
@@ -127,6 +139,7 @@ def build() -> dict[str, bytes]:
         "update_stating.safetensors": stating(),
         "update.sealed": seal(encode_update(first.header, first.arrays), SALT),
         "averages.safetensors": averaged(),
+        "cosigned.txt": cosigned(),
         **{f"combine_{kind.name()}.safetensors": combined(kind) for kind in COMBINE},
         **{f"encode_{kind.name()}.safetensors": encode_model(through(kind)) for kind in STAGES},
     }
