@@ -219,3 +219,10 @@ def run(federation: Federation, members: tuple[Address, ...] = MEMBERS) -> bytes
         if all(step.action in (Action.WAIT, Action.FINISHED) for step in steps):
             federation.clock.time += 1_000
     raise AssertionError("the task did not finish in 1000 steps")
+
+
+def played_in(folder: Path, manifest: Manifest | None = None) -> Federation:
+    """A task as `federation_in` opens it, and every member has played it to its end."""
+    federation = federation_in(folder, manifest)
+    run(federation)
+    return federation

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from commanding import Ganchor, clean_environment, runner
-from doubles import Federation, federation_in, run, small_manifest
+from doubles import Federation, federation_in, played_in, run, small_manifest
 
 from chain.types import UpdateRevealed
 from fl_node.audit import AuditReport, Status, audit
@@ -32,9 +32,7 @@ DIGEST = "ab" * 32
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Federation:
-    federation = federation_in(tmp_path_factory.mktemp("played"))
-    run(federation)
-    return federation
+    return played_in(tmp_path_factory.mktemp("played"))
 
 
 @pytest.fixture(scope="module")
@@ -203,8 +201,7 @@ class TestLyingAboutTheHistory:
     def test_a_history_that_never_was_needs_a_head_from_elsewhere(
         self, played: Federation, tmp_path: Path
     ) -> None:
-        invented = federation_in(tmp_path / "invented", small_manifest(seed=6))
-        run(invented)
+        invented = played_in(tmp_path / "invented", small_manifest(seed=6))
         path = tmp_path / "invented.zip"
         write_bundle(path, invented.ledger, invented.store, invented.task)
         assert not audit_of(path).findings

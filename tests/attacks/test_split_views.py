@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from doubles import Federation, federation_in, run, small_manifest
+from doubles import Federation, federation_in, played_in, run, small_manifest
 
 from fl_node.audit import AuditReport, Status, audit
 from fl_node.audit.cosignatures import Witnesses
@@ -23,17 +23,13 @@ MALLORY = witness_key("alice.example/witness", bytes([9]) * 32)
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Federation:
-    federation = federation_in(tmp_path_factory.mktemp("played"))
-    run(federation)
-    return federation
+    return played_in(tmp_path_factory.mktemp("played"))
 
 
 @pytest.fixture(scope="module")
 def invented(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     """A history that never was, of the same task in the same contract, consistent in itself."""
-    federation = federation_in(tmp_path_factory.mktemp("invented"), small_manifest(seed=6))
-    run(federation)
-    return federation
+    return played_in(tmp_path_factory.mktemp("invented"), small_manifest(seed=6))
 
 
 def point_of(federation: Federation) -> Checkpoint:

@@ -16,7 +16,7 @@ from weather import link
 
 from chain.accounts import address_of
 from chain.types import MembersMissed, RevealOpened, RoundFinalised, UpdateRevealed
-from fl_node.blobs.store import open_store
+from fl_node.blobs.store import Store, open_store
 
 LACKING = missing("anvil") or missing_seaweedfs()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(LACKING), reason=LACKING or "all there")]
@@ -66,12 +66,9 @@ def test_an_uplink_that_cannot_make_the_window_is_told_and_given_up(tmp_path: Pa
     assert not lost
 
 
-def arrived(site: Site, count: int) -> bool:
-    """Whether so many blobs as large as the model are in the store."""
-    assert site.store is not None
-    with variables(site.store.env):
-        place = open_store(site.store.location)._place._reading
-    found = (one for page in obstore.list(place) for one in page)
+def arrived(store: Store, count: int) -> bool:
+    """Whether so many blobs as large as the model are in a store."""
+    found = (one for page in obstore.list(store._place._reading) for one in page)
     return sum(one["size"] > 4 * NUMBERS for one in found) >= count
 
 
@@ -87,9 +84,11 @@ def test_what_is_sent_while_others_train_costs_no_window(tmp_path: Path) -> None
     ):
         for index in range(3):
             site.start(index, data="0" if index == SLOW else f"until {gate}")
+        with variables(store.env):
+            blobs = open_store(store.location)
         for number in range(rounds):
             there = 1 + number * 4  # The genesis; of each round three updates and their aggregate.
-            site.wait_for(partial(arrived, site, there + 1), "the slow member's update")
+            site.wait_for(partial(arrived, blobs, there + 1), "the slow member's update")
             gate.write_bytes(bytes(number + 1))
         site.finish()
         counted = included(site)

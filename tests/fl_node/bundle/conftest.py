@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from doubles import Federation, federation_in, run
+from doubles import Federation, played_in
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Federation:
-    federation = federation_in(tmp_path_factory.mktemp("finished"))
-    run(federation)
-    return federation
+    return played_in(tmp_path_factory.mktemp("finished"))

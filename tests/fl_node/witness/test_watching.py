@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles import Federation, federation_in, run, small_manifest
+from doubles import Federation, federation_in, played_in, run, small_manifest
 
 from chain.types import Entry
 from fl_node.errors import ExtensionRefused, Misuse
@@ -57,17 +57,13 @@ def opened(tmp_path: Path) -> Federation:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Federation:
-    federation = federation_in(tmp_path_factory.mktemp("finished"))
-    run(federation)
-    return federation
+    return played_in(tmp_path_factory.mktemp("finished"))
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     """Another history of a task with the same number, in the same contract, on the same chain."""
-    federation = federation_in(tmp_path_factory.mktemp("other"), small_manifest(seed=6))
-    run(federation)
-    return federation
+    return played_in(tmp_path_factory.mktemp("other"), small_manifest(seed=6))
 
 
 def test_it_signs_the_head_and_the_number_of_events(tmp_path: Path, finished: Federation) -> None:
