@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from commanding import Ganchor, Live
 
+from chain import answers
+from chain.connection import connect
 from chain.errors import ChainUnreachable, TaskUnknown
 from chain.history import first_head, fold
 from chain.types import Phase
@@ -115,10 +117,13 @@ def test_what_is_no_key_of_a_witness_is_said(ganchor: Ganchor, line: str) -> Non
 
 
 def test_a_block_that_is_not_deep_enough_does_not_count(live: Live) -> None:
-    """The second task was opened in the newest block."""
+    """One block deeper than the opening of the second task, there was no such task yet."""
+    newest = connect(live.url).ask(answers.quantity, "eth_blockNumber")
+    (opening, *_) = live.ledger().history(live.open)
+    age = newest - opening.block_number
     ledgers = [
         wiring.open_ledger(live.url, live.place.deployment, manners=wiring.Manners(settled=depth))
-        for depth in ("0", "1")
+        for depth in ("0", str(age + 1))
     ]
     assert ledgers[0].settled_state(live.open) == ledgers[0].task_state(live.open)
     with pytest.raises(TaskUnknown):
