@@ -545,7 +545,7 @@ class TestSecrets:
     ) -> None:
         proxy.reply(EVERY, Reply(b"HTTP/1.1 200 OK\r\nno header at all\r\n\r\n{}", BARE))
         with pytest.raises(ChainUnreachable, match="the connection failed"):
-            connect(proxy.url + "/hidden-key", seconds=SECONDS)
+            connect(proxy.url + "/hidden-key")
         assert "hidden" not in caplog.text
 
     def test_who_connects_is_told_where(self, proxy: Proxy) -> None:

@@ -25,7 +25,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import obstore
 from chains import DIRECT, NEEDED, PROGRAMS, free_port
+from obstore.store import from_url
 
 KEY = "field"
 NOBODY: Mapping[str, Sequence[str]] = {}
@@ -68,7 +70,7 @@ def start_seaweedfs(
 
     Args:
         folder: Gets its files and its log.
-        bucket: The bucket's name in the location. The first blob makes the bucket.
+        bucket: The bucket's name in the location.
         others: Further identities, by access key, and what they may do, such as `Read:blobs`; `secret_of` is their
             secret.
     """
@@ -97,6 +99,7 @@ def start_seaweedfs(
     }
     try:
         with _running(words, folder, "seaweedfs", url):
+            _make_bucket(bucket, env)
             yield StoreServer(f"s3://{bucket}/task", url, env)
     finally:
         for port in (*ports.values(), *grpc.values()):
@@ -133,6 +136,13 @@ def secret_of(key: str) -> str:
 def _identity(key: str, actions: Sequence[str]) -> dict[str, object]:
     credentials = [{"accessKey": key, "secretKey": secret_of(key)}]
     return {"name": key, "credentials": credentials, "actions": list(actions)}
+
+
+def _make_bucket(bucket: str, env: Mapping[str, str]) -> None:
+    """SeaweedFS makes a bucket for the first object that is put there; it answers before it can keep one, so wait."""
+    config = {name.lower(): value for name, value in env.items() if name != "AWS_ALLOW_HTTP"}
+    place = from_url(f"s3://{bucket}", config=config, client_options={"allow_http": True})
+    obstore.put(place, "made", b"")
 
 
 def _make_container(url: str, container: str) -> None:
