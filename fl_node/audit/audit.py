@@ -131,13 +131,17 @@ def _finished(report: AuditReport, findings: Findings) -> AuditReport:
 
 @contextmanager
 def _settled(ledger: LedgerReader, task: int) -> Iterator[tuple[TaskState, TaskLog]]:
-    """The state, and the log that leads to it; the log as it is if the state does not change and it does not."""
+    """The state, and the log that leads to it; all of the log if it leads elsewhere or further, and the state stays."""
     with TemporaryDirectory(prefix="ganchor-") as folder:
         kept = KeptLog(ledger, task, Path(folder) / "log.sqlite")
         for _ in range(SETTLING_READS):
             state = ledger.task_state(task)
             with kept.read_towards(state.history_head) as log:
-                if state.history_head in (log.head, ledger.task_state(task).history_head):
+                whole, head = log.whole(), state.history_head
+                if head in (whole.head, ledger.task_state(task).history_head):
+                    yield state, whole
+                    return
+                if head == log.head:  # What follows has happened since.
                     yield state, log
                     return
     raise AuditImpossible(f"task {task} changed during each of {SETTLING_READS} reads; try again")

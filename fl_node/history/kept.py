@@ -40,6 +40,10 @@ class TaskLog:
         """The number of entries."""
         return self._until + 1
 
+    def whole(self) -> TaskLog:
+        """The log with what the ledger shows after the last entry."""
+        return TaskLog(self._file, self._file.length() - 1)
+
     def head_after(self, entries: int) -> bytes | None:
         """The history head after so many entries, from 0; None if there are not so many."""
         return self._file.head_before(entries) if 0 <= entries <= self.length else None

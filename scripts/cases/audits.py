@@ -133,6 +133,9 @@ def _incomplete() -> Iterator[Case]:
     after = [("A2", 0), ("A3", 1)]
     yield _case("vote_missing", history, after, entries=shorter, history_head=head)
     yield _case("end_missing", history, [("A2", 0), ("A3", 0)], entries=log[:-1], history_head=head)
+    later = replace(log[-1], block_number=log[-1].block_number + 1)
+    added = [("A2", 0), ("A3", 0)]
+    yield _case("end_twice", history, added, entries=[*log, later], history_head=head)
     none = [("A2", 0), ("A4", 0), ("A8", 0)]  # No log shows no members either.
     yield _case("no_log", history, none, BLOBS, entries=(), history_head=head)
     loss = _changed(log, UpdateRevealed, training_loss=0)

@@ -117,6 +117,14 @@ class TestLyingAboutTheHistory:
         hidden = edited("events.json", lambda log: log.pop(place))
         assert "A2" in steps_with_findings(audit_of(spoilt(genuine, tmp_path, hidden)))
 
+    def test_an_event_that_is_added_at_the_end_is_found(
+        self, genuine: Path, tmp_path: Path
+    ) -> None:
+        """No head covers it, and a reader who stopped at the head would not see it."""
+        added = edited("events.json", lambda log: log.append({**log[2], "block": 10**6}))
+        report = audit_of(spoilt(genuine, tmp_path, added))
+        assert {"A2", "A3"} <= steps_with_findings(report)
+
     def test_an_event_that_is_altered_is_found(self, genuine: Path, tmp_path: Path) -> None:
         def alter(log: Any) -> None:
             reveal = next(entry for entry in log if len(entry["data"]) == 2 + 5 * 64)

@@ -207,6 +207,21 @@ class TestLog:
 
         assert "A2" in steps_with_findings(audit_of(finished, Lying(finished, lose)))
 
+    @pytest.mark.parametrize("at", [0, 1, -1])
+    def test_a2_finds_an_event_after_the_head(self, finished: Federation, at: int) -> None:
+        def add(entries: list[Entry]) -> Sequence[Entry]:
+            again = replace(entries[at], block_number=entries[-1].block_number + 1)
+            return [*entries, again]
+
+        assert "A2" in steps_with_findings(audit_of(finished, Lying(finished, add)))
+
+    def test_what_happens_after_the_state_was_read_is_no_finding(
+        self, federation: Federation
+    ) -> None:
+        report = audit_of(federation, Awakening(federation))
+        assert report.verdict == "clean"
+        assert report.rounds == ()
+
     def test_a3_finds_an_event_after_its_deadline(self, finished: Federation) -> None:
         def delay(entries: list[Entry]) -> Sequence[Entry]:
             at = next(
@@ -531,6 +546,20 @@ class OtherModel:
 
     def task_state(self, task: int) -> TaskState:
         return replace(self._ledger.task_state(task), parent_digest=bytes(32))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+
+class Awakening:
+    """A ledger on which the whole task happens when its log is read for the first time."""
+
+    def __init__(self, federation: Federation) -> None:
+        self._federation, self._ledger = federation, federation.ledger
+
+    def history(self, task: int, from_block: int = 0) -> Sequence[Entry]:
+        run(self._federation)
+        return self._ledger.history(task, from_block)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
