@@ -298,6 +298,11 @@ def _on_chain() -> Iterator[Case]:
     sent = everyone(more)
     more.play({client: sent[client] for client in (ALICE, BOB, CAROL)})
     yield _case("other_members", more, [("A4", 0)])
+    history = played(history_of(manifest))
+    first, second, *rest = history.entries
+    log = [replace(first, event=second.event), replace(second, event=first.event), *rest]
+    both = [("A3", 1), ("A4", 0)]
+    yield _case("opened_by_the_second_event", history, both, entries=log)
 
 
 def _of_blobs(

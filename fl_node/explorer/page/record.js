@@ -37,7 +37,8 @@ export function finalRounds(entries) {
   return rounds;
 }
 
-/** @param {readonly Entry[]} entries @returns {string[]} those that the task was opened with; none without an opening */
+/** @param {readonly Entry[]} entries @returns {string[]} those that the first event opens the task with; else none */
 export function membersOf(entries) {
-  return entries.find(({ event }) => event.name === "TaskOpened")?.event.members ?? [];
+  const first = entries[0]?.event;
+  return first?.name === "TaskOpened" ? first.members : [];
 }
