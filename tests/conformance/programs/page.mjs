@@ -1,6 +1,7 @@
-// The page's modules as a program of the suite: node page.mjs VERB FOLDER...
+// The page's modules as a program of the suite: node page.mjs VERB FOLDER..., or questions on standard input.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 
 import { checksummed } from "../../../fl_node/explorer/page/address.js";
 import { aggregateRound, faultsOf } from "../../../fl_node/explorer/page/aggregate.js";
@@ -113,9 +114,18 @@ async function line(verb, folder) {
   }
 }
 
-const [verb, ...folders] = process.argv.slice(2);
+/** The questions of a call, or, if it has none, of the lines of standard input. */
+async function* questions([verb, ...folders]) {
+  for (const folder of folders) yield [verb, folder];
+  if (verb !== undefined) return;
+  for await (const text of createInterface({ input: process.stdin })) {
+    const space = text.indexOf(" ");
+    yield [text.slice(0, space), text.slice(space + 1)];
+  }
+}
+
 process.exitCode = DONE;
-for (const folder of folders) {
+for await (const [verb, folder] of questions(process.argv.slice(2))) {
   const said = await line(verb, folder);
   process.stdout.write(`${JSON.stringify(said)}\n`);
   if ("not_done" in said) process.exitCode = NOT_DONE;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,6 +166,16 @@ def answer(verb: str, folder: Path) -> Answer:
     return VERBS[verb](case)
 
 
+def questions(arguments: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """The questions of a call, or, if it has none, of the lines of standard input."""
+    if arguments:
+        yield from ((arguments[0], Path(folder)) for folder in arguments[1:])
+        return
+    for line in sys.stdin:
+        verb, _, folder = line.removesuffix("\n").partition(" ")
+        yield verb, Path(folder)
+
+
 def _rounds(case: Case) -> Iterator[tuple[RecordedRound, Aggregated, tuple[Address, ...]]]:
     state = case.state
     manifest = parse_manifest(bytes(case.blobs.get(state.manifest_digest, MAX_MANIFEST_BYTES)))
@@ -188,5 +198,5 @@ def _hex(value: bytes) -> str:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[2:]:
-        print(canonical_json(answer(sys.argv[1], Path(name))).decode())
+    for verb, folder in questions(sys.argv[1:]):
+        print(canonical_json(answer(verb, folder)).decode(), flush=True)
