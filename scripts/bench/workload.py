@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fl_node.arrays import Arrays
-from fl_node.learner import Assignment, StepProgress, Trained, no_progress
+from fl_node.learner import Assignment, Measured, StepProgress, Trained, no_progress
 
 # The convolutions of the DCGAN generator for 64x64 pictures: with the norms' 1,920 weights, 3,576,704 parameters.
 SHAPES = {
@@ -36,8 +36,8 @@ class RestingLearner:
     def steps_for(self, epochs: int) -> int:
         return epochs
 
-    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> float:
-        return 1.0
+    def measure(self, model: Arrays, private: Arrays | None, training: bool = False) -> Measured:
+        return Measured(1.0)
 
     def train(self, assignment: Assignment, progress: StepProgress = no_progress) -> Trained:
         model = assignment.model
