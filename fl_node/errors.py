@@ -23,6 +23,7 @@ GanchorError
     ├── BundleInvalid         a file that is no bundle of a history
     ├── NoteInvalid           a text that is no cosigned note, or no witness's key
     ├── ExtensionRefused      a history that does not extend what a witness has signed
+    ├── StatementInvalid      a file that is no signed statement about a model
     └── UpdateInvalid         a well-formed update that breaks a validity rule
 """
 
@@ -131,6 +132,10 @@ class NoteInvalid(BadData):
 
 class ExtensionRefused(BadData):
     """What an endpoint shows of a history does not extend what a witness has signed."""
+
+
+class StatementInvalid(BadData):
+    """A file is not the signed statement about a model that docs/protocol.md specifies."""
 
 
 class UpdateInvalid(BadData):

@@ -98,7 +98,7 @@ def audit(
     if workspace is not None and report is None:
         kept = Workspace(workspace)
         report, unreported = kept.existing_report(), f"{kept.report} does not exist"
-    with _subject(bundle, workspace, rpc_url, deployment, store, task) as subject:
+    with subject_of(bundle, workspace, rpc_url, deployment, store, task) as subject:
         result = run_audit(
             subject,
             report=report,
@@ -173,7 +173,7 @@ def task_in_bundle(path: Path, store: str) -> Subject:
 
 
 @contextmanager
-def _subject(
+def subject_of(
     bundle: Path | None,
     workspace: Path | None,
     rpc_urls: Urls,

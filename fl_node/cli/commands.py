@@ -104,6 +104,12 @@ COMMANDS = (
         "weights",
         "Write a model's weights as safetensors or for PyTorch.",
     ),
+    Entry(
+        "provenance",
+        "provenance",
+        "provenance",
+        "Sign, or with --check check, from which history a model comes.",
+    ),
     Entry("evaluate", "evaluate.evaluate", "evaluate", "Measure models on test pictures."),
     Entry(
         "extractor",

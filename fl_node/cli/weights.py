@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from chain.files import write_whole
+from fl_node.blobs.model import encode_model
 from fl_node.cli import options
 from fl_node.cli.subjects import Subject, find_subjects
 from fl_node.errors import Misuse
@@ -63,9 +64,7 @@ def _write(subject: Subject, path: Path) -> None:
 
         write_whole(path, state_dict_file(arrays))
     else:
-        from safetensors.numpy import save
-
-        write_whole(path, save(dict(arrays)))
+        write_whole(path, encode_model(arrays))
 
 
 def loading_lines(manifest: Manifest, subject: Subject, path: Path) -> list[str]:

@@ -48,12 +48,16 @@ from fl_node.errors import (
     ManifestInvalid,
     Misuse,
     NoteInvalid,
+    StatementInvalid,
     TrainingFailed,
 )
 from fl_node.fields import Choice
 from fl_node.flower.app import parse_project
 from fl_node.learner import Assignment, Trained
 from fl_node.manifest.manifest import Limits, build_manifest, parse_manifest, read_manifest
+from fl_node.provenance.claim import Claim
+from fl_node.provenance.envelope import Envelope, envelope_to_json, read_envelope
+from fl_node.provenance.statement import Statement, read_statement, statement_to_json
 from fl_node.round.form import form_of
 from fl_node.round.policy import read_policy
 from fl_node.round.validity import verify_update
@@ -266,6 +270,17 @@ def _state(content: bytes) -> None:
     assert state_to_json(read_state(content)) == content
 
 
+def _signature_file(content: bytes) -> None:
+    """As somebody who trusts a key reads what lies beside a model."""
+    envelope = read_envelope(content)
+    assert envelope_to_json(envelope) == content
+    read_statement(envelope.payload)
+
+
+def _statement(content: bytes) -> None:
+    assert statement_to_json(read_statement(content)) == content
+
+
 def _bundle(path: Path) -> None:
     """As an audit opens what a stranger handed over."""
     bundle = read_bundle(path)
@@ -388,6 +403,9 @@ SUBMISSION = sign_submission(
 WITNESS = witness_key("alice.example/witness", SALT)
 LEDGER = _ledger()
 STATE = RecordedState(LEDGER.chain_id, LEDGER.contract, 1, LEDGER.task_state(1))
+STATEMENT = statement_to_json(
+    Statement("a", SALT, Claim(LEDGER.chain_id, LEDGER.contract, 1, 0, SALT, SALT))
+)
 ALLOWED = f"# reviewed\n{ZEROS}  # chest.py\n".encode()
 
 CHAIN = (LowRank(rank=2), TopK(), Rotate(block=64), Quantise(bits=4, bucket=64))
@@ -423,6 +441,10 @@ DECODERS: Mapping[str, Decoder] = {
         (NoteInvalid,),
     ),
     "witness's key": Decoder([str(WITNESS.verifier).encode()], _witness, (NoteInvalid,)),
+    "signature file": Decoder(
+        [envelope_to_json(Envelope(STATEMENT, SALT, ZEROS))], _signature_file, (StatementInvalid,)
+    ),
+    "statement": Decoder([STATEMENT], _statement, (StatementInvalid,)),
     "endpoint's logs": Decoder([json.dumps([LOG, LOG]).encode()], _answer, (ValueError,)),
     "relay's acts": Decoder([submission_to_json(SUBMISSION)], _submission, (ActInvalid,)),
     "relay's answers": Decoder(
