@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from commanding import Live
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from chain.connection import connect
 from chain.serving import running_in_thread
@@ -39,6 +39,18 @@ def browser() -> Iterator[Browser]:
             yield opened
         finally:
             opened.close()
+
+
+@contextmanager
+def tab(chromium: Browser) -> Iterator[Page]:
+    """A fresh page, which fails the test if a script of it fails."""
+    opened = chromium.new_page(bypass_csp=True)
+    faults: list[object] = []
+    opened.on("pageerror", lambda fault: faults.append(fault))
+    opened.set_default_timeout(30_000)
+    yield opened
+    opened.close()
+    assert not faults
 
 
 @contextmanager

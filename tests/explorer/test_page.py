@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import AXE, browser, explorer, needs_axe, needs_browser
+from browsing import AXE, browser, explorer, needs_axe, needs_browser, tab
 from commanding import MEMBERS, STRANGER, Live, finished_task
 from playwright.sync_api import Browser, Page, expect
 from proxy import proxy_to
@@ -31,14 +31,8 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A fresh page, which fails the test if a script of it fails."""
-    opened = chromium.new_page(bypass_csp=True)
-    faults: list[object] = []
-    opened.on("pageerror", lambda fault: faults.append(fault))
-    opened.set_default_timeout(30_000)
-    yield opened
-    opened.close()
-    assert not faults
+    with tab(chromium) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

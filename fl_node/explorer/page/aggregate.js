@@ -11,6 +11,7 @@ import { Verdicts } from "./validity.js";
 /** @import { Manifest } from "./manifest.js" */
 /** @import { Store } from "./store.js" */
 /** @import { Tensor, Tensors } from "./tensors.js" */
+/** @import { Valid } from "./validity.js" */
 
 /** @typedef {{digest: string, tensors: Tensors}} Model */
 
@@ -21,6 +22,7 @@ import { Verdicts } from "./validity.js";
  * @property {Map<string, Tensor>} tensors
  * @property {string[]} included clients, ascending
  * @property {Map<string, BadData>} leftOut by client
+ * @property {Map<string, Valid>} valid what those state that keep every rule for themselves, by client
  */
 
 /**
@@ -43,19 +45,26 @@ export async function aggregateRound(store, manifest, parent, reveals, abandoned
   for (const revealed of abandoned) await verdicts.judge(revealed);
   const leftOut = faultsOf(verdicts, reveals, abandoned);
   const included = ordered.filter((revealed) => !leftOut.has(revealed.client));
-  if (included.length < valid(verdicts, ordered)) {
+  if (included.length < validOf(verdicts, ordered).size) {
     // There was a copy: once more, without it.
     combined = combining(manifest, parent.tensors);
     for (const revealed of included) combined.add(await verdicts.readAgain(revealed));
   }
   const tensors = combined.result();
   const blob = encodeTensors(tensors);
-  return { blob, digest: digestOf(blob), tensors, included: included.map((one) => one.client), leftOut };
+  const clients = included.map((one) => one.client);
+  return { blob, digest: digestOf(blob), tensors, included: clients, leftOut, valid: validOf(verdicts, ordered) };
 }
 
-/** @param {Verdicts} verdicts @param {readonly LedgerEvent[]} reveals @returns {number} */
-function valid(verdicts, reveals) {
-  return reveals.filter((revealed) => !(verdicts.of(revealed) instanceof BadData)).length;
+/** @param {Verdicts} verdicts @param {readonly LedgerEvent[]} reveals @returns {Map<string, Valid>} by client */
+function validOf(verdicts, reveals) {
+  /** @type {Map<string, Valid>} */
+  const valid = new Map();
+  for (const revealed of reveals) {
+    const verdict = verdicts.of(revealed);
+    if (!(verdict instanceof BadData)) valid.set(revealed.client, verdict);
+  }
+  return valid;
 }
 
 /**

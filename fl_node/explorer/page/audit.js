@@ -8,6 +8,7 @@ import { stateObjection } from "./form.js";
 import { headOf } from "./head.js";
 import { same } from "./hex.js";
 import { MAX_MANIFEST, parseManifest } from "./manifest.js";
+import { statedOf } from "./measures.js";
 import { finalRounds, membersOf } from "./record.js";
 import { replay, written } from "./replay.js";
 import { decodeTensors, sameSchema } from "./tensors.js";
@@ -16,6 +17,7 @@ import { decodeTensors, sameSchema } from "./tensors.js";
 /** @import { Entry, LedgerEvent, Terms } from "./events.js" */
 /** @import { Site } from "./head.js" */
 /** @import { Manifest } from "./manifest.js" */
+/** @import { Stated } from "./measures.js" */
 /** @import { RecordedRound } from "./record.js" */
 /** @import { Store } from "./store.js" */
 
@@ -50,7 +52,14 @@ import { decodeTensors, sameSchema } from "./tensors.js";
  */
 
 /** @typedef {{round: number, parentDigest: string, aggregateDigest: string, updates: AuditedUpdate[]}} AuditedRound */
-/** @typedef {{client: string, digest: string, included: boolean, leftOutBecause: string | null}} AuditedUpdate */
+/**
+ * @typedef {object} AuditedUpdate
+ * @property {string} client
+ * @property {string} digest
+ * @property {boolean} included
+ * @property {string | null} leftOutBecause
+ * @property {Stated | null} stated null if it is not valid, or was not read here
+ */
 
 /** @type {readonly Step[]} */
 const STEPS = ["A2", "A3", "A4", "A5", "A6", "A7", "A8"];
@@ -360,6 +369,7 @@ function shown({ opened, finalised, reveals }, members, aggregated) {
     digest: reveal.updateDigest,
     included: included.includes(client),
     leftOutBecause: aggregated?.leftOut.get(client)?.rule ?? null,
+    stated: statedOf(aggregated?.valid.get(client)),
   });
   return {
     round: opened.round,

@@ -4,11 +4,14 @@ import { digestOf } from "./sha256.js";
 import { blobsAt } from "./reading/blobs.js";
 import { membersOf } from "./record.js";
 import { roundsOf } from "./view/acts.js";
+import { lossCurves, metricCurves } from "./view/curves.js";
 import { byId, element, fill, shown } from "./view/elements.js";
+import { lineage, lineageOf } from "./view/lineage.js";
+import { memberCard } from "./view/member.js";
 import { meaningOf, placeOf } from "./view/named.js";
 import { standing, stepsTable, verdict } from "./view/now.js";
-import { roundCard } from "./view/round.js";
-import { curves, timeline } from "./view/timeline.js";
+import { againTold, roundCard, updates } from "./view/round.js";
+import { timeline } from "./view/timeline.js";
 
 /** @import { Report } from "./audit.js" */
 /** @import { Entry } from "./events.js" */
@@ -28,6 +31,8 @@ const known = {
   ahead: 0,
   done: 0,
   chosen: 0,
+  /** @type {Map<number, any>} what rounds came to once more, by round */ again: new Map(),
+  member: "",
   broken: "",
 };
 
@@ -72,6 +77,7 @@ function take(message) {
       break;
     case "log":
       [known.entries, known.heads, known.report, known.done] = [message.entries, message.heads, null, 0];
+      known.again.clear();
       showHistory();
       break;
     case "manifest":
@@ -87,7 +93,8 @@ function take(message) {
       showHistory();
       break;
     case "again":
-      fill("again", againTold(message));
+      known.again.set(message.round, message);
+      if (message.round === known.chosen) showAgain();
       break;
     case "away":
       fill("away", `${message.message}. What you see is what was there before; the page goes on asking.`);
@@ -126,12 +133,41 @@ function showHistory() {
   const rounds = roundsOf(known.entries, members);
   showVerdict();
   showNow();
-  fill("timeline", timeline(rounds, members, known.report, known.chosen, choose));
-  fill("curves", curves(rounds));
+  fill("timeline", timeline(rounds, members, known.report, known.chosen, choose, chooseMember));
+  fill("curves", lossCurves(rounds), ...metricCurves(rounds, known.report));
   fill("steps", stepsTable(known.report));
+  byId("member").hidden = !known.member;
+  if (known.member) fill("member", ...memberCard(known.member, rounds, known.report));
+  showRound();
+}
+
+function showRound() {
+  const rounds = roundsOf(known.entries, membersOf(known.entries));
   const chosen = rounds[known.chosen - 1];
   byId("round").hidden = !chosen;
-  if (chosen) fill("round", ...roundCard(chosen, known.report, { again, hash }, known.where?.pictures?.includes(chosen.round) ?? false));
+  if (!chosen) return;
+  const made = chosen.finalised?.aggregateDigest ?? "";
+  const details = {
+    pictured: known.where?.pictures?.includes(chosen.round) ?? false,
+    again: known.again.get(chosen.round) ?? null,
+    lineage: lineage(lineageOf(made, rounds, known.entries), known.entries),
+  };
+  fill("round", ...roundCard(chosen, known.report, { again, hash }, details));
+}
+
+/** Only what is new: the button that was pressed keeps the focus. */
+function showAgain() {
+  const answer = known.again.get(known.chosen);
+  const chosen = roundsOf(known.entries, membersOf(known.entries))[known.chosen - 1];
+  fill("again", againTold(answer));
+  fill("updates", updates(chosen, known.report, hash, answer.cosines));
+}
+
+/** @param {string} member */
+function chooseMember(member) {
+  known.member = member;
+  showHistory();
+  byId("member-title").focus();
 }
 
 /** @param {number} round */
@@ -145,13 +181,6 @@ function choose(round) {
 function again(round) {
   fill("again", "aggregating …");
   worker.postMessage({ kind: "again", round });
-}
-
-/** @param {{digest: string, differs: string | null, problem: string | null}} answer @returns {HTMLElement} */
-function againTold({ digest, differs, problem }) {
-  if (problem) return element("span", { class: "bad" }, `cannot be aggregated: ${problem}`);
-  if (!differs) return element("span", { class: "good" }, `✓ the same: ${digest}`);
-  return element("span", { class: "bad" }, `✗ it comes to ${digest}; the first tensor that differs is ${differs}`);
 }
 
 /** @param {string} digest @param {HTMLElement} told where to say it */
@@ -175,7 +204,10 @@ async function drop(file) {
   fill("dropped", `hashing ${file.name} …`);
   const digest = digestOf(new Uint8Array(await file.arrayBuffer()));
   const meanings = meaningOf(digest, known.entries);
+  const rounds = roundsOf(known.entries, membersOf(known.entries));
+  const origin = lineage(lineageOf(digest, rounds, known.entries), known.entries);
   fill("dropped", element("span", { class: "digest" }, digest), element("br"), meanings.join(" ") || "Unknown to this history.");
+  fill("origin", origin);
 }
 
 function listen() {

@@ -102,6 +102,15 @@ export function integersOf(tensor) {
   return new BigInt64Array(buffer, byteOffset, length / 8);
 }
 
+/** @param {Tensor} tensor of any dtype @returns {ArrayLike<number | bigint>} its elements */
+export function elementsOf(tensor) {
+  if (isFloat(tensor)) return floatsOf(tensor);
+  if (tensor.dtype === "I64") return integersOf(tensor);
+  if (tensor.dtype === "U8") return tensor.bytes;
+  const { buffer, byteOffset, length } = aligned(tensor.bytes, 4);
+  return new Int32Array(buffer, byteOffset, length / 4);
+}
+
 const GREATEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
 /** @type {Readonly<Record<string, number>>} */
 const GREATEST = { F64: Number.MAX_VALUE, F32: GREATEST_FLOAT32, F16: 65504 };

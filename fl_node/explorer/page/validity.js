@@ -20,7 +20,7 @@ import { decodeTensors, floatsOf, sizeOf } from "./tensors.js";
 /** @import { Tensor, Tensors } from "./tensors.js" */
 
 /** @typedef {{client: string, header: UpdateHeader, tensors: Map<string, Tensor>}} Update decoded */
-/** @typedef {{steps: bigint, header: UpdateHeader, content: string, bytes: number}} Valid what is kept of one */
+/** @typedef {{steps: bigint, header: UpdateHeader, content: string, bytes: number, norm: number}} Valid what is kept of one */
 /** @typedef {Valid | BadData} Verdict */
 
 /** The verdict on each update that a round's attempts revealed. */
@@ -50,9 +50,9 @@ export class Verdicts {
   /** @param {LedgerEvent} revealed @returns {Promise<Update | null>} the update, if it keeps every rule but `repeat` */
   async judge(revealed) {
     try {
-      const { update, content, bytes } = await this.#read(revealed);
+      const { update, content, bytes, norm } = await this.#read(revealed);
       const { header } = update;
-      this.#given.set(revealed, { steps: header.steps, header, content, bytes });
+      this.#given.set(revealed, { steps: header.steps, header, content, bytes, norm });
       return update;
     } catch (fault) {
       if (!(fault instanceof BadData)) throw fault;
@@ -95,8 +95,9 @@ export class Verdicts {
     const { tensors, note, start } = decodeTensors(blob);
     if (note === null) throw new BadData("malformed", "an update without metadata");
     const header = parseHeader(note);
-    const update = { client: revealed.client, header, tensors: this.#verified(header, expected, tensors) };
-    return { update, content: digestOf(blob.subarray(start)), bytes: stored.length };
+    const verified = this.#verified(header, expected, tensors);
+    const update = { client: revealed.client, header, tensors: verified.tensors };
+    return { update, content: digestOf(blob.subarray(start)), bytes: stored.length, norm: verified.norm };
   }
 
   /** @param {LedgerEvent} revealed @returns {UpdateHeader} */
@@ -123,7 +124,12 @@ export class Verdicts {
     return most + BigInt(MAGIC.length);
   }
 
-  /** @param {UpdateHeader} header @param {UpdateHeader} expected @param {Tensors} tensors @returns {Map<string, Tensor>} */
+  /**
+   * @param {UpdateHeader} header
+   * @param {UpdateHeader} expected
+   * @param {Tensors} tensors
+   * @returns {{tensors: Map<string, Tensor>, norm: number}} decoded
+   */
   #verified(header, expected, tensors) {
     const { limits, stages } = this.manifest;
     verifyHeader(header, expected);
@@ -140,7 +146,7 @@ export class Verdicts {
     const size = norm(moved);
     if (!Number.isFinite(size)) throw new BadData("finite", "the norm is not finite");
     if (compare(ratioOf(size), limits.updateNorm) > 0) throw new BadData("norm_limit", `a norm of ${size}`);
-    return decoded;
+    return { tensors: decoded, norm: size };
   }
 }
 

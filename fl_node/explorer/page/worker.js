@@ -1,15 +1,13 @@
 /** Reads and verifies a history beside the page: whatever takes its time happens here. */
 
-import { aggregateRound } from "./aggregate.js";
-import { audit, modelFrom } from "./audit.js";
+import { aggregatedAgain, directions } from "./again.js";
+import { audit } from "./audit.js";
 import { readLog } from "./events.js";
-import { BadData, NotCheckedHere } from "./faults.js";
+import { BadData } from "./faults.js";
 import { firstHead, fold } from "./head.js";
-import { MAX_MANIFEST, parseManifest } from "./manifest.js";
+import { MAX_MANIFEST } from "./manifest.js";
 import { blobsAt, StoreAway } from "./reading/blobs.js";
 import { Endpoint, NoAnswer } from "./reading/endpoint.js";
-import { finalRounds } from "./record.js";
-import { difference } from "./state.js";
 import { Store } from "./store.js";
 
 /** @import { Entry } from "./events.js" */
@@ -31,7 +29,10 @@ let store;
 let entries = [];
 
 self.onmessage = async ({ data }) => {
-  if (data.kind === "again") return post({ kind: "again", round: data.round, ...(await aggregatedAgain(data.round)) });
+  if (data.kind === "again") {
+    const [answer, cosines] = [await aggregatedAgain(store, entries, data.round), await directions(store, entries, data.round)];
+    return post({ kind: "again", round: data.round, ...answer, cosines });
+  }
   where = data.where;
   site = { chainId: BigInt(where.chainId), contract: where.contract.toLowerCase(), task: BigInt(where.task) };
   store = new Store(blobsAt(where.blobs));
@@ -99,36 +100,4 @@ async function nameOf(state) {
     if (fault instanceof BadData || fault instanceof SyntaxError) return "";
     throw fault;
   }
-}
-
-/**
- * Aggregate one round once more, and compare it with what is stored.
- *
- * @param {number} number
- * @returns {Promise<{digest: string, differs: string | null, problem: string | null}>}
- */
-async function aggregatedAgain(number) {
-  try {
-    const { event } = /** @type {Entry} */ (entries.find((entry) => entry.event.name === "TaskOpened"));
-    const manifest = parseManifest(await store.get(event.manifestDigest, MAX_MANIFEST));
-    const round = finalRounds(entries)[number - 1];
-    const most = manifest.limits.modelBytes;
-    const parent = modelFrom(round.opened.parentDigest, await store.get(round.opened.parentDigest, most));
-    const { digest, tensors } = await aggregateRound(store, manifest, parent, round.reveals, round.abandoned);
-    if (digest === round.finalised.aggregateDigest) return { digest, differs: null, problem: null };
-    const stored = modelFrom("", await store.get(round.finalised.aggregateDigest, most)).tensors;
-    return { digest, differs: difference(tensors, stored) ?? differing(tensors, stored), problem: null };
-  } catch (fault) {
-    if (!(fault instanceof BadData || fault instanceof NotCheckedHere || fault instanceof StoreAway)) throw fault;
-    return { digest: "", differs: null, problem: fault.message };
-  }
-}
-
-/** @param {ReadonlyMap<string, any>} made @param {ReadonlyMap<string, any>} stored @returns {string | null} a tensor's name */
-function differing(made, stored) {
-  for (const [name, { bytes }] of made) {
-    const other = stored.get(name).bytes;
-    if (bytes.some((/** @type {number} */ byte, /** @type {number} */ i) => byte !== other[i])) return name;
-  }
-  return null;
 }
