@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from chain.types import Reveal, UpdateRevealed
 from fl_node.arrays import Arrays
 from fl_node.blobs.digest import digest_of
-from fl_node.blobs.encoding import decode_update
+from fl_node.blobs.encoding import EncodedUpdate, decode_update
 from fl_node.blobs.metrics import Metrics
 from fl_node.errors import BadData, PolicyForbids
 from fl_node.learner import Learner, StepProgress, no_progress
@@ -67,11 +67,10 @@ def dry_run(
     if made.blob is None:
         return replace(run, objections=tuple(_kept_back(policy, made.num_examples, 0)))
     sent, form = decode_update(made.blob), update_form(manifest, received.state)
-    decoded = form.decode(manifest.strategy.encode.stages, sent.arrays, sent.header.seed)
     return replace(
         run,
         blob_bytes=len(made.blob),
-        norm=norm({name: array for name, array in decoded.items() if name not in form.published}),
+        norm=norm_of(manifest, form, sent),
         steps=sent.header.steps,
         metrics=sent.header.metrics,
         versions=sent.header.versions,
@@ -80,6 +79,18 @@ def dry_run(
             *_left_out(manifest, update_id, form, made),
         ),
     )
+
+
+def norm_of(manifest: Manifest, form: Form, sent: EncodedUpdate) -> float:
+    """The Euclidean norm that the limits bound, of an update as everybody decodes it.
+
+    Args:
+        manifest: The task.
+        form: Of its updates.
+        sent: An update of this form.
+    """
+    decoded = form.decode(manifest.strategy.encode.stages, sent.arrays, sent.header.seed)
+    return norm({name: array for name, array in decoded.items() if name not in form.published})
 
 
 def _kept_back(policy: Policy, num_examples: int, blob_bytes: int) -> Iterator[str]:
