@@ -84,8 +84,8 @@ _GOOGLE = _Kind(
     "set GOOGLE_APPLICATION_CREDENTIALS to a service account's file, GOOGLE_SKIP_SIGNATURE=true for a public bucket, "
     "or GCE_METADATA_HOST=metadata.google.internal for the account of this machine",
 )
-_SECRET = ("KEY", "SECRET", "TOKEN")
-_CLOUDS = ("AWS_", "AZURE_", "GOOGLE_")
+_SECRET = ("KEY", "SECRET", "TOKEN", "PASSWORD")
+_SERVICES = ("AWS_", "AZURE_", "GOOGLE_", "WANDB_", "MLFLOW_")
 
 
 def missing_credentials(store: ObjectStore) -> str:
@@ -104,11 +104,11 @@ def missing_credentials(store: ObjectStore) -> str:
 
 
 def secrets_in_variables() -> set[str]:
-    """Values of the clouds' variables that no text may repeat."""
+    """Values of the services' variables that no text may repeat."""
     return {
         value
         for name, value in os.environ.items()
-        if name.startswith(_CLOUDS)
+        if name.startswith(_SERVICES)
         and any(word in name for word in _SECRET)
         and len(value) >= LEAST_SECRET
     }

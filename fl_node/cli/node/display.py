@@ -45,7 +45,16 @@ class Stopping:
     """The node was told to stop."""
 
 
-Said = Serving | Started | Training | Step | Slow | Awaited | Exception | DryRun | Stopping
+@dataclass(frozen=True, slots=True)
+class Untracked:
+    """What `--log-to` names has failed, and is told nothing more."""
+
+    why: str
+
+
+Said = (
+    Serving | Started | Training | Step | Slow | Awaited | Exception | DryRun | Untracked | Stopping
+)
 """All that a node says. An exception is an error that it waits out."""
 
 Show = Callable[[Said], None]

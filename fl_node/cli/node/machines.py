@@ -12,7 +12,7 @@ from typing import Any
 
 from chain.text import shown
 from fl_node.cli.node.awaiting import Awaited
-from fl_node.cli.node.display import Said, Serving, Started, Stopping, Training, facts_of
+from fl_node.cli.node.display import Said, Serving, Started, Stopping, Training, Untracked, facts_of
 from fl_node.member.next_action import Action
 from fl_node.member.participant import Step
 from fl_node.member.uplink import Slow
@@ -77,6 +77,8 @@ def _entry(said: Said) -> dict[str, Any]:
         case DryRun():
             objections = [shown(line) for line in said.objections]
             return {"event": "dry run", **facts_of(said), "objections": objections}
+        case Untracked():
+            return {"event": "untracked", "reason": shown(said.why)}
         case Stopping():
             return {"event": "stopped"}
         case Exception():

@@ -31,6 +31,7 @@ from fl_node.cli.parts import own_part
 from fl_node.cli.service.serving import serving
 from fl_node.cli.service.stopping import stoppable
 from fl_node.cli.service.watch import Watch
+from fl_node.cli.tracking.opening import tracking_to
 from fl_node.errors import Misuse
 from fl_node.manifest.code_learners import CodeLearner
 from fl_node.member.joining import load_manifest
@@ -69,6 +70,15 @@ MetricsPort = Annotated[
         min=0,
         max=65535,
         help="Serve /metrics for Prometheus and /healthz at this port of 127.0.0.1; 0 picks a free one.",
+    ),
+]
+LogTo = Annotated[
+    str | None,
+    typer.Option(
+        "--log-to",
+        metavar="PLACE",
+        help="Send each round's losses, metrics, gas, bytes, seconds and samples to a folder for TensorBoard, to "
+        "wandb:PROJECT, or to mlflow:URI or the URL of an MLflow server. Needs ganchor[tensorboard], wandb or mlflow.",
     ),
 ]
 RelayShare = Annotated[
@@ -120,6 +130,7 @@ def node(
     patience: Patience = 600.0,
     log_format: options.Log = options.LogFormat.text,
     metrics_port: MetricsPort = None,
+    log_to: LogTo = None,
 ) -> None:
     """Join a task and take part until it is finished. You can stop a node at any time; started again, it continues."""
     policy = policy_of(policy_file, allow_code)
@@ -161,6 +172,10 @@ def node(
         membership = Membership(ledger.chain_id, ledger.contract, task, ledger.account)
         place = _kept_nowhere(stack, state) if dry_run else state
         folder = stack.enter_context(NodeState(place, membership))
+        told_too: list[Show] = []
+        if log_to is not None and not dry_run:
+            tracking = tracking_to(log_to, membership, manifest, folder, blobs, watch, show)
+            told_too.append(stack.enter_context(tracking).show)
         show(Started(ledger.account, task, share.data))
         recorded = waiting(lambda: ledger.task_state(task)).genesis_digest
         learner, sleep = open_learner(
@@ -184,7 +199,7 @@ def node(
             return
         if slow := waiting(lambda: participant.measure_uplink(partial(measured, blobs))):
             show(slow)
-        notice = noticing(show, manifest.addresses, ledger.account, folder)
+        notice = noticing(to_all(show, *told_too), manifest.addresses, ledger.account, folder)
         take_part(participant, notice, poll, patience, sleep=watch.sleeping(sleep))
 
 

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from chain.text import shown
 from chain.types import Receipt
 from fl_node.cli.node.awaiting import Awaited
-from fl_node.cli.node.display import Said, Serving, Started, Stopping, Training, facts_of
+from fl_node.cli.node.display import Said, Serving, Started, Stopping, Training, Untracked, facts_of
 from fl_node.cli.tables import print_head
 from fl_node.cli.words import short
 from fl_node.member.next_action import Action
@@ -70,6 +70,9 @@ class PeopleDisplay:
                 self._console.print(str(said), soft_wrap=True, highlight=False, style="dim")
             case DryRun():
                 self._tried(said)
+            case Untracked():
+                why = f"--log-to has failed, and the node goes on without: {shown(said.why)}"
+                self._console.print(why, style="yellow", markup=False, soft_wrap=True)
             case Stopping():
                 self._console.print("stopped; started again, it continues where it was")
             case Exception():

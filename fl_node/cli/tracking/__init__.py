@@ -1,8 +1,8 @@
 """`ganchor node --log-to`: a node's rounds as curves, where its owner already looks at trainings.
 
-rounds.py       what a node says, as numbers for each round
-updates.py      the numbers of an update that the node committed to
-drawing.py      samples of each round's model, for models that draw
-trackers.py     where the numbers go, and what happens if it fails
-tensorboard.py wandb.py mlflow.py    a place each
+opening.py     all of it for one node
+rounds.py      what a node says, as numbers for each round
+updates.py     the numbers of an update that the node committed to
+drawing.py     samples of each round's model, for models that draw
+trackers.py    where the numbers go;  tensorboard.py wandb.py mlflow.py  a place each
 """

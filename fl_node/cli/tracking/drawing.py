@@ -23,7 +23,9 @@ def drawing(manifest: Manifest) -> Draw | None:
     """How a task's models draw; None if they do not, or if only the task's own code could."""
     if isinstance(manifest.learner, CodeLearner):
         return None
-    from fl_node.learning.task import drawing_of  # Imports torch, which the learner has imported by now.
+    from fl_node.learning.task import (
+        drawing_of,
+    )  # Imports torch, which the learner has imported by now.
 
     try:
         write = drawing_of(manifest)

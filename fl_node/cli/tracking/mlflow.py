@@ -27,9 +27,7 @@ class MlflowTracker:
     def __init__(self, uri: str, run: str, facts: Mapping[str, Any]) -> None:
         self._client = MlflowClient(tracking_uri=uri)
         known = self._client.get_experiment_by_name(EXPERIMENT)
-        experiment = (
-            known.experiment_id if known else self._client.create_experiment(EXPERIMENT)
-        )
+        experiment = known.experiment_id if known else self._client.create_experiment(EXPERIMENT)
         self._run = self._client.create_run(experiment, run_name=run).info.run_id
         for name, value in facts.items():
             self._client.log_param(self._run, name, value)
@@ -39,9 +37,9 @@ class MlflowTracker:
         for name, value in values.items():
             self._client.log_metric(self._run, name, value, step=round)
 
-    def picture(self, round: int, name: str, pixels_HWC: Picture) -> None:
+    def picture(self, round: int, name: str, pixels: Picture) -> None:
         """Send a picture of a round."""
-        self._client.log_image(self._run, pixels_HWC, artifact_file=f"{name}-{round:05}.png")
+        self._client.log_image(self._run, pixels, artifact_file=f"{name}-{round:05}.png")
 
     def close(self) -> None:
         """End the run."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from types import TracebackType
 
-from chain.text import shown
-from chain.types import TaskState
+from chain.types import Phase, TaskState
+from fl_node.blobs.location import reason_of
 from fl_node.cli.node.display import Said, Show, Untracked
 from fl_node.cli.service.watch import Watch
 from fl_node.cli.tracking.trackers import Picture, Tracker
@@ -21,19 +20,16 @@ DrawModel = Callable[[bytes], Picture | None]
 """Samples of the model with this digest; None if there are none to be had."""
 
 
-def nothing_drawn(digest: bytes) -> None:
-    """For models that draw nothing."""
-
-
 class Tracking:
     """Tells a tracker of each round: of the update once the chain has its commitment, of the rest when it is over.
 
-    What a round took is the difference of two looks at the watch, so the curves add up to its counters. The first look
-    is at the start, hence the first round's seconds include it. The tracker may fail in any way: that is said once, and
-    the node goes on without.
+    What a round took is the difference of two looks at the watch, each with the last step of a round, so that the
+    curves add up to its counters. The first round's seconds include the start. The tracker may fail in any way: that is
+    said once, and the node goes on without.
 
     Args:
         tracker: Takes the numbers.
+        place: What it was opened for; an error shows no credentials that are in it.
         watch: Counts what the node does; told before this.
         numbers_of: See `NumbersOf`.
         draw: See `DrawModel`.
@@ -41,23 +37,25 @@ class Tracking:
     """
 
     def __init__(
-        self, tracker: Tracker, watch: Watch, numbers_of: NumbersOf, draw: DrawModel, tell: Show
+        self,
+        tracker: Tracker,
+        place: str,
+        watch: Watch,
+        numbers_of: NumbersOf,
+        draw: DrawModel,
+        tell: Show,
     ) -> None:
         self._tracker: Tracker | None = tracker
-        self._watch = watch
+        self._place, self._watch = place, watch
         self._numbers_of, self._draw, self._tell = numbers_of, draw, tell
         self._round = 0
+        self._told: dict[str, float] = {}
         self._counted: dict[str, float] = {}
 
     def __enter__(self) -> Tracking:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._safely(lambda tracker: tracker.close())
 
     def show(self, said: Said) -> None:
@@ -66,11 +64,12 @@ class Tracking:
             return
         state = said.state
         if said.action is Action.FINISHED:
+            self._counted = counts_of(self._watch)
             self._over(state)
             return
         if 0 < self._round < state.round:
             self._over(state)
-        self._round = state.round
+        self._round, self._counted = state.round, counts_of(self._watch)
         if said.action is Action.COMMIT and said.receipt is not None:
             self._safely(
                 lambda tracker: _send(
@@ -79,18 +78,17 @@ class Tracking:
             )
 
     def _over(self, state: TaskState) -> None:
-        """The round that was last seen is over, and its model is the task's current one."""
+        """A round is over, and its model is the task's current one. If several are, they count as the last of them."""
         if not self._round:
             return
-        ended, self._round = self._round, 0
-        counted, before = counts_of(self._watch), self._counted
-        self._counted = counted
-        took = {name: value - before.get(name, 0) for name, value in counted.items()}
+        self._round, ended = 0, state.round - (state.phase is not Phase.FINISHED)
+        took = {name: count - self._told.get(name, 0) for name, count in self._counted.items()}
+        self._told = self._counted
 
         def tell(tracker: Tracker) -> None:
             _send(tracker, ended, took)
-            if (pixels_HWC := self._draw(state.parent_digest)) is not None:
-                tracker.picture(ended, "samples", pixels_HWC)
+            if (pixels := self._draw(state.parent_digest)) is not None:
+                tracker.picture(ended, "samples", pixels)
 
         self._safely(tell)
 
@@ -99,9 +97,10 @@ class Tracking:
             return
         try:
             act(self._tracker)
-        except Exception as error:  # A training must not end because somebody's library raised something.
+        except Exception as error:
+            # Whatever somebody's library raises, the training goes on.
             self._tracker = None
-            self._tell(Untracked(f"{type(error).__name__}: {shown(error)}"))
+            self._tell(Untracked(f"{type(error).__name__}: {reason_of(error, self._place)}"))
 
 
 def counts_of(watch: Watch) -> dict[str, float]:

@@ -36,9 +36,9 @@ class TensorboardTracker:
             self._writer.add_scalar(name, value, round)
         self._writer.flush()
 
-    def picture(self, round: int, name: str, pixels_HWC: Picture) -> None:
+    def picture(self, round: int, name: str, pixels: Picture) -> None:
         """Write a picture of a round."""
-        self._writer.add_image(name, pixels_HWC, round, dataformats="HWC")
+        self._writer.add_image(name, pixels, round, dataformats="HWC")
         self._writer.flush()
 
     def close(self) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 from numpy import uint8
 from numpy.typing import NDArray
 
+from fl_node.blobs.location import reason_of, shown_location
 from fl_node.errors import Misuse
 
 Picture = NDArray[uint8]
@@ -21,7 +22,7 @@ class Tracker(Protocol):
     def numbers(self, round: int, values: Mapping[str, float]) -> None:
         """Take numbers of a round, by their names; each is finite, and names have slashes between their parts."""
 
-    def picture(self, round: int, name: str, pixels_HWC: Picture) -> None:
+    def picture(self, round: int, name: str, pixels: Picture) -> None:
         """Take a picture of a round."""
 
     def close(self) -> None:
@@ -52,6 +53,11 @@ def open_tracker(place: str, run: str, facts: Mapping[str, Any]) -> Tracker:
             from fl_node.cli.tracking.mlflow import MlflowTracker
 
             return MlflowTracker(rest if kind == "mlflow" else place, run, facts)
+        if "://" in place:
+            raise Misuse(
+                f"--log-to takes a folder, wandb:PROJECT, mlflow:URI or a server's http:// or https:// URL, "
+                f"not {shown_location(place)}"
+            )
         _verify_installed("tensorboardX", "ganchor[tensorboard]")
         from fl_node.cli.tracking.tensorboard import TensorboardTracker
 
@@ -59,13 +65,10 @@ def open_tracker(place: str, run: str, facts: Mapping[str, Any]) -> Tracker:
     except Misuse:
         raise
     except Exception as error:  # Each library has its own errors.
-        _refuse(place, error)
+        where, why = shown_location(place), reason_of(error, place)
+        raise Misuse(f"--log-to {where}: {type(error).__name__}: {why}") from None
 
 
 def _verify_installed(module: str, package: str) -> None:
     if find_spec(module) is None:
         raise Misuse(f"--log-to needs {module}, which is not installed: pip install '{package}'")
-
-
-def _refuse(place: str, error: Exception) -> NoReturn:
-    raise Misuse(f"--log-to {place}: {type(error).__name__}: {error}") from None

@@ -1,4 +1,6 @@
-"""Weights & Biases, where it is installed. Its own variables (WANDB_API_KEY, WANDB_MODE) say whose account, and whether.
+"""Weights & Biases, where it is installed.
+
+Its own variables say whose account (WANDB_API_KEY), and whether anything leaves the machine (WANDB_MODE).
 
 Source: https://docs.wandb.ai/ref/python
 """
@@ -31,9 +33,9 @@ class WandbTracker:
         """Send numbers of a round."""
         self._run.log({"round": round, **values})
 
-    def picture(self, round: int, name: str, pixels_HWC: Picture) -> None:
+    def picture(self, round: int, name: str, pixels: Picture) -> None:
         """Send a picture of a round."""
-        self._run.log({"round": round, name: wandb.Image(pixels_HWC)})
+        self._run.log({"round": round, name: wandb.Image(pixels)})
 
     def close(self) -> None:
         """End the run."""
