@@ -9,8 +9,9 @@ from fl_node.blobs.store import Store
 from fl_node.cli.node.display import Show
 from fl_node.cli.service.watch import Watch
 from fl_node.cli.tracking.drawing import Draw, drawing
+from fl_node.cli.tracking.places import open_tracker
 from fl_node.cli.tracking.rounds import Tracking
-from fl_node.cli.tracking.trackers import Picture, open_tracker
+from fl_node.cli.tracking.trackers import Picture
 from fl_node.cli.tracking.updates import numbers_of
 from fl_node.errors import GanchorError
 from fl_node.manifest.manifest import Manifest

@@ -1,4 +1,4 @@
-"""TensorBoard: event files in a folder, one folder in it for each node.
+"""TensorBoard: event files in a folder.
 
 Source: https://tensorboardx.readthedocs.io
 """
@@ -19,15 +19,12 @@ class TensorboardTracker:
     """Writes event files. They grow while the node runs, and each start begins a new one.
 
     Args:
-        folder: Created if needed; `tensorboard --logdir FOLDER` shows the runs in it side by side.
-        run: The name of this node's folder in it.
+        folder: An existing one, of this node alone.
         facts: Shown as a text.
     """
 
-    def __init__(self, folder: str, run: str, facts: Mapping[str, Any]) -> None:
-        place = Path(folder).expanduser() / run
-        place.mkdir(parents=True, exist_ok=True)
-        self._writer = SummaryWriter(str(place))
+    def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
+        self._writer = SummaryWriter(str(folder))
         self._writer.add_text("node", f"```json\n{json.dumps(dict(facts), indent=1)}\n```", 0)
 
     def numbers(self, round: int, values: Mapping[str, float]) -> None:

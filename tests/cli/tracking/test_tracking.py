@@ -8,22 +8,25 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
 from doubles import STATING, StatingLearner, federation_in, small_manifest, state_at
 from PIL import Image
-from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto import event_pb2
 
 from chain.memory_ledger import MemoryLedger
 from chain.types import Phase, Receipt
 from fl_node.cli.node.display import Said, Untracked, to_all
 from fl_node.cli.service.watch import Watch
+from fl_node.cli.tracking.beside import MOST_WAITING, Beside
 from fl_node.cli.tracking.drawing import drawing
 from fl_node.cli.tracking.opening import tracking_to
+from fl_node.cli.tracking.places import open_tracker
 from fl_node.cli.tracking.rounds import Tracking
-from fl_node.cli.tracking.trackers import Picture, open_tracker
+from fl_node.cli.tracking.trackers import Picture
 from fl_node.errors import Misuse
 from fl_node.learning.task import derive_genesis
 from fl_node.manifest.manifest import Manifest
@@ -148,13 +151,13 @@ def test_a_tracker_that_fails_is_said_once_without_its_credentials_and_left_alon
 # The files.
 
 
-def events_in(folder: Path) -> Iterator[Event]:
+def events_in(folder: Path) -> Iterator[event_pb2.Event]:
     """The records of event files: length, checksum, bytes, checksum, as TFRecord has them."""
     for path in sorted(folder.rglob("events.out.tfevents.*")):
         file = io.BytesIO(path.read_bytes())
         while head := file.read(12):
             (size,) = struct.unpack("<Q", head[:8])
-            event = Event()
+            event = event_pb2.Event()
             event.ParseFromString(file.read(size))
             file.read(4)
             yield event
@@ -270,7 +273,7 @@ def test_what_draws_no_pictures_is_not_asked_to(manifest: Manifest) -> None:
 def test_a_library_that_is_missing_is_named(
     place: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fl_node.cli.tracking.trackers.find_spec", lambda name: None)
+    monkeypatch.setattr("fl_node.cli.tracking.places.find_spec", lambda name: None)
     with pytest.raises(Misuse, match=f"pip install '{package}'"):
         open_tracker(place, "run", {})
 
@@ -282,5 +285,44 @@ def test_a_url_of_no_known_kind_is_no_folder() -> None:
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Misuse, match=r"--log-to .*/file: (NotADirectory|FileExists)Error"):
+    with pytest.raises(Misuse, match=r"--log-to .*/file/run: Not a directory"):
         open_tracker(str(tmp_path / "file"), "run", {})
+
+
+class TestBeside:
+    """A tracker behind a network, told in a thread."""
+
+    def test_everything_arrives_in_its_order_before_the_end(self) -> None:
+        notebook = Notebook()
+        beside = Beside(lambda: notebook)
+        for round in (1, 2, 3):
+            beside.numbers(round, {"loss": 1.0})
+        beside.picture(3, "samples", np.zeros((1, 1, 3), np.uint8))
+        beside.close()
+        assert [round for round, _ in notebook.told] == [1, 2, 3]
+        assert notebook.pictures == [(3, "samples")]
+        assert notebook.closed
+
+    def test_a_server_that_hangs_holds_up_no_round_and_no_end(self) -> None:
+        hangs = Event()
+        beside = Beside(lambda: hangs.wait() and Notebook(), close_seconds=0.01)  # type: ignore
+        for round in range(MOST_WAITING - 2):
+            beside.numbers(round, {"loss": 1.0})
+        with pytest.raises(TimeoutError, match="not sent within"):
+            beside.close()
+        with pytest.raises(TimeoutError, match="64 messages wait"):
+            beside.numbers(1, {"loss": 1.0})
+        hangs.set()
+
+    def test_what_went_wrong_in_the_thread_is_raised_at_the_latest_at_the_end(self) -> None:
+        beside = Beside(Failing)
+        beside.numbers(1, {"loss": 1.0})
+        with pytest.raises(ConnectionError):
+            beside.close()
+
+    def test_a_server_that_cannot_be_opened_is_raised_too(self) -> None:
+        def gone() -> Notebook:
+            raise ConnectionError("refused")
+
+        with pytest.raises(ConnectionError, match="refused"):
+            Beside(gone).close()
