@@ -336,6 +336,13 @@ class TestNode:
         outcome = ganchor("node", "--task", live.open, *live.options, "--state", "state")
         assert_refused(outcome, "state folder state", "File exists")
 
+    def test_a_place_for_its_curves_that_is_no_folder(
+        self, ganchor: Ganchor, live: Live, member: None, tmp_path: Path
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        outcome = ganchor("node", "--task", live.open, *live.options, "--log-to", "file")
+        assert_refused(outcome, "--log-to file/task-", "Not a directory")
+
     def test_another_tasks_store(self, ganchor: Ganchor, live: Live, member: None) -> None:
         Path("empty").mkdir()
         outcome = ganchor("node", "--task", live.open, *live.chain_options, "--store", "empty")

@@ -19,7 +19,7 @@ from chain.errors import ChainUnreachable
 from fl_node.cli.app import app
 from fl_node.cli.commands import Listed
 from fl_node.cli.exits import INTERRUPTED, STOPPED
-from fl_node.cli.node.display import Said, Serving, Started, Stopping, Training
+from fl_node.cli.node.display import Said, Serving, Started, Stopping, Training, Untracked
 from fl_node.cli.node.machines import MachineDisplay
 from fl_node.member.uplink import Slow
 
@@ -141,6 +141,7 @@ SAID: list[Said] = [
     Training(1, 2, {"loss": float("nan")}),
     ChainUnreachable("away"),
     Slow(14_300_000, 250_000.0, 30, early=True),
+    Untracked("ConnectionError: refused"),
     Stopping(),
 ]
 
