@@ -21,6 +21,7 @@ GanchorError
     ├── BlobOversized         more bytes than the reader allows
     ├── BlobMalformed         not the encoding of docs/protocol.md
     ├── BundleInvalid         a file that is no bundle of a history
+    ├── ReceiptInvalid        a file that is no receipt of a member's update
     ├── NoteInvalid           a text that is no cosigned note, or no witness's key
     ├── ExtensionRefused      a history that does not extend what a witness has signed
     ├── StatementInvalid      a file that is no signed statement about a model
@@ -124,6 +125,10 @@ class BlobMalformed(BadData):
 
 class BundleInvalid(BadData):
     """A file is not the bundle of a history that docs/protocol.md specifies."""
+
+
+class ReceiptInvalid(BadData):
+    """A file is not the receipt of a member's update that docs/protocol.md specifies."""
 
 
 class NoteInvalid(BadData):

@@ -31,7 +31,12 @@ def events_to_json(entries: Iterable[Entry], contract: Address) -> bytes:
         entries: Oldest first.
         contract: Its address.
     """
-    return canonical_json([_to_json(entry, contract) for entry in entries])
+    return canonical_json(events_to_list(entries, contract))
+
+
+def events_to_list(entries: Iterable[Entry], contract: Address) -> list[dict[str, Any]]:
+    """A task's log as the values of events.json; arguments as for `events_to_json`."""
+    return [_to_json(entry, contract) for entry in entries]
 
 
 def read_events(content: bytes, contract: Address, task: int) -> list[Entry]:
@@ -51,7 +56,7 @@ def read_events(content: bytes, contract: Address, task: int) -> list[Entry]:
     if len(content) > MAX_EVENTS_BYTES:
         raise BundleInvalid(f"events.json: {len(content)} bytes, at most {MAX_EVENTS_BYTES}")
     try:
-        entries = _entries(parse_json(content.decode()), contract, task)
+        entries = events_from_list(parse_json(content.decode()), contract, task)
     except (ValueError, HistoryInvalid) as error:
         raise BundleInvalid(f"events.json: {shown(error)}") from None
     if events_to_json(entries, contract) != content:
@@ -59,7 +64,16 @@ def read_events(content: bytes, contract: Address, task: int) -> list[Entry]:
     return entries
 
 
-def _entries(listed: Any, contract: Address, task: int) -> list[Entry]:
+def events_from_list(listed: Any, contract: Address, task: int) -> list[Entry]:
+    """A task's log from the values of an events.json that somebody else wrote. Whoever calls compares the spelling.
+
+    Args:
+        listed: Any JSON.
+        contract, task: Whose log it is.
+
+    Raises:
+        ValueError, HistoryInvalid: As for `read_events`; the message names the entry.
+    """
     if not isinstance(listed, list) or len(listed) > MAX_ENTRIES:
         raise ValueError(f"expected a list of at most {MAX_ENTRIES} entries")
     entries: list[Entry] = []

@@ -10,7 +10,7 @@ from chain.artifact import load_artifact
 from chain.errors import HistoryInvalid
 from chain.history import first_head, fold
 from chain.ledger import LedgerReader
-from chain.types import Entry, TaskState
+from chain.types import Entry
 from fl_node.blobs.reader import Reader
 from fl_node.bundle.archive import ArchiveWriter, written_archive
 from fl_node.bundle.events import MAX_EVENTS_BYTES, events_to_json
@@ -68,15 +68,14 @@ def write_bundle(
         FileUnusable: The file cannot be written.
         ChainUnreachable, ChainRefused, StoreUnusable: The chain or the store cannot be read.
     """
-    view, entries = _settled(ledger, task)
+    state, entries = settled_history(ledger, task)
     events = events_to_json(entries, ledger.contract)
     if len(events) > MAX_EVENTS_BYTES:
         raise Misuse(
             f"the log of task {task} has {len(events)} bytes as JSON, a bundle holds {MAX_EVENTS_BYTES}"
         )
     cosignatures = _verified_notes(notes, origin_of(ledger.chain_id, ledger.contract, task))
-    state = RecordedState(ledger.chain_id, ledger.contract, task, view)
-    named = blobs_of(store, view, entries)
+    named = blobs_of(store, state.view, entries)
     with written_archive(path) as archive:  # In ascending order of the names.
         if not with_blobs:
             archive.add("blobs.json", names_to_json(named))
@@ -103,8 +102,14 @@ def _verified_notes(notes: Sequence[Note], origin: str) -> bytes:
     return content
 
 
-def _settled(ledger: LedgerReader, task: int) -> tuple[TaskState, list[Entry]]:
-    """A state of the task, and the log that leads to it."""
+def settled_history(ledger: LedgerReader, task: int) -> tuple[RecordedState, list[Entry]]:
+    """A state of the task, and the log that leads to it, oldest first.
+
+    Raises:
+        TaskUnknown: No task has this number.
+        HistoryInvalid: The log does not lead to the history head of the task's state.
+        ChainUnreachable, ChainRefused: The chain cannot be read.
+    """
     for _ in range(READS):
         view = ledger.task_state(task)
         head, entries = first_head(ledger.chain_id, ledger.contract, task), []
@@ -112,7 +117,7 @@ def _settled(ledger: LedgerReader, task: int) -> tuple[TaskState, list[Entry]]:
             head = fold(head, entry.event)
             entries.append(entry)
             if head == view.history_head:
-                return view, entries
+                return RecordedState(ledger.chain_id, ledger.contract, task, view), entries
     raise HistoryInvalid(f"the log of task {task} does not lead to its history head")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,7 +91,8 @@ def audit(
     as_json: options.Json = False,
 ) -> None:
     """Replay a task's whole history, from chain and store or a bundle. Exit code: 0 clean, 1 findings, 2 impossible."""
-    head, unreported = read_head(expect_head), "no --report was given"
+    head = wiring.read_digest("--expect-head", expect_head)
+    unreported = "no --report was given"
     keys = read_witnesses(witness or ())
     notes = [note for file in cosigned or () for note in read_notes_file(file)]
     if workspace is not None and report is None:
@@ -120,20 +120,6 @@ def audit(
         print_cosigned(console, result.cosigned)
     if result.findings:
         raise FindingsReported
-
-
-def read_head(text: str | None) -> bytes | None:
-    """Read `--expect-head`: 64 hex digits, with or without 0x before them.
-
-    Raises:
-        Misuse: It has another form.
-    """
-    if text is None:
-        return None
-    digits = text.strip().removeprefix("0x")
-    if not re.fullmatch("[0-9a-fA-F]{64}", digits):
-        raise Misuse(f"--expect-head is {text[:100]!r}; a history head has 64 hex digits")
-    return bytes.fromhex(digits)
 
 
 def read_witnesses(lines: Iterable[str]) -> tuple[VerifierKey, ...]:

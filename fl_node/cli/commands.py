@@ -92,6 +92,12 @@ COMMANDS = (
         "Write a task's whole history into one file, which is audited without chain and store.",
     ),
     Entry(
+        "receipt",
+        "receipt",
+        "receipt",
+        "Write or check one file that says whether a member's update is in a round.",
+    ),
+    Entry(
         "witness",
         "witness",
         "witness",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 WITH_FINDINGS = 1
-"""Exit code of an audit with findings, of a check that found something wrong, or of a witness that refused a
-history, and of nothing else."""
+"""Exit code of an audit with findings, of a check that found something wrong, of a receipt that is false, or of a
+witness that refused a history, and of nothing else."""
 
 FAILED = 2
 """Exit code of a command that failed, or whose output could not be written."""
@@ -17,7 +17,8 @@ STOPPED = 143
 
 
 class FindingsReported(Exception):
-    """Raised by a command that has printed the findings of an audit or a check, or what a witness refuses.
+    """Raised by a command that has printed the findings of an audit or a check, what is false in a receipt, or what a
+    witness refuses.
 
     It is our own exception, because typer and rich exit with 1 for other reasons: a closed pipe, or a prompt without
     an answer.

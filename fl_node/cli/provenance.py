@@ -13,7 +13,7 @@ from chain.errors import FileUnusable
 from chain.files import map_file, read_file, write_whole
 from chain.text import shown
 from fl_node.blobs.digest import Blob, digest_of
-from fl_node.cli import accounts, audit, options
+from fl_node.cli import accounts, audit, options, wiring
 from fl_node.cli.exits import FindingsReported
 from fl_node.cli.words import follow_up
 from fl_node.errors import Misuse, StatementInvalid
@@ -157,7 +157,7 @@ def _check(
 ) -> None:
     from fl_node.provenance.keys import open_public_key
 
-    key, head = open_public_key(public_key), audit.read_head(expect_head)
+    key, head = open_public_key(public_key), wiring.read_digest("--expect-head", expect_head)
     envelope, statement = _read(path)
     findings = checking.check_signature(envelope, key)
     findings += checking.check_file(statement, digest_of(content))

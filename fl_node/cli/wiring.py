@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +53,20 @@ def settling_of(settled: str | None) -> Settling | None:
     raise Misuse(
         f"--settled: expected latest, finalized or a number up to {MAX_DEPTH}, got {shown(settled)}"
     )
+
+
+def read_digest(option: str, text: str | None) -> bytes | None:
+    """Read the digest, or the history head, that an option names: 64 hex digits, with or without 0x before them.
+
+    Raises:
+        Misuse: It has another form.
+    """
+    if text is None:
+        return None
+    digits = text.strip().removeprefix("0x")
+    if not re.fullmatch("[0-9a-fA-F]{64}", digits):
+        raise Misuse(f"{option}: expected 64 hex digits, got {shown(text, 100)}")
+    return bytes.fromhex(digits)
 
 
 def open_ledger(

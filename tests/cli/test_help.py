@@ -19,7 +19,7 @@ def test_the_commands_are_those_of_the_specification() -> None:
         "demo, devnet, deploy, key new, key address, manifest new, manifest check, code show, "
         "task open, check, node, relay, explore, "
         "status, tasks, log, advance, samples, "
-        "export, weights, provenance, witness, "
+        "export, receipt, weights, provenance, witness, "
         "audit, evaluate, extractor, simulate"
     )
     assert named == set(expected.split(", "))
