@@ -65,7 +65,7 @@ def read_digest(option: str, text: str | None) -> bytes | None:
         return None
     digits = text.strip().removeprefix("0x")
     if not re.fullmatch("[0-9a-fA-F]{64}", digits):
-        raise Misuse(f"{option}: expected 64 hex digits, got {shown(text, 100)}")
+        raise Misuse(f"{option}: expected 64 hex digits, got {text[:100]!r}")
     return bytes.fromhex(digits)
 
 

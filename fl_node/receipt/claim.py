@@ -54,7 +54,9 @@ class Claim:
             case Outcome.LEFT_OUT:
                 return f"revealed and left out in attempt {self.attempt}, which became final"
             case Outcome.ABORTED:
-                return f"revealed in attempt {self.attempt}, which was aborted, and not later"
+                return (
+                    f"revealed in attempt {self.attempt}, which was aborted, and in none after it"
+                )
             case Outcome.NOT_REVEALED:
                 return f"the member revealed {'another or none' if self.update else 'none'}"
 

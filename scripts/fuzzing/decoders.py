@@ -48,6 +48,7 @@ from fl_node.errors import (
     ManifestInvalid,
     Misuse,
     NoteInvalid,
+    ReceiptInvalid,
     StatementInvalid,
     TrainingFailed,
 )
@@ -58,6 +59,9 @@ from fl_node.manifest.manifest import Limits, build_manifest, parse_manifest, re
 from fl_node.provenance.claim import Claim
 from fl_node.provenance.envelope import Envelope, envelope_to_json, read_envelope
 from fl_node.provenance.statement import Statement, read_statement, statement_to_json
+from fl_node.receipt.checking import findings_in
+from fl_node.receipt.claim import claim_from
+from fl_node.receipt.file import UpdateReceipt, read_receipt, receipt_to_json
 from fl_node.round.form import form_of
 from fl_node.round.policy import read_policy
 from fl_node.round.validity import verify_update
@@ -288,6 +292,14 @@ def _bundle(path: Path) -> None:
     assert all(entry.event.task == bundle.state.task for entry in bundle.entries)
 
 
+def _receipt(content: bytes) -> None:
+    """As somebody checks what they were handed."""
+    receipt = read_receipt(content)
+    assert receipt_to_json(receipt) == content
+    findings = findings_in(receipt)
+    assert not findings or all(findings)
+
+
 def _notes(content: bytes) -> None:
     """As an audit reads what is said to be signed by witnesses."""
     notes = read_notes(content)
@@ -406,6 +418,14 @@ STATE = RecordedState(LEDGER.chain_id, LEDGER.contract, 1, LEDGER.task_state(1))
 STATEMENT = statement_to_json(
     Statement("a", SALT, Claim(LEDGER.chain_id, LEDGER.contract, 1, 0, SALT, SALT))
 )
+RECEIPT = UpdateReceipt(
+    STATE.chain_id,
+    STATE.contract,
+    STATE.task,
+    STATE.view.history_head,
+    claim_from(LEDGER.history(1), 1, CLIENT, SALT),
+    list(LEDGER.history(1)),
+)
 ALLOWED = f"# reviewed\n{ZEROS}  # chest.py\n".encode()
 
 CHAIN = (LowRank(rank=2), TopK(), Rotate(block=64), Quantise(bits=4, bucket=64))
@@ -435,6 +455,7 @@ DECODERS: Mapping[str, Decoder] = {
         [events_to_json(LEDGER.history(1), LEDGER.contract)], _events, (BundleInvalid,)
     ),
     "bundle's state": Decoder([state_to_json(STATE)], _state, (BundleInvalid,)),
+    "receipt": Decoder([receipt_to_json(RECEIPT)], _receipt, (ReceiptInvalid,)),
     "cosigned notes": Decoder(
         [notes_to_bytes([_cosigned(1)]), notes_to_bytes([_cosigned(1), _cosigned(12)])],
         _notes,

@@ -30,6 +30,7 @@
 25  a relay saves the gas that a member's act needs                       test_starving_relays
 26  a member that was away makes a relay pay again and again              test_starving_relays
 27  an endpoint, or a bundle, shows one auditor another history            test_split_views
+28  a receipt says that an update counted, or did not, and lies           test_false_receipts
 
 What is not defended against, by design: a quorum of members who collude, and a member whose update keeps every rule
 and is harmful all the same.

@@ -187,7 +187,7 @@ class TestHead:
     def test_of_another_form_is_misuse(self, ganchor: Ganchor, live: Live, head: str) -> None:
         outcome = ganchor("audit", *live.options, "--expect-head", head)
         assert (outcome.code, outcome.out) == (2, "")
-        assert outcome.err.startswith("error: --expect-head is ")
+        assert outcome.err.startswith("error: --expect-head: expected 64 hex digits, got ")
         assert outcome.err.strip().isprintable()
 
 
