@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chain.artifact import load_artifact
@@ -99,6 +99,7 @@ class Bundle:
         code: The code that it claims to have lain at the contract's address, 0x and hex digits.
         blobs: Its blobs; None if they lie elsewhere.
         notes: What witnesses are said to have signed.
+        record: The files that say all of this, by name; neither blobs nor the page.
     """
 
     state: RecordedState
@@ -106,6 +107,7 @@ class Bundle:
     code: str
     blobs: BundledBlobs | None
     notes: tuple[Note, ...] = ()
+    record: Mapping[str, memoryview] = field(default_factory=dict)
 
     def ledger(self) -> BundledLedger:
         """The ledger that the bundle shows.
@@ -143,6 +145,7 @@ def read_bundle(path: Path) -> Bundle:
         code=_content(path, files, "code.hex", MAX_CODE_HEX_BYTES).decode("ascii", "replace"),
         blobs=None if elsewhere else BundledBlobs(str(path), files),
         notes=_notes(path, files),
+        record={name: content for name, content in files.items() if "/" not in name},
     )
 
 

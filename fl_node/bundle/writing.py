@@ -18,6 +18,7 @@ from fl_node.bundle.naming import blobs_of
 from fl_node.bundle.state import RecordedState, state_to_json
 from fl_node.bundle.summary import names_to_json, summary_to_json
 from fl_node.errors import BadData, Misuse
+from fl_node.explorer.files import page_file, page_names
 from fl_node.witness.note import MAX_NOTES_BYTES, Note, notes_to_bytes, origin_of
 
 READS = 10
@@ -50,7 +51,7 @@ def write_bundle(
     notes: Sequence[Note] = (),
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Written:
-    """Write a task's history into a file: equal histories and blobs give equal bytes.
+    """Write a task's history into a file, and the page that shows it: equal histories and blobs give equal bytes.
 
     Args:
         path: The file, in an existing folder; an existing one is replaced. Nothing is written if this fails.
@@ -85,6 +86,8 @@ def write_bundle(
         if cosignatures:
             archive.add("cosignatures.txt", cosignatures)
         archive.add("events.json", events)
+        for name in page_names():
+            archive.add(f"page/{name}", page_file(name))
         archive.add("state.json", state_to_json(state))
     return Written(state, len(entries), len(named) - len(missing), missing)
 

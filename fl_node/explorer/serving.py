@@ -39,17 +39,10 @@ from chain.serving import (
 from chain.text import shown
 from fl_node.blobs.reader import Reader
 from fl_node.errors import BlobMissing, BlobTampered, GanchorError
+from fl_node.explorer.files import KINDS, page_file, page_names
 from fl_node.explorer.passing import passed_on
 
-PAGE = Path(__file__).parent / "page"
-KINDS = {
-    ".html": "text/html",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-}
 REQUEST_BYTES = 1 << 20
-FILE_BYTES = 1 << 20
 PICTURE_BYTES = 1 << 24
 BLOB_BYTES = 1 << 31
 """The longest blob that is passed on: a browser holds no longer one."""
@@ -212,9 +205,9 @@ def _refusal(request: web.BaseRequest) -> str | None:
 def _file(path: str, gzipped: bool) -> web.Response:
     """A file of the page. Only names that the page has are looked up, so no path can lead elsewhere."""
     name = "index.html" if path == "/" else path.removeprefix("/")
-    if name not in _names():
+    if name not in page_names():
         return _error(404, f"the page has no file {shown(path)}")
-    content = read_file(PAGE / name, FILE_BYTES)
+    content = page_file(name)
     answer = _answer(gzip.compress(content) if gzipped else content, KINDS[Path(name).suffix])
     if gzipped:
         answer.headers["Content-Encoding"] = "gzip"
@@ -228,11 +221,6 @@ def _picture(file: Path | None) -> web.Response:
         return _answer(read_file(file, PICTURE_BYTES), "image/png")
     except FileUnusable as error:
         return _error(404, shown(error))
-
-
-def _names() -> set[str]:
-    found = (file for file in PAGE.rglob("*") if file.suffix in KINDS)
-    return {file.relative_to(PAGE).as_posix() for file in found}
 
 
 def _answer(body: bytes | memoryview, kind: str) -> web.Response:

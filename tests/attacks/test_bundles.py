@@ -270,6 +270,18 @@ def with_a_long_list() -> bytes:
     return plain[:-22] + record + locator + plain[-22:]
 
 
+def with_more(before_the_list: bool) -> bytes:
+    """A zip of two files with bytes that belong to neither: before the second file, or before the list of both."""
+    whole = bytearray(as_zip(["code.hex", "state.json"]))
+    listed = whole.index(b"PK\x01\x02")
+    at = listed if before_the_list else whole.index(b"PK\x03\x04", 1)
+    if not before_the_list:
+        second = whole.index(b"PK\x01\x02", listed + 1)
+        whole[second + 42 : second + 46] = struct.pack("<L", at + 4)
+    whole[-6:-2] = struct.pack("<L", listed + 4)
+    return bytes(whole[:at] + b"more" + whole[at:])
+
+
 STRANGE: list[tuple[bytes, str]] = [
     (b"", "does not end like a zip"),
     (b"PK", "does not end like a zip"),
@@ -282,6 +294,11 @@ STRANGE: list[tuple[bytes, str]] = [
     (as_zip(["\x1b[2J"]), "no file of a bundle has the name"),
     (as_zip(["blobs/"]), "no file of a bundle has the name"),
     (as_zip(["x" * 65_000]), "no file of a bundle has the name"),
+    (as_zip(["page/../state.js"]), "no file of a bundle has the name"),
+    (as_zip(["page/.htaccess"]), "no file of a bundle has the name"),
+    (as_zip(["page/run.exe"]), "no file of a bundle has the name"),
+    (as_zip(["page/main.js"], b"0" * (1 << 22 | 1)), "a page of 4194305 bytes"),
+    (as_zip(["code.hex"]).replace(b"code.hex", b"code.h\0x"), "no file of a bundle has the name"),
     (as_zip(["code.hex"], b"0" * 10**6, compression=zipfile.ZIP_DEFLATED), "is compressed"),
     (as_zip(["code.hex"], b"0" * 10**6, compression=zipfile.ZIP_LZMA), "is compressed"),
     (with_flag(1), "is encrypted"),
@@ -294,6 +311,8 @@ STRANGE: list[tuple[bytes, str]] = [
     (with_end(12, "<L", 1 << 30), "a list of files of"),
     (with_end(12, "<L", 1 << 20), "not a bundle"),
     (with_end(16, "<L", 1 << 20), "not a bundle"),
+    (with_more(before_the_list=False), "does not follow the file before it"),
+    (with_more(before_the_list=True), "does not follow the last file"),
     (as_zip([]), "does not begin with a file"),
     (b"MZ" + as_zip(["code.hex"]), "does not begin with a file"),
     (as_zip(["code.hex"]), "holds no state.json"),
@@ -337,6 +356,16 @@ class TestFeedingTheParser:
         path.write_bytes(whole)
         with pytest.raises(BundleInvalid, match="has another name where it is"):
             read_bundle(path)
+
+    def test_a_page_that_somebody_altered_says_nothing_of_the_history(
+        self, genuine: Path, tmp_path: Path
+    ) -> None:
+        """The audit does not read it. Who opens the page of a bundle trusts its writer; `explore` has its own."""
+        altered = spoilt(
+            genuine, tmp_path, lambda files: files.update({"page/main.js": b"green()"})
+        )
+        assert not audit_of(altered).findings
+        assert not any(name.startswith("page/") for name in read_bundle(altered).record)
 
     def test_a_sparse_file_of_a_terabyte_is_not_read(self, tmp_path: Path) -> None:
         path = tmp_path / "sparse.zip"

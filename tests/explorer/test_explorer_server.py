@@ -17,8 +17,9 @@ from chain.connection import connect
 from chain.devnet import CHAIN_ID, devnet_in_thread
 from chain.serving import running_in_thread
 from fl_node.blobs.store import key_of, open_store
+from fl_node.explorer.files import KINDS, PAGE
 from fl_node.explorer.passing import MAX_BATCH
-from fl_node.explorer.serving import HEADERS, KINDS, PAGE, Site, run
+from fl_node.explorer.serving import HEADERS, Site, run
 
 CONTRACT = "0x" + "c0" * 20
 

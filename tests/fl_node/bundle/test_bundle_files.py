@@ -17,6 +17,7 @@ from fl_node.blobs.store import key_of, open_store
 from fl_node.bundle.reading import Bundle, read_bundle
 from fl_node.bundle.writing import Written, write_bundle
 from fl_node.errors import BlobMissing, BlobOversized
+from fl_node.explorer.files import PAGE, page_names
 
 
 def write(federation: Federation, path: Path, **options: Any) -> Written:
@@ -64,9 +65,11 @@ class TestWriting:
             assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
             held = {name.removeprefix("blobs/") for name in names if name.startswith("blobs/")}
             assert held == {digest.hex() for digest in digests_of(finished)}
-            assert set(names) - {f"blobs/{name}" for name in held} == {
+            page = {f"page/{name}" for name in page_names()}
+            assert set(names) - page - {f"blobs/{name}" for name in held} == {
                 "bundle.json", "code.hex", "events.json", "state.json",
             }  # fmt: skip
+            assert archive.read("page/index.html") == (PAGE / "index.html").read_bytes()
             said = json.loads(archive.read("bundle.json"))
         state = finished.ledger.task_state(finished.task)
         assert said == {
@@ -83,7 +86,7 @@ class TestWriting:
     def test_without_blobs_it_names_them(self, finished: Federation, path: Path) -> None:
         written = write(finished, path, with_blobs=False)
         with zipfile.ZipFile(path) as archive:
-            assert len(archive.namelist()) == 5
+            assert not [name for name in archive.namelist() if name.startswith("blobs/")]
             named = json.loads(archive.read("blobs.json"))
         assert named == sorted(digest.hex() for digest in digests_of(finished))
         assert written.blobs == len(named)
