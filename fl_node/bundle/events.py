@@ -19,6 +19,9 @@ from fl_node.errors import BundleInvalid
 MAX_EVENTS_BYTES = 1 << 28
 """The longest events.json that is written or read: some 300,000 entries."""
 
+EXACT = 1 << 53
+"""Blocks and places in them are below this, so that every reader of JSON takes them for what they are."""
+
 KEYS = {
     "address", "block", "block_hash", "data", "log_index", "timestamp", "topics", "transaction",
 }  # fmt: skip
@@ -119,9 +122,9 @@ def _from_json(item: Any, contract: Address) -> Entry:
         address=address,
         topics=tuple(answers.word(topic) for topic in topics),
         data=answers.data(item["data"]),
-        block_number=answers.quantity(item["block"]),
+        block_number=answers.quantity(item["block"], EXACT),
         block_hash=b"",
-        log_index=answers.quantity(item["log_index"]),
+        log_index=answers.quantity(item["log_index"], EXACT),
         transaction=b"",
     )
     return Entry(

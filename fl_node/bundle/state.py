@@ -19,6 +19,13 @@ KEYS = {"chain_id", "contract", "head", "task", "view"}
 WORDS = {"manifest_digest", "genesis_digest", "parent_digest"}
 VIEW = [field.name for field in fields(TaskState) if field.name != "history_head"]
 TERMS = [field.name for field in fields(Terms)]
+BITS = {
+    **{"member_count": 8, "phase": 8, "round": 16, "attempt": 16, "deadline": 32, "lead_votes": 8},
+    **dict.fromkeys(("cohort", "awaited", "committed", "revealed", "absent"), 96),
+    **{"rounds": 16, "commit_window": 24, "reveal_window": 24, "attest_window": 24},
+    **{"cohort_fraction": 16, "cohort_floor": 8, "min_updates": 8, "quorum": 16},
+}
+"""How large the contract's type of each number is (ITrainingLedger.sol)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,6 @@ def _value(name: str, value: object) -> object:
     try:
         if name == "coordinator":
             return answers.address(value)
-        return answers.word(value) if name in WORDS else answers.quantity(value, 1 << 96)
+        return answers.word(value) if name in WORDS else answers.quantity(value, 1 << BITS[name])
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None

@@ -2,6 +2,7 @@
 
 import { digestOf } from "./sha256.js";
 import { blobsAt } from "./reading/blobs.js";
+import { blobsOf, isBundle } from "./reading/bundle.js";
 import { membersOf } from "./record.js";
 import { roundsOf } from "./view/acts.js";
 import { lossCurves, metricCurves } from "./view/curves.js";
@@ -15,7 +16,7 @@ import { timeline } from "./view/timeline.js";
 
 /** @import { Report } from "./audit.js" */
 /** @import { Entry } from "./events.js" */
-/** @import { TaskState } from "./reading/endpoint.js" */
+/** @import { TaskState } from "./task_state.js" */
 /** @import { Where } from "./worker.js" */
 
 const MOST_FILE = 2 ** 31;
@@ -36,7 +37,7 @@ const known = {
   broken: "",
 };
 
-/** @type {Worker} */
+/** @type {Worker | undefined} */
 let worker;
 
 /** @returns {Promise<Where>} from the page's address, or from the server that the page came from */
@@ -53,8 +54,11 @@ async function whereToLook() {
       task: given.get("task") ?? "1",
     };
   }
-  const site = await (await fetch("site.json")).json();
   const here = (/** @type {string} */ path) => new URL(path, location.href).href;
+  const told = await fetch("site.json");
+  if (!told.ok) return inBundle(here("../"), "");
+  const site = await told.json();
+  if (site.bundle) return { ...inBundle(here("bundle/"), here("blobs/")), pictures: site.pictures };
   return {
     rpc: here("rpc"),
     blobs: here("blobs/"),
@@ -66,9 +70,18 @@ async function whereToLook() {
   };
 }
 
+/** @param {string | File} bundle @param {string} blobs where they are if the bundle only names them @returns {Where} */
+function inBundle(bundle, blobs) {
+  return { bundle, blobs, rpc: "", chainId: "", contract: "", firstBlock: 0, task: "" };
+}
+
 /** @param {any} message of the worker */
 function take(message) {
   switch (message.kind) {
+    case "whose":
+      known.where = { .../** @type {Where} */ (known.where), chainId: message.chainId, contract: message.contract, task: message.task };
+      showWhere();
+      break;
     case "look":
       known.state = message.state;
       known.ahead = message.now - Date.now() / 1000;
@@ -101,28 +114,31 @@ function take(message) {
       byId("away").hidden = false;
       break;
     case "broken":
-      known.broken = message.message;
+      known.broken = `${known.where?.bundle ? "This is no bundle" : "What the endpoint gives is no history of this task"}: ${message.message}`;
       showVerdict();
   }
 }
 
 function showWhere() {
   const { where, name } = known;
-  if (!where) return;
+  if (!where?.task) return;
   fill("title", name || `Task ${where.task}`);
   document.title = shown(`${name || "task"} · ganchor`);
-  fill("where", `task ${where.task} of contract ${where.contract} on chain ${where.chainId}`);
+  const from = where.bundle ? ", from a bundle" : "";
+  fill("where", `task ${where.task} of contract ${where.contract} on chain ${where.chainId}${from}`);
+  byId("proves").hidden = !where.bundle;
 }
 
 function showNow() {
   const { state, entries, ahead } = known;
-  if (state) fill("now", ...standing(state, membersOf(entries), state.deadline - Date.now() / 1000 - ahead));
+  const left = known.where?.bundle ? null : (state?.deadline ?? 0) - Date.now() / 1000 - ahead;
+  if (state) fill("now", ...standing(state, membersOf(entries), left));
 }
 
 function showVerdict() {
   const final = known.entries.filter(({ event }) => event.name === "RoundFinalised").length;
   const { words, mood } = known.broken
-    ? { words: `What the endpoint gives is no history of this task: ${known.broken}`, mood: "bad" }
+    ? { words: known.broken, mood: "bad" }
     : verdict(known.report, final, known.done);
   byId("verdict").className = `verdict ${mood}`;
   fill("verdict", words);
@@ -135,7 +151,7 @@ function showHistory() {
   showNow();
   fill("timeline", timeline(rounds, members, known.report, known.chosen, choose, chooseMember));
   fill("curves", lossCurves(rounds), ...metricCurves(rounds, known.report));
-  fill("steps", stepsTable(known.report));
+  fill("steps", stepsTable(known.report, Boolean(known.where?.bundle)));
   byId("member").hidden = !known.member;
   if (known.member) fill("member", ...memberCard(known.member, rounds, known.report));
   showRound();
@@ -180,14 +196,15 @@ function choose(round) {
 /** @param {number} round */
 function again(round) {
   fill("again", "aggregating …");
-  worker.postMessage({ kind: "again", round });
+  worker?.postMessage({ kind: "again", round });
 }
 
 /** @param {string} digest @param {HTMLElement} told where to say it */
 async function hash(digest, told) {
   told.replaceChildren("hashing …");
   try {
-    const blob = await blobsAt(/** @type {Where} */ (known.where).blobs)(digest, MOST_FILE);
+    const { bundle, blobs } = /** @type {Where} */ (known.where);
+    const blob = await (bundle ? await blobsOf(bundle, blobs) : blobsAt(blobs))(digest, MOST_FILE);
     const found = blob && digestOf(blob);
     told.className = found === digest ? "good" : "bad";
     const size = blob ? `${blob.length.toLocaleString("en")} bytes` : "";
@@ -200,6 +217,7 @@ async function hash(digest, told) {
 /** @param {File | undefined} file */
 async function drop(file) {
   if (!file) return;
+  if (await isBundle(file)) return follow(inBundle(file, known.where?.blobs ?? ""));
   if (file.size > MOST_FILE) return fill("dropped", `${file.name} is longer than ${MOST_FILE} bytes.`);
   fill("dropped", `hashing ${file.name} …`);
   const digest = digestOf(new Uint8Array(await file.arrayBuffer()));
@@ -223,21 +241,31 @@ function listen() {
   });
 }
 
-async function start() {
-  listen();
-  try {
-    known.where = await whereToLook();
-  } catch {
-    known.broken = "the page's server says neither which chain nor which contract; add ?rpc=…&store=…&chain_id=…&contract=…&task=…";
-    return showVerdict();
-  }
+/** Show the history that is there, and forget any other. @param {Where} where */
+function follow(where) {
+  worker?.terminate();
+  Object.assign(known, { where, state: null, entries: [], heads: [], report: null, name: "", done: 0, chosen: 0, member: "", broken: "" });
+  known.again.clear();
+  for (const id of ["away", "member", "round"]) byId(id).hidden = true;
+  for (const id of ["now", "compared", "dropped", "origin"]) fill(id);
+  showHistory();
   showWhere();
-  fill("steps", stepsTable(null));
   worker = new Worker("worker.js", { type: "module" });
   worker.onmessage = ({ data }) => take(data);
   worker.onerror = (fault) => take({ kind: "broken", message: fault.message });
-  worker.postMessage({ kind: "start", where: known.where });
+  worker.postMessage({ kind: "start", where });
+}
+
+async function start() {
+  byId("unserved").hidden = true;
+  listen();
   setInterval(showNow, 1000);
+  try {
+    follow(await whereToLook());
+  } catch {
+    known.broken = "The page's server says neither which chain nor which contract. Drop a bundle here, or add ?rpc=…&store=…&chain_id=…&contract=…&task=…";
+    showVerdict();
+  }
 }
 
 start();

@@ -3,18 +3,29 @@
 import { aggregatedAgain, directions } from "./again.js";
 import { audit } from "./audit.js";
 import { readLog } from "./events.js";
-import { BadData } from "./faults.js";
+import { BadData, NotCheckedHere } from "./faults.js";
 import { firstHead, fold } from "./head.js";
 import { MAX_MANIFEST } from "./manifest.js";
 import { blobsAt, StoreAway } from "./reading/blobs.js";
+import { Bundle, openBundle } from "./reading/bundle.js";
 import { Endpoint, NoAnswer } from "./reading/endpoint.js";
 import { Store } from "./store.js";
 
 /** @import { Entry } from "./events.js" */
 /** @import { Site } from "./head.js" */
-/** @import { TaskState } from "./reading/endpoint.js" */
+/** @import { TaskState } from "./task_state.js" */
 
-/** @typedef {{rpc: string, blobs: string, chainId: string, contract: string, firstBlock: number, task: string, pictures?: number[]}} Where */
+/**
+ * @typedef {object} Where the history is
+ * @property {string | Blob} [bundle] the file, or the URL of its folder; then the chain is not asked, and says not whose it is
+ * @property {string} rpc
+ * @property {string} blobs
+ * @property {string} chainId
+ * @property {string} contract
+ * @property {number} firstBlock
+ * @property {string} task
+ * @property {number[]} [pictures]
+ */
 
 const PAUSE = 2000;
 const PATIENT_PAUSE = 5000;
@@ -34,17 +45,31 @@ self.onmessage = async ({ data }) => {
     return post({ kind: "again", round: data.round, ...answer, cosines });
   }
   where = data.where;
+  if (where.bundle) return await opened(where.bundle);
   site = { chainId: BigInt(where.chainId), contract: where.contract.toLowerCase(), task: BigInt(where.task) };
   store = new Store(blobsAt(where.blobs));
   await follow(new Endpoint(where.rpc, site.contract, site.task));
 };
+
+/** @param {string | Blob} place */
+async function opened(place) {
+  try {
+    const { bundle, fetch } = await openBundle(place, where.blobs);
+    [site, store] = [bundle.site, new Store(fetch)];
+    post({ kind: "whose", chainId: String(site.chainId), contract: site.contract, task: String(site.task) });
+    await follow(bundle);
+  } catch (fault) {
+    if (!(fault instanceof BadData || fault instanceof StoreAway)) throw fault;
+    post({ kind: "broken", message: fault.message });
+  }
+}
 
 /** @param {Record<string, unknown>} message */
 function post(message) {
   self.postMessage(message);
 }
 
-/** Read and verify whenever the history has grown, until the task is finished. @param {Endpoint} endpoint */
+/** Read and verify whenever the history has grown, until the task is finished. @param {Endpoint | Bundle} endpoint */
 async function follow(endpoint) {
   let seen = "";
   for (;;) {
@@ -55,7 +80,7 @@ async function follow(endpoint) {
         await verify(endpoint, look.state, look.block);
         seen = look.state.historyHead;
       }
-      if (look.state.phase === 4) return;
+      if (look.state.phase === 4 || endpoint instanceof Bundle) return;
       await pause(PAUSE);
     } catch (fault) {
       if (!(fault instanceof NoAnswer || fault instanceof StoreAway)) {
@@ -70,7 +95,7 @@ async function follow(endpoint) {
 /** @param {number} milliseconds */
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-/** @param {Endpoint} endpoint @param {TaskState} state @param {number} block */
+/** @param {Endpoint | Bundle} endpoint @param {TaskState} state @param {number} block */
 async function verify(endpoint, state, block) {
   if ((await endpoint.chainId()) !== site.chainId) {
     throw new BadData("log", `the endpoint serves another chain than ${site.chainId}`);
@@ -97,7 +122,7 @@ async function nameOf(state) {
     const text = new TextDecoder().decode(await store.get(state.manifestDigest, MAX_MANIFEST));
     return String(JSON.parse(text).name ?? "");
   } catch (fault) {
-    if (fault instanceof BadData || fault instanceof SyntaxError) return "";
+    if (fault instanceof BadData || fault instanceof NotCheckedHere || fault instanceof SyntaxError) return "";
     throw fault;
   }
 }

@@ -6,10 +6,12 @@ import { createInterface } from "node:readline";
 import { checksummed } from "../../../fl_node/explorer/page/address.js";
 import { aggregateRound, faultsOf } from "../../../fl_node/explorer/page/aggregate.js";
 import { audit, modelFrom } from "../../../fl_node/explorer/page/audit.js";
-import { readCase } from "../../../fl_node/explorer/page/case.js";
+import { readLog } from "../../../fl_node/explorer/page/events.js";
 import { BadData, NotCheckedHere } from "../../../fl_node/explorer/page/faults.js";
 import { commitmentOf, headOf } from "../../../fl_node/explorer/page/head.js";
 import { MAX_MANIFEST, parseManifest } from "../../../fl_node/explorer/page/manifest.js";
+import { readLogs } from "../../../fl_node/explorer/page/reading/events_json.js";
+import { readState } from "../../../fl_node/explorer/page/reading/state_json.js";
 import { finalRounds } from "../../../fl_node/explorer/page/record.js";
 import { Store } from "../../../fl_node/explorer/page/store.js";
 import { Verdicts } from "../../../fl_node/explorer/page/validity.js";
@@ -97,8 +99,10 @@ async function answer(verb, folder) {
     }
   };
   try {
-    const task = readCase(await read("state.json"), await read("events.json"));
-    return await VERBS[verb]({ ...task, store: new Store(blob) });
+    const { site, state: view } = readState(new Uint8Array(await read("state.json")));
+    const entries = readLog(site.contract, site.task, readLogs(new Uint8Array(await read("events.json"))));
+    const events = entries.map((entry) => entry.event);
+    return await VERBS[verb]({ site, view, entries, events, store: new Store(blob) });
   } catch (fault) {
     if (fault instanceof BadData && fault.rule === "log") return { invalid: "log" };
     throw fault;

@@ -1,16 +1,14 @@
 /** Reads a task's log and state from a JSON-RPC endpoint, which is not trusted. */
 
 import { decode, encode } from "../abi.js";
-import { TERMS } from "../events.js";
 import { BadData } from "../faults.js";
 import { fromHex, toHex, utf8 } from "../hex.js";
 import { keccak256 } from "../keccak.js";
+import { TASK_STATE } from "../task_state.js";
 import { bounded } from "./bounded.js";
 
-/** @import { Field } from "../abi.js" */
 /** @import { Log } from "../events.js" */
-
-/** @typedef {Record<string, any>} TaskState what the contract's `taskState` returns, with its fields' names */
+/** @import { TaskState } from "../task_state.js" */
 
 const MOST_BYTES = 64 << 20;
 const FIRST_BLOCKS = 1000;
@@ -18,26 +16,6 @@ const MOST_BLOCKS = 10_000;
 const MOST_LOGS = 1 << 20;
 const TOGETHER = 50;
 
-/** @type {readonly Field[]} */
-const TASK_STATE = [
-  ["coordinator", "address"],
-  ["manifestDigest", "bytes32"],
-  ["genesisDigest", "bytes32"],
-  ["terms", TERMS],
-  ["memberCount", "uint8"],
-  ["phase", "uint8"],
-  ["round", "uint16"],
-  ["attempt", "uint16"],
-  ["deadline", "uint32"],
-  ["cohort", "uint96"],
-  ["awaited", "uint96"],
-  ["committed", "uint96"],
-  ["revealed", "uint96"],
-  ["absent", "uint96"],
-  ["leadVotes", "uint8"],
-  ["parentDigest", "bytes32"],
-  ["historyHead", "bytes32"],
-];
 const SELECTOR = toHex(keccak256(utf8("taskState(uint256)"))).slice(0, 8);
 
 /** The endpoint gave no answer. */

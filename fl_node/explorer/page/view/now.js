@@ -5,7 +5,7 @@ import { element, table, whole } from "./elements.js";
 import { isVerified } from "./timeline.js";
 
 /** @import { Report } from "../audit.js" */
-/** @import { TaskState } from "../reading/endpoint.js" */
+/** @import { TaskState } from "../task_state.js" */
 
 const PHASES = ["not opened", "commit: members train", "reveal: members show their updates", "attest: members vote on the result", "finished"];
 
@@ -21,6 +21,13 @@ const TITLES = {
   A8: "each round starts from the last final model",
   A9: "a report agrees with the history",
 };
+
+/** What these steps say where the log and the state are a writer's word. */
+const BUNDLED = {
+  A1: "the code that the writer found at the address is the committed contract",
+  A2: "the event log is complete up to the head that the bundle names: compare that with one from elsewhere",
+  A5: "every included update is in the bundle and matches its digest",
+};
 const ELSEWHERE = {
   A1: "the page has no copy of the contract's code to compare with",
   A9: "a report lies on the disk of whoever wrote it",
@@ -29,7 +36,7 @@ const ELSEWHERE = {
 /**
  * @param {TaskState} state
  * @param {readonly string[]} members
- * @param {number} seconds until the deadline; negative after it
+ * @param {number | null} seconds until the deadline; negative after it; null if nobody asks any more, as of a bundle
  * @returns {HTMLElement[]} terms and descriptions
  */
 export function standing(state, members, seconds) {
@@ -38,7 +45,7 @@ export function standing(state, members, seconds) {
   const rows = [
     ["Phase", PHASES[state.phase] ?? `unknown (${state.phase})`],
     ["Round", `${state.round} of ${state.terms.rounds}${state.attempt ? `, attempt ${state.attempt + 1}` : ""}`],
-    ["Time left", running ? until(seconds) : ""],
+    ["Time left", running && seconds !== null ? until(seconds) : ""],
     ["Waiting for", running ? awaited.join(", ") || "nobody" : ""],
     ["Members", String(members.length)],
     ["Current model", whole(state.parentDigest)],
@@ -79,9 +86,10 @@ function steps(report) {
   return report.steps.A2 === "clean" && report.steps.A3 === "clean";
 }
 
-/** @param {Report | null} report @returns {HTMLElement} */
-export function stepsTable(report) {
-  const rows = Object.entries(TITLES).map(([step, title]) => [step, title, ...outcome(step, report)]);
+/** @param {Report | null} report @param {boolean} bundled whether all of it is from a bundle @returns {HTMLElement} */
+export function stepsTable(report, bundled) {
+  const titles = bundled ? { ...TITLES, ...BUNDLED } : TITLES;
+  const rows = Object.entries(titles).map(([step, title]) => [step, title, ...outcome(step, report)]);
   return table(["step", "what", "here", "why not"], rows);
 }
 
