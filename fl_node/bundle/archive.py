@@ -39,6 +39,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 END_BYTES = 22
 END_64_BYTES = 56 + 20
 LOCAL, LOCAL_BYTES = b"PK\x03\x04", 30
+LISTED_BYTES = 46
 
 
 class ArchiveWriter:
@@ -119,7 +120,17 @@ def _verify_directory(whole: memoryview) -> int:
         raise ValueError(f"a list of files of {size} bytes, at most {MAX_DIRECTORY_BYTES}")
     if start + size != after:
         raise ValueError("its end does not follow the list of files")
+    _verify_lengths(whole[start:after])
     return int(start)
+
+
+def _verify_lengths(listed: memoryview) -> None:
+    """Check that the list ends with its last entry: the library takes an entry that is cut off for a shorter one."""
+    at = 0
+    while at < len(listed):
+        at += LISTED_BYTES + sum(struct.unpack_from("<HHH", listed, at + 28))
+    if at != len(listed):
+        raise ValueError("its list of files is cut off")
 
 
 def _verify_entry(entry: ZipInfo, files: dict[str, memoryview]) -> None:

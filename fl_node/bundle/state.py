@@ -20,11 +20,11 @@ WORDS = {"manifest_digest", "genesis_digest", "parent_digest"}
 VIEW = [field.name for field in fields(TaskState) if field.name != "history_head"]
 TERMS = [field.name for field in fields(Terms)]
 BITS = {
-    **{"member_count": 8, "phase": 8, "round": 16, "attempt": 16, "deadline": 32, "lead_votes": 8},
-    **dict.fromkeys(("cohort", "awaited", "committed", "revealed", "absent"), 96),
-    **{"rounds": 16, "commit_window": 24, "reveal_window": 24, "attest_window": 24},
-    **{"cohort_fraction": 16, "cohort_floor": 8, "min_updates": 8, "quorum": 16},
-}
+    "member_count": 8, "phase": 8, "round": 16, "attempt": 16, "deadline": 32, "lead_votes": 8,
+    "cohort": 96, "awaited": 96, "committed": 96, "revealed": 96, "absent": 96,
+    "rounds": 16, "commit_window": 24, "reveal_window": 24, "attest_window": 24,
+    "cohort_fraction": 16, "cohort_floor": 8, "min_updates": 8, "quorum": 16,
+}  # fmt: skip
 """How large the contract's type of each number is (ITrainingLedger.sol)."""
 
 

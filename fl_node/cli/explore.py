@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from chain.connection import connect
+from chain.connection import Connection, connect
 from chain.deploy import read_deployment
 from fl_node.cli import options, wiring
+from fl_node.errors import Misuse
+
+if TYPE_CHECKING:
+    from fl_node.blobs.reader import Reader
+    from fl_node.explorer.serving import BundledSite, Site
 
 EXPLORER_PORT = 8548
 
@@ -27,6 +32,13 @@ def explore(
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,
     workspace: options.WorkspaceFolder = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            help="Show this file of `ganchor export`: its task, with no chain, and with no store unless it was written "
+            "--without-blobs."
+        ),
+    ] = None,
     port: Port = EXPLORER_PORT,
     open_browser: Open = False,
 ) -> None:
@@ -34,8 +46,13 @@ def explore(
 
     Only browsers of this machine can reach it. It changes nothing, and asks nobody but the endpoint and the store.
     """
-    with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
-        show(evidence, task, workspace, port, open_browser)
+    if bundle is not None and workspace is not None:
+        raise Misuse("give either --bundle or --workspace")
+    if bundle is not None:
+        show_bundle(bundle, store, port, open_browser)
+    else:
+        with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
+            show(evidence, task, workspace, port, open_browser)
 
 
 def show(
@@ -53,12 +70,41 @@ def show(
     # Imports the HTTP server and the store.
     from fl_node.blobs.store import store_at_hand
     from fl_node.cli.workspace import Workspace
-    from fl_node.explorer.serving import Site, serve
+    from fl_node.explorer.serving import Site
 
     deployed = read_deployment(evidence.deployment)
     wiring.connect(evidence.rpc_urls, deployed, task=task)
     pictures = Workspace(workspace).pictures() if workspace else {}
     site = Site(deployed.chain_id, deployed.address, deployed.block, task, pictures)
+
+    connection = connect(evidence.rpc_urls, deployed.chain_id)
+    _serve(site, connection, store_at_hand(evidence.store), port, open_browser)
+
+
+def show_bundle(file: Path, store: str, port: int = 0, open_browser: bool = False) -> None:
+    """Serve the page for a bundle until SIGINT or SIGTERM; its URL goes to standard output.
+
+    Args:
+        file: Anything that somebody else wrote. The page is this program's, not the one in the bundle.
+        store: Where the blobs are, if the bundle only names them.
+    """
+    from fl_node.blobs.store import open_store
+    from fl_node.bundle.reading import read_bundle
+    from fl_node.explorer.serving import BundledSite
+
+    found = read_bundle(file)
+    blobs = found.blobs or open_store(store, must_exist=True)
+    _serve(BundledSite(found.record), None, blobs, port, open_browser)
+
+
+def _serve(
+    site: Site | BundledSite,
+    connection: Connection | None,
+    blobs: Reader | None,
+    port: int,
+    open_browser: bool,
+) -> None:
+    from fl_node.explorer.serving import serve
 
     def announce(url: str) -> None:
         Console(stderr=True).print("the page verifies by itself; Ctrl+C ends it", style="dim")
@@ -66,5 +112,4 @@ def show(
         if open_browser:
             webbrowser.open(url)
 
-    connection = connect(evidence.rpc_urls, deployed.chain_id)
-    serve(site, connection, store_at_hand(evidence.store), port, announce)
+    serve(site, connection, blobs, port, announce)

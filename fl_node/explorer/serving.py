@@ -4,6 +4,7 @@
     GET  /site.json      where the task's history is, and which rounds have pictures
     POST /rpc            JSON-RPC, passed on to the endpoint (`fl_node.explorer.passing`)
     GET  /blobs/SHA256   a blob of the store, as it is; whether it has that digest the page sees for itself
+    GET  /bundle/NAME    a file of the bundle that is shown, if one is; then no chain is asked
     GET  /pictures/3     a picture of round 3's model, where somebody drew one
 
 Any web page can send requests to 127.0.0.1, and can let a domain of its own point there (DNS rebinding). So the `Host`
@@ -88,21 +89,42 @@ class Site:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class BundledSite:
+    """A history that the page reads from a bundle.
+
+    Attributes:
+        record: The bundle's files that say what happened, by name; the page reads them as strictly as the audit does.
+    """
+
+    record: Mapping[str, memoryview]
+
+    def to_json(self) -> dict[str, object]:
+        """What the page is told: whose history it is, the record says."""
+        return {"bundle": True}
+
+
 class Front(BoundedServer):
     """Answers a browser's requests.
 
     Args:
         site: Where the history is.
-        connection: To the chain.
+        connection: To the chain; None if a bundle is shown.
         blobs: Where the blobs are; None if no store is at hand.
         beside: One thread, in which the chain and the store are asked.
     """
 
     def __init__(
-        self, site: Site, connection: Connection, blobs: Reader | None, beside: ThreadPoolExecutor
+        self,
+        site: Site | BundledSite,
+        connection: Connection | None,
+        blobs: Reader | None,
+        beside: ThreadPoolExecutor,
     ) -> None:
         super().__init__(self._handle, REQUEST_BYTES, CONNECTIONS, WAITING_SECONDS)
         self._site, self._connection, self._blobs = site, connection, blobs
+        self._record = site.record if isinstance(site, BundledSite) else {}
+        self._pictures = site.pictures if isinstance(site, Site) else {}
         self._beside = beside
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
@@ -113,16 +135,21 @@ class Front(BoundedServer):
                 return await self._pass_on(request)
             case "GET", "/site.json":
                 return _answer(json.dumps(self._site.to_json()).encode(), "application/json")
-            case "GET", path if blob := re.fullmatch("/blobs/([0-9a-f]{64})", path):
+            case "GET", path if blob := re.fullmatch("(?:/bundle)?/blobs/([0-9a-f]{64})", path):
                 return await self._unhurried(request, partial(self._blob, blob[1]))
             case "GET", path if drawn := re.fullmatch("/pictures/([0-9]{1,5})", path):
-                return _picture(self._site.pictures.get(int(drawn[1])))
+                return _picture(self._pictures.get(int(drawn[1])))
+            case "GET", path if path.startswith("/bundle/"):
+                return _recorded(self._record.get(path.removeprefix("/bundle/")))
             case "GET", path:
                 return _file(path, "gzip" in request.headers.get("Accept-Encoding", ""))
             case _:
                 return _error(405, "there are GET and POST /rpc")
 
     async def _pass_on(self, request: web.BaseRequest) -> web.Response:
+        connection = self._connection
+        if connection is None:
+            return _error(404, "a bundle is shown, no chain is asked")
         if request.content_type != "application/json":
             return _error(415, "expected Content-Type: application/json")
         try:
@@ -131,7 +158,7 @@ class Front(BoundedServer):
             return _error(413, f"a request has at most {REQUEST_BYTES} bytes")
         return await self._unhurried(
             request,
-            lambda: _answer(passed_on(self._connection, body), "application/json"),
+            lambda: _answer(passed_on(connection, body), "application/json"),
         )
 
     async def _unhurried(
@@ -156,8 +183,8 @@ class Front(BoundedServer):
 
 
 def serve(
-    site: Site,
-    connection: Connection,
+    site: Site | BundledSite,
+    connection: Connection | None,
     blobs: Reader | None,
     port: int,
     on_ready: Announce,
@@ -165,7 +192,7 @@ def serve(
     """Serve the page on loopback until SIGINT or SIGTERM.
 
     Args:
-        site, connection, blobs: What the page shows.
+        site, connection, blobs: What the page shows; as for `Front`.
         port: 0 picks a free one.
         on_ready: Called with the URL as soon as requests are answered.
 
@@ -176,8 +203,8 @@ def serve(
 
 
 async def run(
-    site: Site,
-    connection: Connection,
+    site: Site | BundledSite,
+    connection: Connection | None,
     blobs: Reader | None,
     port: int,
     announce: Announce,
@@ -212,6 +239,12 @@ def _file(path: str, gzipped: bool) -> web.Response:
     if gzipped:
         answer.headers["Content-Encoding"] = "gzip"
     return answer
+
+
+def _recorded(content: memoryview | None) -> web.Response:
+    if content is None:
+        return _error(404, "the bundle does not have this file")
+    return _answer(content, "application/octet-stream")
 
 
 def _picture(file: Path | None) -> web.Response:

@@ -1,5 +1,6 @@
 // Answers questions about the page's modules, one JSON object a line: {"ask": NAME, "of": [...]}. A number that may be
 // larger than 2^53 is text; bytes are hex.
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 
 import { checksummed } from "../../fl_node/explorer/page/address.js";
@@ -17,10 +18,12 @@ import { parseHeader, writtenHeader } from "../../fl_node/explorer/page/header.j
 import { canonical, parse, parseCanonical } from "../../fl_node/explorer/page/json.js";
 import { parseManifest } from "../../fl_node/explorer/page/manifest.js";
 import { norm } from "../../fl_node/explorer/page/norm.js";
+import { isBundle, openBundle } from "../../fl_node/explorer/page/reading/bundle.js";
 import { randomBytes } from "../../fl_node/explorer/page/pcg64.js";
 import { matches } from "../../fl_node/explorer/page/patterns.js";
 import { unseal } from "../../fl_node/explorer/page/sealed.js";
 import { deriveSeed } from "../../fl_node/explorer/page/seeds.js";
+import { Store } from "../../fl_node/explorer/page/store.js";
 import { decodeTensors, encodeTensors } from "../../fl_node/explorer/page/tensors.js";
 import { replay } from "../../fl_node/explorer/page/replay.js";
 import { hmac, Sha256 } from "../../fl_node/explorer/page/sha256.js";
@@ -77,6 +80,20 @@ const ANSWERS = {
   hmac: (key, message) => toHex(hmac(fromHex(key), fromHex(message))),
   checksummed,
   draw: (seed, present, size) => draw(seed, BigInt(present), size).toString(),
+  async bundle(path) {
+    const { bundle } = await openBundle(new Blob([await readFile(path)]), "");
+    const { site } = bundle;
+    const read = readLog(site.contract, site.task, await bundle.logs());
+    const { state } = await bundle.look();
+    const head = headOf(site, read.map((entry) => entry.event));
+    return { chain_id: String(site.chainId), contract: site.contract, task: String(site.task), head, said: state.historyHead };
+  },
+  isBundle: async (path) => isBundle(new Blob([await readFile(path)])),
+  async bundledBlob(path, digest) {
+    const { fetch } = await openBundle(new Blob([await readFile(path)]), "");
+    const blob = await new Store(fetch).get(digest, 1n << 24n);
+    return toHex(blob);
+  },
   head: (told, logs) => headOf(site(told), entries(told, logs).map((entry) => entry.event)),
   commitments: (told, logs) =>
     entries(told, logs)
@@ -95,7 +112,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const { ask, of } = JSON.parse(line);
   let answer;
   try {
-    answer = { value: ANSWERS[ask](...of) };
+    answer = { value: await ANSWERS[ask](...of) };
   } catch (fault) {
     answer = { fault: fault.rule ?? fault.stack };
   }

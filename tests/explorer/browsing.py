@@ -15,8 +15,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from chain.connection import connect
 from chain.serving import running_in_thread
+from fl_node.blobs.reader import Reader
 from fl_node.blobs.store import open_store
-from fl_node.explorer.serving import Site, run
+from fl_node.bundle.reading import read_bundle
+from fl_node.explorer.serving import BundledSite, Site, run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
@@ -64,5 +66,14 @@ def explorer(live: Live, task: int, rpc_url: str | None = None) -> Iterator[str]
     site = Site(ledger.chain_id, ledger.contract, 0, task)
     store = open_store(live.place.store, must_exist=True)
     served = partial(run, site, connect(rpc_url or live.url), store, 0)
+    with running_in_thread(served, "explorer-test") as url:
+        yield url
+
+
+@contextmanager
+def bundle_explorer(path: Path, store: Reader | None = None) -> Iterator[str]:
+    """The server of `ganchor explore --bundle`, in a thread; yields its URL."""
+    found = read_bundle(path)
+    served = partial(run, BundledSite(found.record), None, found.blobs or store, 0)
     with running_in_thread(served, "explorer-test") as url:
         yield url

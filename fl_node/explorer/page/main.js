@@ -56,9 +56,9 @@ async function whereToLook() {
   }
   const here = (/** @type {string} */ path) => new URL(path, location.href).href;
   const told = await fetch("site.json");
-  if (!told.ok) return inBundle(here("../"), "");
+  if (!told.ok && (await fetch("../bundle.json")).ok) return inBundle(here("../"), "");
   const site = await told.json();
-  if (site.bundle) return { ...inBundle(here("bundle/"), here("blobs/")), pictures: site.pictures };
+  if (site.bundle) return inBundle(here("bundle/"), here("blobs/"));
   return {
     rpc: here("rpc"),
     blobs: here("blobs/"),

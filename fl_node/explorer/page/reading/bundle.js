@@ -78,7 +78,7 @@ export async function blobsOf(place, elsewhere) {
 }
 
 /**
- * @param {File} file
+ * @param {Blob} file
  * @returns {Promise<boolean>} whether somebody may mean it for a bundle: the first file in it has one of a bundle's names
  */
 export async function isBundle(file) {

@@ -20,6 +20,7 @@ const NAMES =
 
 const [FILE, LISTED, END, END_64] = [0x04034b50, 0x02014b50, 0x06054b50, 0x06064b50];
 const [FILE_BYTES, LISTED_BYTES, END_BYTES, END_64_BYTES] = [30, 46, 22, 56 + 20];
+const LAST_VERSION = 63;
 const [EXTRA_64, ELSEWHERE] = [1, 0xffffffff];
 
 /** @param {string} why @returns {never} */
@@ -106,6 +107,7 @@ function entryAt(list, at, nameSize, extraSize) {
   const [size, stored, start] = large(plain, list, at + LISTED_BYTES + nameSize, extraSize);
   if (list.getUint16(at + 10, true) || size !== stored) refuse(`${name} is compressed`);
   if (list.getUint16(at + 8, true)) refuse(`${name} is encrypted, or not written in one go`);
+  if (list.getUint8(at + 6) > LAST_VERSION) refuse(`${name} is for a later version of the format`);
   return { name, start, size };
 }
 
