@@ -102,6 +102,18 @@ def test_bundle_and_workspace_are_two_histories(ganchor: Ganchor, workspace: Wor
     assert (outcome.code, outcome.err) == (2, "error: give either --bundle or --workspace\n")
 
 
+def test_the_page_shows_a_bundle_or_a_workspace(ganchor: Ganchor, workspace: Workspace) -> None:
+    outcome = ganchor("explore", "--bundle", "task.zip", "--workspace", workspace.folder)
+    assert (outcome.code, outcome.err) == (2, "error: give either --bundle or --workspace\n")
+
+
+def test_the_page_does_not_open_for_what_is_no_bundle(ganchor: Ganchor, tmp_path: Path) -> None:
+    (tmp_path / "task.zip").write_bytes(b"PK")
+    outcome = ganchor("explore", "--bundle", "task.zip", "--port", 0)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("error: task.zip: not a bundle: ")
+
+
 @pytest.mark.parametrize("plant", PLANTS)
 @pytest.mark.timeout(20)
 def test_what_is_no_file_is_no_bundle(ganchor: Ganchor, tmp_path: Path, plant: Plant) -> None:

@@ -19,7 +19,7 @@ from chain.serving import running_in_thread
 from fl_node.blobs.store import key_of, open_store
 from fl_node.explorer.files import KINDS, PAGE
 from fl_node.explorer.passing import MAX_BATCH
-from fl_node.explorer.serving import HEADERS, Site, run
+from fl_node.explorer.serving import HEADERS, BundledSite, Site, run
 
 CONTRACT = "0x" + "c0" * 20
 
@@ -106,6 +106,41 @@ def test_pictures_are_given_by_round(server: str) -> None:
 )
 def test_nothing_but_the_page_is_served(server: str, path: str) -> None:
     assert request(server, "GET", path)[0] == 404
+
+
+RECORD = {"state.json": memoryview(b"{}"), "events.json": memoryview(b"[]")}
+
+
+@pytest.fixture(scope="module")
+def bundled(store: Path) -> Iterator[str]:
+    serving = partial(run, BundledSite(RECORD), None, open_store(store), 0)
+    with running_in_thread(serving, "explorer-test") as url:
+        yield url
+
+
+class TestServingABundle:
+    def test_says_that_it_is_one(self, bundled: str) -> None:
+        assert json.loads(request(bundled, "GET", "/site.json")[1]) == {"bundle": True}
+
+    def test_gives_the_record_and_the_blobs(self, bundled: str, store: Path) -> None:
+        for name, content in RECORD.items():
+            assert request(bundled, "GET", f"/bundle/{name}")[:2] == (200, bytes(content))
+        digest = open_store(store).put(b"an update").hex()
+        for path in (f"/blobs/{digest}", f"/bundle/blobs/{digest}"):
+            assert request(bundled, "GET", path)[:2] == (200, b"an update")
+
+    @pytest.mark.parametrize(
+        "name", ["bundle.json", "page/main.js", "../state.json", "", "blobs/ab"]
+    )
+    def test_gives_nothing_else_of_it(self, bundled: str, name: str) -> None:
+        assert request(bundled, "GET", f"/bundle/{name}")[0] == 404
+
+    def test_asks_no_chain(self, bundled: str) -> None:
+        sent = {"Content-Type": "application/json"}
+        assert request(bundled, "POST", "/rpc", call("eth_chainId"), **sent)[0] == 404
+
+    def test_of_a_chain_there_is_no_bundle(self, server: str) -> None:
+        assert request(server, "GET", "/bundle/state.json")[0] == 404
 
 
 def test_questions_are_passed_on(server: str) -> None:
