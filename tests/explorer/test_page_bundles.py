@@ -17,8 +17,10 @@ from fl_node.bundle.archive import written_archive
 from fl_node.bundle.reading import read_bundle
 from fl_node.bundle.writing import write_bundle
 from fl_node.errors import BundleInvalid
+from fl_node.witness.note import MAX_NOTES_BYTES
 
 Edit = Callable[[Any], object]
+COSIGNED = Path(__file__).parents[1] / "vectors" / "cosigned.txt"
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,16 @@ def test_without_blobs_it_is_read_too(page: Page, played: Federation, tmp_path: 
     write_bundle(path, played.ledger, played.store, played.task, with_blobs=False)
     assert page.ask("isBundle", str(path))
     assert verdicts(page, path) == (True, True)
+
+
+def test_cosigned_heads_may_lie_in_it_but_not_without_bound(
+    page: Page, genuine: Path, tmp_path: Path
+) -> None:
+    files, path = files_of(genuine), tmp_path / "cosigned.zip"
+    files["cosignatures.txt"] = COSIGNED.read_bytes()
+    assert verdicts(page, write(path, files)) == (True, True)
+    files["cosignatures.txt"] = b"x" * (MAX_NOTES_BYTES + 1)
+    assert verdicts(page, write(path, files)) == (False, False)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", as_zip(["pyproject.toml"]), b"x" * 100])
