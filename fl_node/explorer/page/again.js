@@ -1,7 +1,6 @@
 /** One round more closely, when somebody asks: what it comes to, where that differs from the record, who points where. */
 
-import { aggregateRound } from "./aggregate.js";
-import { modelFrom } from "./audit.js";
+import { aggregateRound, modelFrom } from "./aggregate.js";
 import { membersIn } from "./cohort.js";
 import { BadData, NotCheckedHere } from "./faults.js";
 import { MAX_MANIFEST, parseManifest } from "./manifest.js";

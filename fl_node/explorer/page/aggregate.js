@@ -4,7 +4,7 @@ import { byAddress } from "./address.js";
 import { combining } from "./combine/combine.js";
 import { BadData } from "./faults.js";
 import { digestOf } from "./sha256.js";
-import { encodeTensors } from "./tensors.js";
+import { decodeTensors, encodeTensors } from "./tensors.js";
 import { Verdicts } from "./validity.js";
 
 /** @import { LedgerEvent } from "./events.js" */
@@ -83,4 +83,11 @@ export function faultsOf(verdicts, reveals, abandoned) {
     if (fault) faults.set(revealed.client, fault);
   }
   return faults;
+}
+
+/** @param {string} digest @param {Uint8Array} blob @returns {Model} */
+export function modelFrom(digest, blob) {
+  const { tensors, note } = decodeTensors(blob);
+  if (note !== null) throw new BadData("malformed", "a model blob must not have metadata; this one has some");
+  return { digest, tensors };
 }

@@ -141,12 +141,13 @@ function typeName(kind) {
  * @param {string} contract address in lower case
  * @param {bigint} task
  * @param {readonly Log[]} logs oldest first; untrusted
+ * @param {Entry} [last] the one that they follow
  * @returns {Entry[]}
  * @throws {BadData} "log": one of them is none of the task's, or does not stand after the one before it
  */
-export function readLog(contract, task, logs) {
+export function readLog(contract, task, logs, last) {
   return logs.map((log, i) => {
-    const before = logs[i - 1];
+    const before = logs[i - 1] ?? last;
     if (before && (log.block - before.block || log.logIndex - before.logIndex) <= 0) {
       throw new BadData("log", `block ${log.block}, log ${log.logIndex} does not stand after the one before it`);
     }

@@ -1,5 +1,6 @@
 /** The page: takes what the worker reads and verifies, and shows it. */
 
+import { ChainClock } from "./clock.js";
 import { digestOf } from "./sha256.js";
 import { blobsAt } from "./reading/blobs.js";
 import { blobsOf, isBundle } from "./reading/bundle.js";
@@ -10,32 +11,39 @@ import { byId, element, fill, shown } from "./view/elements.js";
 import { lineage, lineageOf } from "./view/lineage.js";
 import { memberCard } from "./view/member.js";
 import { meaningOf, placeOf } from "./view/named.js";
-import { standing, stepsTable, verdict } from "./view/now.js";
+import { isRunning, newest, standing, stepsTable, until, verdict } from "./view/now.js";
 import { againTold, roundCard, updates } from "./view/round.js";
 import { timeline } from "./view/timeline.js";
 
 /** @import { Report } from "./audit.js" */
 /** @import { Entry } from "./events.js" */
+/** @import { News } from "./following.js" */
 /** @import { TaskState } from "./task_state.js" */
 /** @import { Where } from "./worker.js" */
 
 const MOST_FILE = 2 ** 31;
 
-/** What the page knows so far. */
-const known = {
+/** What the page knows of a history before it has read any of it. */
+const nothing = () => ({
   /** @type {Where | null} */ where: null,
   /** @type {TaskState | null} */ state: null,
   /** @type {readonly Entry[]} */ entries: [],
   /** @type {readonly string[]} */ heads: [],
   /** @type {Report | null} */ report: null,
+  /** Whether the report is of the whole log, or of its beginning. */ current: false,
   name: "",
-  ahead: 0,
+  clock: new ChainClock(),
+  /** The newest block, and its time in seconds. */ block: 0,
+  time: 0,
   done: 0,
   chosen: 0,
   /** @type {Map<number, any>} what rounds came to once more, by round */ again: new Map(),
   member: "",
   broken: "",
-};
+});
+
+/** What the page knows so far. */
+const known = nothing();
 
 /** @type {Worker | undefined} */
 let worker;
@@ -83,14 +91,15 @@ function take(message) {
       showWhere();
       break;
     case "look":
-      known.state = message.state;
-      known.ahead = message.now - Date.now() / 1000;
+      known.clock.see(message.block, message.now, Date.now() / 1000);
       byId("away").hidden = true;
-      showNow();
+      if (message.state.historyHead !== known.state?.historyHead || message.block !== known.block) {
+        [known.state, known.block, known.time] = [message.state, message.block, message.now];
+        showNow();
+      }
       break;
     case "log":
-      [known.entries, known.heads, known.report, known.done] = [message.entries, message.heads, null, 0];
-      known.again.clear();
+      takeLog(message);
       showHistory();
       break;
     case "manifest":
@@ -102,7 +111,7 @@ function take(message) {
       showVerdict();
       break;
     case "report":
-      known.report = message.report;
+      [known.report, known.current] = [message.report, true];
       showHistory();
       break;
     case "again":
@@ -119,6 +128,21 @@ function take(message) {
   }
 }
 
+/** @param {News} news of the log */
+function takeLog({ at, entries, heads, changed }) {
+  if (changed !== null) {
+    fill("changed", `Event ${changed + 1} is another one than this page was given before: the chain was reorganised, or the endpoint now tells another history. Everything is verified again, from the beginning.`);
+    byId("changed").hidden = false;
+  }
+  if (!at) {
+    known.report = null;
+    known.again.clear();
+  }
+  known.entries = [...known.entries.slice(0, at), ...entries];
+  known.heads = [...known.heads.slice(0, at && at + 1), ...heads];
+  [known.current, known.done] = [false, known.report?.rounds.length ?? 0];
+}
+
 function showWhere() {
   const { where, name } = known;
   if (!where?.task) return;
@@ -130,16 +154,25 @@ function showWhere() {
 }
 
 function showNow() {
-  const { state, entries, ahead } = known;
-  const left = known.where?.bundle ? null : (state?.deadline ?? 0) - Date.now() / 1000 - ahead;
-  if (state) fill("now", ...standing(state, membersOf(entries), left));
+  const { state, entries, where } = known;
+  if (state) fill("now", ...standing(state, membersOf(entries), !where?.bundle));
+  showSeconds();
+}
+
+/** Alone, once a second: what somebody marks in the rest, to copy it, stays marked. */
+function showSeconds() {
+  const { state, clock, block, time, where } = known;
+  if (!state || where?.bundle) return;
+  const now = Date.now() / 1000 + clock.ahead;
+  fill("newest", newest(block, now - time, isRunning(state)));
+  if (isRunning(state)) fill("left", until(state.deadline - now));
 }
 
 function showVerdict() {
   const final = known.entries.filter(({ event }) => event.name === "RoundFinalised").length;
   const { words, mood } = known.broken
     ? { words: known.broken, mood: "bad" }
-    : verdict(known.report, final, known.done);
+    : verdict(known.current ? known.report : null, final, known.done);
   byId("verdict").className = `verdict ${mood}`;
   fill("verdict", words);
 }
@@ -151,7 +184,7 @@ function showHistory() {
   showNow();
   fill("timeline", timeline(rounds, members, known.report, known.chosen, choose, chooseMember));
   fill("curves", lossCurves(rounds), ...metricCurves(rounds, known.report));
-  fill("steps", stepsTable(known.report, Boolean(known.where?.bundle)));
+  fill("steps", stepsTable(known.current ? known.report : null, Boolean(known.where?.bundle)));
   byId("member").hidden = !known.member;
   if (known.member) fill("member", ...memberCard(known.member, rounds, known.report));
   showRound();
@@ -244,9 +277,8 @@ function listen() {
 /** Show the history that is there, and forget any other. @param {Where} where */
 function follow(where) {
   worker?.terminate();
-  Object.assign(known, { where, state: null, entries: [], heads: [], report: null, name: "", done: 0, chosen: 0, member: "", broken: "" });
-  known.again.clear();
-  for (const id of ["away", "member", "round"]) byId(id).hidden = true;
+  Object.assign(known, nothing(), { where });
+  for (const id of ["away", "changed", "member", "round"]) byId(id).hidden = true;
   for (const id of ["now", "compared", "dropped", "origin"]) fill(id);
   showHistory();
   showWhere();
@@ -259,7 +291,7 @@ function follow(where) {
 async function start() {
   byId("unserved").hidden = true;
   listen();
-  setInterval(showNow, 1000);
+  setInterval(showSeconds, 1000);
   try {
     follow(await whereToLook());
   } catch {

@@ -13,32 +13,52 @@ import { Task } from "./rules.js";
  */
 
 /**
- * The event tells which call was made: `UpdateCommitted` comes from `commit`, and so on. What no member's call emits
- * first comes from `advance`.
- *
- * @param {Site} site
- * @param {Iterable<Entry>} entries oldest first
- * @returns {Divergence | null}
+ * A log, followed by the rules. The event tells which call was made: `UpdateCommitted` comes from `commit`, and so on. What
+ * no member's call emits first comes from `advance`.
  */
-export function replay(site, entries) {
+export class Replay {
+  #site;
   /** @type {Task | null} */
-  let task = null;
-  /** @type {LedgerEvent[]} */
-  let expected = [];
-  for (const recorded of entries) {
-    if (!expected.length) {
-      try {
-        task = repeat(site, task, recorded);
-      } catch (refusal) {
-        if (!(refusal instanceof CallRefused)) throw refusal;
-        return { recorded, expected: `no such call: the contract refuses it with ${refusal.message}` };
-      }
-      expected = task.recorded.splice(0);
-    }
-    const next = /** @type {LedgerEvent} */ (expected.shift());
-    if (written(recorded.event) !== written(next)) return { recorded, expected: written(next) };
+  #task = null;
+  /** @type {LedgerEvent[]} what the last call emits after what the log has shown of it */
+  #expected = [];
+  /** @type {Divergence | null} */
+  #first = null;
+
+  /** @param {Site} site */
+  constructor(site) {
+    this.#site = site;
   }
-  return expected.length ? { recorded: null, expected: written(expected[0]) } : null;
+
+  /** Follow the log by one entry. After the first divergence there is nothing left to follow. @param {Entry} recorded */
+  add(recorded) {
+    if (this.#first) return;
+    try {
+      if (!this.#expected.length) {
+        this.#task = repeat(this.#site, this.#task, recorded);
+        this.#expected = this.#task.recorded.splice(0);
+      }
+    } catch (refusal) {
+      if (!(refusal instanceof CallRefused)) throw refusal;
+      this.#first = { recorded, expected: `no such call: the contract refuses it with ${refusal.message}` };
+      return;
+    }
+    const next = written(/** @type {LedgerEvent} */ (this.#expected.shift()));
+    if (written(recorded.event) !== next) this.#first = { recorded, expected: next };
+  }
+
+  /** @returns {Divergence | null} the first one so far, if the log ends here */
+  divergence() {
+    const [missing] = this.#expected;
+    return this.#first ?? (missing ? { recorded: null, expected: written(missing) } : null);
+  }
+}
+
+/** @param {Site} site @param {Iterable<Entry>} entries oldest first @returns {Divergence | null} */
+export function replay(site, entries) {
+  const followed = new Replay(site);
+  for (const entry of entries) followed.add(entry);
+  return followed.divergence();
 }
 
 /** @param {Site} site @param {Task | null} task @param {Entry} recorded @returns {Task} */
@@ -72,7 +92,7 @@ function repeat(site, task, { event, timestamp: now }) {
   return task;
 }
 
-/** @param {LedgerEvent} event @returns {string} the event as text: equal events give equal texts */
+/** @param {LedgerEvent | Entry} event @returns {string} as text: equal ones give equal texts */
 export function written(event) {
   return JSON.stringify(inOrder(event));
 }

@@ -1,17 +1,14 @@
 /** Reads and verifies a history beside the page: whatever takes its time happens here. */
 
 import { aggregatedAgain, directions } from "./again.js";
-import { audit } from "./audit.js";
-import { readLog } from "./events.js";
 import { BadData, NotCheckedHere } from "./faults.js";
-import { firstHead, fold } from "./head.js";
+import { Following } from "./following.js";
 import { MAX_MANIFEST } from "./manifest.js";
 import { blobsAt, StoreAway } from "./reading/blobs.js";
 import { Bundle, openBundle } from "./reading/bundle.js";
 import { Endpoint, NoAnswer } from "./reading/endpoint.js";
 import { Store } from "./store.js";
 
-/** @import { Entry } from "./events.js" */
 /** @import { Site } from "./head.js" */
 /** @import { TaskState } from "./task_state.js" */
 
@@ -29,35 +26,38 @@ import { Store } from "./store.js";
 
 const PAUSE = 2000;
 const PATIENT_PAUSE = 5000;
+const FINISHED = 4;
 
-/** @type {Where} */
-let where;
-/** @type {Site} */
-let site;
 /** @type {Store} */
 let store;
-/** @type {Entry[]} */
-let entries = [];
+/** @type {Following} */
+let following;
 
 self.onmessage = async ({ data }) => {
   if (data.kind === "again") {
+    const { entries } = following.audit;
     const [answer, cosines] = [await aggregatedAgain(store, entries, data.round), await directions(store, entries, data.round)];
     return post({ kind: "again", round: data.round, ...answer, cosines });
   }
-  where = data.where;
-  if (where.bundle) return await opened(where.bundle);
-  site = { chainId: BigInt(where.chainId), contract: where.contract.toLowerCase(), task: BigInt(where.task) };
+  /** @type {Where} */
+  const where = data.where;
+  if (where.bundle) return await opened(where.bundle, where.blobs);
+  const site = { chainId: BigInt(where.chainId), contract: where.contract.toLowerCase(), task: BigInt(where.task) };
+  const endpoint = new Endpoint(where.rpc, site.contract, site.task);
   store = new Store(blobsAt(where.blobs));
-  await follow(new Endpoint(where.rpc, site.contract, site.task));
+  following = new Following(site, store, endpoint, where.firstBlock);
+  await follow(endpoint, site);
 };
 
-/** @param {string | Blob} place */
-async function opened(place) {
+/** @param {string | Blob} place @param {string} elsewhere where the blobs are of a bundle that only names them */
+async function opened(place, elsewhere) {
   try {
-    const { bundle, fetch } = await openBundle(place, where.blobs);
-    [site, store] = [bundle.site, new Store(fetch)];
-    post({ kind: "whose", chainId: String(site.chainId), contract: site.contract, task: String(site.task) });
-    await follow(bundle);
+    const { bundle, fetch } = await openBundle(place, elsewhere);
+    const { chainId, contract, task } = bundle.site;
+    post({ kind: "whose", chainId: String(chainId), contract, task: String(task) });
+    store = new Store(fetch);
+    following = new Following(bundle.site, store, bundle, 0);
+    await follow(bundle, bundle.site);
   } catch (fault) {
     if (!(fault instanceof BadData || fault instanceof StoreAway)) throw fault;
     post({ kind: "broken", message: fault.message });
@@ -69,18 +69,32 @@ function post(message) {
   self.postMessage(message);
 }
 
-/** Read and verify whenever the history has grown, until the task is finished. @param {Endpoint | Bundle} endpoint */
-async function follow(endpoint) {
-  let seen = "";
+/**
+ * Read on and verify whenever the history has grown, until it grows no more: the task is finished, or it is a bundle's.
+ *
+ * @param {Endpoint | Bundle} source
+ * @param {Site} site
+ */
+async function follow(source, site) {
+  const bundled = source instanceof Bundle;
+  /** The heads up to which the log was read, and verified; and the one that it did not give at the last look. */
+  let [read, verified, doubted] = ["", "", ""];
   for (;;) {
     try {
-      const look = await endpoint.look();
-      post({ kind: "look", ...look });
-      if (look.state.historyHead !== seen) {
-        await verify(endpoint, look.state, look.block);
-        seen = look.state.historyHead;
+      const { state, block, now } = await source.look();
+      const head = state.historyHead;
+      post({ kind: "look", state, block, now });
+      if (head !== read) {
+        await requireChain(source, site);
+        const news = await following.readOn({ state: { historyHead: head }, block }, bundled || head === doubted);
+        if (news) post({ kind: "log", ...news });
+        [read, doubted] = news ? [head, ""] : [read, head];
       }
-      if (look.state.phase === 4 || endpoint instanceof Bundle) return;
+      if (head === read && head !== verified) {
+        await verify(state);
+        verified = head;
+      }
+      if (head === verified && (bundled || state.phase === FINISHED)) return;
       await pause(PAUSE);
     } catch (fault) {
       if (!(fault instanceof NoAnswer || fault instanceof StoreAway)) {
@@ -95,25 +109,19 @@ async function follow(endpoint) {
 /** @param {number} milliseconds */
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-/** @param {Endpoint | Bundle} endpoint @param {TaskState} state @param {number} block */
-async function verify(endpoint, state, block) {
-  if ((await endpoint.chainId()) !== site.chainId) {
-    throw new BadData("log", `the endpoint serves another chain than ${site.chainId}`);
-  }
-  entries = readLog(site.contract, site.task, await endpoint.logs(where.firstBlock, block));
-  post({ kind: "log", entries, heads: headsOf() });
+/** @param {Endpoint | Bundle} source @param {Site} site */
+async function requireChain(source, site) {
+  const found = await source.chainId();
+  if (found !== site.chainId) throw new BadData("log", `the endpoint serves chain ${found}, not ${site.chainId}`);
+}
+
+/** @param {TaskState} state */
+async function verify(state) {
   post({ kind: "manifest", name: await nameOf(state) });
   const view = /** @type {any} */ (state);
   const began = performance.now();
-  const report = await audit(site, entries, view, store, (done, of) => post({ kind: "progress", done, of }));
+  const report = await following.audit.report(view, (done, of) => post({ kind: "progress", done, of }));
   post({ kind: "report", report, seconds: (performance.now() - began) / 1000 });
-}
-
-/** @returns {string[]} the head after each event; the first one is that before any */
-function headsOf() {
-  const heads = [firstHead(site)];
-  for (const { event } of entries) heads.push(fold(heads[heads.length - 1], event));
-  return heads;
 }
 
 /** @param {TaskState} state @returns {Promise<string>} the task's name; empty if the manifest cannot be read */

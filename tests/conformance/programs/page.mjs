@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 import { checksummed } from "../../../fl_node/explorer/page/address.js";
-import { aggregateRound, faultsOf } from "../../../fl_node/explorer/page/aggregate.js";
-import { audit, modelFrom } from "../../../fl_node/explorer/page/audit.js";
+import { aggregateRound, faultsOf, modelFrom } from "../../../fl_node/explorer/page/aggregate.js";
+import { audit } from "../../../fl_node/explorer/page/audit.js";
 import { readLog } from "../../../fl_node/explorer/page/events.js";
 import { BadData, NotCheckedHere } from "../../../fl_node/explorer/page/faults.js";
 import { commitmentOf, headOf } from "../../../fl_node/explorer/page/head.js";

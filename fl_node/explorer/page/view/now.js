@@ -9,6 +9,9 @@ import { isVerified } from "./timeline.js";
 
 const PHASES = ["not opened", "commit: members train", "reveal: members show their updates", "attest: members vote on the result", "finished"];
 
+/** A chain is as old as its newest block; after this many seconds the page says so. */
+const STILL = 300;
+
 /** @type {Readonly<Record<string, string>>} */
 const TITLES = {
   A1: "the code at the address is the committed contract, on the expected chain",
@@ -36,28 +39,45 @@ const ELSEWHERE = {
 /**
  * @param {TaskState} state
  * @param {readonly string[]} members
- * @param {number | null} seconds until the deadline; negative after it; null if nobody asks any more, as of a bundle
- * @returns {HTMLElement[]} terms and descriptions
+ * @param {boolean} live whether the chain is asked again and again, so that there is something to count down
+ * @returns {HTMLElement[]} terms and descriptions; what changes by the second, `left` and `newest`, is empty
  */
-export function standing(state, members, seconds) {
-  const running = state.phase > 0 && state.phase < 4;
+export function standing(state, members, live) {
+  const running = isRunning(state);
   const awaited = membersIn(members, state.awaited).map((member) => `${member.slice(0, 8)}…`);
   const rows = [
     ["Phase", PHASES[state.phase] ?? `unknown (${state.phase})`],
     ["Round", `${state.round} of ${state.terms.rounds}${state.attempt ? `, attempt ${state.attempt + 1}` : ""}`],
-    ["Time left", running && seconds !== null ? until(seconds) : ""],
+    ["Time left", running && live ? element("span", { id: "left" }) : ""],
     ["Waiting for", running ? awaited.join(", ") || "nobody" : ""],
     ["Members", String(members.length)],
     ["Current model", whole(state.parentDigest)],
     ["History head", whole(state.historyHead)],
+    ["Newest block", live ? element("span", { id: "newest" }) : ""],
   ];
   return rows.filter(([, value]) => value !== "").flatMap(([term, value]) => [element("dt", {}, term), element("dd", {}, value)]);
 }
 
+/** @param {TaskState} state @returns {boolean} */
+export function isRunning(state) {
+  return state.phase > 0 && state.phase < 4;
+}
+
+/** @param {number} seconds until the deadline; negative after it @returns {string} */
+export function until(seconds) {
+  return seconds <= 0 ? "none: any member can end the phase now" : inWords(seconds);
+}
+
+/** @param {number} block @param {number} seconds since it was made @param {boolean} running @returns {string} */
+export function newest(block, seconds, running) {
+  const still = running && seconds > STILL ? ": nobody has written to the chain since, or it stands still" : "";
+  return `${block}, ${inWords(Math.max(seconds, 0))} old${still}`;
+}
+
 /** @param {number} seconds @returns {string} */
-function until(seconds) {
-  if (seconds <= 0) return "none: any member can end the phase now";
-  const minutes = Math.floor(seconds / 60);
+function inWords(seconds) {
+  const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
+  if (hours) return `${hours} h ${minutes % 60} min`;
   return minutes ? `${minutes} min ${Math.floor(seconds % 60)} s` : `${Math.floor(seconds)} s`;
 }
 

@@ -1,0 +1,214 @@
+/** The audit's steps A5 to A7: the updates of each final round, and the model that it made of them. */
+
+import { aggregateRound, modelFrom } from "./aggregate.js";
+import { bitmapOf, membersIn } from "./cohort.js";
+import { BadData, NotCheckedHere } from "./faults.js";
+import { Findings } from "./findings.js";
+import { same } from "./hex.js";
+import { statedOf } from "./measures.js";
+import { sameSchema } from "./tensors.js";
+
+/** @import { Aggregated, Model } from "./aggregate.js" */
+/** @import { LedgerEvent } from "./events.js" */
+/** @import { Step } from "./findings.js" */
+/** @import { Manifest } from "./manifest.js" */
+/** @import { Stated } from "./measures.js" */
+/** @import { RecordedRound } from "./record.js" */
+/** @import { Store } from "./store.js" */
+
+/** @typedef {{round: number, parentDigest: string, aggregateDigest: string, updates: AuditedUpdate[]}} AuditedRound */
+/**
+ * @typedef {object} AuditedUpdate
+ * @property {string} client
+ * @property {string} digest
+ * @property {boolean} included
+ * @property {string | null} leftOutBecause
+ * @property {Stated | null} stated null if it is not valid, or was not read here
+ */
+
+/** @typedef {{findings: Findings, shown: AuditedRound}} Outcome */
+
+/** @type {readonly Step[]} */
+export const ROUND_STEPS = ["A5", "A6", "A7"];
+const DAMAGED = ["missing", "oversized", "tampered"];
+
+/** A task's final rounds, each looked at once. */
+export class Rounds {
+  #store;
+  #manifest;
+  #genesisDigest;
+  /** @type {Outcome[]} */
+  #outcomes = [];
+
+  /** @param {Store} store @param {Manifest} manifest @param {string} genesisDigest */
+  constructor(store, manifest, genesisDigest) {
+    this.#store = store;
+    this.#manifest = manifest;
+    this.#genesisDigest = genesisDigest;
+  }
+
+  /**
+   * Verify the rounds that are new. From the first one in which something was found or not reached they are looked at
+   * again with each new one: what is missing in the store may be there by then.
+   *
+   * A round starts from the model before it: if the store does not give that and it cannot be computed, no later round can
+   * be checked.
+   *
+   * @param {readonly RecordedRound[]} recorded all of them; those of the last call first
+   * @param {(done: number, of: number) => void} progress called before the first new round and after each
+   * @returns {Promise<readonly Outcome[]>} of every round
+   */
+  async upTo(recorded, progress) {
+    if (recorded.length === this.#outcomes.length) return this.#outcomes;
+    const open = this.#outcomes.findIndex(({ findings }) => !findings.isSettled());
+    if (open >= 0) this.#outcomes.length = open;
+    let parent = await this.#modelAfter(recorded[this.#outcomes.length - 1]);
+    for (const round of recorded.slice(this.#outcomes.length)) {
+      progress(this.#outcomes.length, recorded.length);
+      const findings = new Findings();
+      const [aggregated, next] = await this.#verified(findings, parent, round);
+      this.#outcomes.push({ findings, shown: shownRound(round, this.#manifest.members, aggregated) });
+      parent = next;
+    }
+    progress(recorded.length, recorded.length);
+    return this.#outcomes;
+  }
+
+  /** @param {RecordedRound | undefined} round none: the genesis @returns {Promise<Model | null>} null if the store does not give it */
+  async #modelAfter(round) {
+    const digest = round?.finalised.aggregateDigest ?? this.#genesisDigest;
+    try {
+      return modelFrom(digest, await this.#store.get(digest, this.#manifest.limits.modelBytes));
+    } catch (fault) {
+      if (fault instanceof BadData) return null;
+      throw fault;
+    }
+  }
+
+  /** @param {Findings} findings @param {Model | null} parent @param {RecordedRound} round @returns {Promise<[Aggregated | null, Model | null]>} */
+  async #verified(findings, parent, round) {
+    if (!parent) {
+      findings.skip(ROUND_STEPS, "the model that it starts from is missing or unfit", round.opened.round);
+      return [null, null];
+    }
+    try {
+      return await auditRound(findings, this.#store, this.#manifest, parent, round);
+    } catch (fault) {
+      if (!(fault instanceof NotCheckedHere)) throw fault;
+      findings.leave(ROUND_STEPS, fault.message, round.opened.round);
+      return [null, await this.#modelAfter(round)];
+    }
+  }
+}
+
+/**
+ * @param {Findings} findings
+ * @param {Store} store
+ * @param {Manifest} manifest
+ * @param {Model} parent
+ * @param {RecordedRound} round
+ * @returns {Promise<[Aggregated, Model | null]>} what was computed, and the model that the next round starts from
+ */
+async function auditRound(findings, store, manifest, parent, round) {
+  const aggregated = await aggregateRound(store, manifest, parent, round.reveals, round.abandoned);
+  const number = round.opened.round;
+  const damaged = auditBlobs(findings, manifest, round, aggregated);
+  if (damaged) {
+    findings.skip(["A6", "A7"], "an included update is missing or tampered with (A5)", number);
+  } else {
+    const included = bitmapOf(aggregated.included.map((client) => manifest.members.indexOf(client)));
+    if (included !== round.finalised.included) {
+      findings.add("A6", "the validity rules include other updates than the round did", {
+        round: number,
+        expected: aggregated.included.join(", ") || "none",
+        actual: membersIn(manifest.members, round.finalised.included).join(", ") || "none",
+      });
+    }
+  }
+  const model = await auditModel(findings, store, manifest, round, aggregated, damaged);
+  if (model && !sameSchema(model.tensors, parent.tensors)) {
+    findings.add("A7", "the recorded aggregate has other tensors than the model before it", { round: number });
+    return [aggregated, null];
+  }
+  return [aggregated, model];
+}
+
+/**
+ * A5.
+ * @param {Findings} findings
+ * @param {Manifest} manifest
+ * @param {RecordedRound} round
+ * @param {Aggregated} aggregated
+ * @returns {boolean} whether an included update is missing or altered
+ */
+function auditBlobs(findings, manifest, round, aggregated) {
+  const counted = membersIn(manifest.members, round.finalised.included);
+  let damaged = false;
+  for (const { client, reveal } of round.reveals) {
+    const fault = aggregated.leftOut.get(client);
+    if (!fault || !DAMAGED.includes(fault.rule) || !counted.includes(client)) continue;
+    damaged = true;
+    findings.add("A5", fault.message, {
+      round: round.opened.round,
+      client,
+      digest: reveal.updateDigest,
+      expected: "the update that the round included",
+      actual: fault.rule === "missing" ? "missing" : "tampered",
+    });
+  }
+  return damaged;
+}
+
+/**
+ * A7: the recorded model, from the store or as it was computed; null if neither gives it.
+ *
+ * @param {Findings} findings
+ * @param {Store} store
+ * @param {Manifest} manifest
+ * @param {RecordedRound} round
+ * @param {Aggregated} aggregated
+ * @param {boolean} damaged
+ * @returns {Promise<Model | null>}
+ */
+async function auditModel(findings, store, manifest, round, aggregated, damaged) {
+  const digest = round.finalised.aggregateDigest;
+  const number = round.opened.round;
+  /** @type {Model | null} */
+  let model = null;
+  let agrees = aggregated.digest === digest;
+  try {
+    const stored = await store.get(digest, manifest.limits.modelBytes);
+    model = modelFrom(digest, stored);
+    agrees = same(stored, aggregated.blob);
+  } catch (fault) {
+    if (!(fault instanceof BadData)) throw fault;
+    findings.add("A7", `the stored aggregate: ${fault.message}`, { round: number, digest });
+    if (agrees) model = { digest, tensors: aggregated.tensors };
+  }
+  if (!agrees && !damaged) {
+    findings.add("A7", "the recomputed aggregate does not have the recorded digest", {
+      round: number,
+      expected: aggregated.digest,
+      actual: digest,
+    });
+  }
+  return model;
+}
+
+/** @param {RecordedRound} round @param {readonly string[]} members @param {Aggregated | null} aggregated @returns {AuditedRound} */
+export function shownRound({ opened, finalised, reveals }, members, aggregated) {
+  const included = membersIn(members, finalised.included);
+  const update = (/** @type {LedgerEvent} */ { client, reveal }) => ({
+    client,
+    digest: reveal.updateDigest,
+    included: included.includes(client),
+    leftOutBecause: aggregated?.leftOut.get(client)?.rule ?? null,
+    stated: statedOf(aggregated?.valid.get(client)),
+  });
+  return {
+    round: opened.round,
+    parentDigest: opened.parentDigest,
+    aggregateDigest: finalised.aggregateDigest,
+    updates: reveals.map(update),
+  };
+}
