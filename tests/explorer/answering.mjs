@@ -4,8 +4,10 @@ import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 
 import { checksummed } from "../../fl_node/explorer/page/address.js";
+import { ChainClock } from "../../fl_node/explorer/page/clock.js";
 import { draw } from "../../fl_node/explorer/page/cohort.js";
 import { readLog } from "../../fl_node/explorer/page/events.js";
+import { Following } from "../../fl_node/explorer/page/following.js";
 import { commitmentOf, headOf } from "../../fl_node/explorer/page/head.js";
 import { fromHex, toHex } from "../../fl_node/explorer/page/hex.js";
 import { keccak256 } from "../../fl_node/explorer/page/keccak.js";
@@ -27,6 +29,7 @@ import { Store } from "../../fl_node/explorer/page/store.js";
 import { decodeTensors, encodeTensors } from "../../fl_node/explorer/page/tensors.js";
 import { replay } from "../../fl_node/explorer/page/replay.js";
 import { hmac, Sha256 } from "../../fl_node/explorer/page/sha256.js";
+import { Store } from "../../fl_node/explorer/page/store.js";
 
 const site = (told) => ({
   chainId: BigInt(told.chain_id),
@@ -105,6 +108,31 @@ const ANSWERS = {
     const divergence = replay(site(told), read);
     if (!divergence) return null;
     return divergence.recorded ? read.indexOf(divergence.recorded) : "the log ends too early";
+  },
+  clock(looks) {
+    const clock = new ChainClock();
+    return looks.map((look) => (clock.see(...look), clock.ahead));
+  },
+  // Look after look: what is new, and the report of all; a blob that is asked for is counted.
+  async follow(told, looks) {
+    let [blobs, logs, fetched] = [{}, [], []];
+    const store = new Store(async (digest) => {
+      fetched.push(digest);
+      return digest in blobs ? fromHex(blobs[digest]) : null;
+    });
+    const source = { logs: async (first, last) => logs.filter(({ block }) => first <= block && block <= last) };
+    const following = new Following(site(told), store, source, 0);
+    const answers = [];
+    for (const look of looks) {
+      ({ blobs, logs } = look);
+      fetched = [];
+      const state = { historyHead: look.view.historyHead };
+      const news = await following.readOn({ state, block: look.block }, look.insist);
+      const { at, changed, heads } = news ?? {};
+      const report = news && (await following.audit.report(look.view));
+      answers.push({ news: news && { at, changed, heads, count: news.entries.length }, report, fetched });
+    }
+    return answers;
   },
 };
 
