@@ -99,7 +99,7 @@ def timed(result: dict[str, float], endpoint: Endpoint, name: str) -> Iterator[N
 def measure(history: LongHistory, folder: Path) -> dict[str, float]:
     """Start a node for two rounds, the second time with what it has kept; then look, and audit."""
     result: dict[str, float] = {"entries": len(history.ledger._chain.entries)}
-    with served(history) as endpoint:
+    with served(history.ledger, history.task) as endpoint:
         for time_ in ("first_start", "start"):
             with timed(result, endpoint, time_):
                 node = started(history, folder, endpoint.url)

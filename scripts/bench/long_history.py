@@ -176,10 +176,19 @@ class Endpoint:
     requests: int = 0
     sent: int = 0
     _logs: list[tuple[int, str, str]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, body: bytes) -> bytes:
         """The answer to a request, or to a list of them."""
-        asked = json.loads(body)
+        with self._lock:
+            return self._answer_all(json.loads(body))
+
+    def tell(self, ledger: MemoryLedger) -> None:
+        """From now on tell another ledger's history, as after a reorganisation."""
+        with self._lock:
+            self.ledger, self._logs = ledger, []
+
+    def _answer_all(self, asked: Any) -> bytes:
         self.requests += 1
         parts = [self._answer(one) for one in (asked if isinstance(asked, list) else [asked])]
         text = f"[{','.join(parts)}]" if isinstance(asked, list) else parts[0]
@@ -266,9 +275,9 @@ def as_log(entry: Entry, contract: Address) -> tuple[str, str]:
 
 
 @contextmanager
-def served(history: LongHistory) -> Iterator[Endpoint]:
-    """Serve the history's chain on loopback."""
-    endpoint, lock = Endpoint(history.ledger, history.task), threading.Lock()
+def served(ledger: MemoryLedger, task: int) -> Iterator[Endpoint]:
+    """Serve a chain on loopback."""
+    endpoint = Endpoint(ledger, task)
     endpoint.catch_up()
 
     class Handler(BaseHTTPRequestHandler):
@@ -276,8 +285,7 @@ def served(history: LongHistory) -> Iterator[Endpoint]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            with lock:
-                answer = endpoint.answer(body)
+            answer = endpoint.answer(body)
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))

@@ -131,7 +131,7 @@ function take(message) {
 /** @param {News} news of the log */
 function takeLog({ at, entries, heads, changed }) {
   if (changed !== null) {
-    fill("changed", `Event ${changed + 1} is another one than this page was given before: the chain was reorganised, or the endpoint now tells another history. Everything is verified again, from the beginning.`);
+    fill("changed", `Event ${changed + 1} is not what, or not where, it was when this page last looked: the chain was reorganised, or the endpoint now tells another history. Everything is verified again, from the beginning.`);
     byId("changed").hidden = false;
   }
   if (!at) {

@@ -15,6 +15,7 @@ const FIRST_BLOCKS = 1000;
 const MOST_BLOCKS = 10_000;
 const MOST_LOGS = 1 << 20;
 const TOGETHER = 50;
+const MOST_SECONDS = 15;
 
 const SELECTOR = toHex(keccak256(utf8("taskState(uint256)"))).slice(0, 8);
 
@@ -132,8 +133,12 @@ export class Endpoint {
     let response;
     try {
       const headers = { "Content-Type": "application/json" };
-      response = await fetch(this.#url, { method: "POST", headers, body: JSON.stringify(body) });
-    } catch {
+      const signal = AbortSignal.timeout(1000 * MOST_SECONDS);
+      response = await fetch(this.#url, { method: "POST", headers, body: JSON.stringify(body), signal });
+    } catch (fault) {
+      if (/** @type {Error} */ (fault).name === "TimeoutError") {
+        throw new Refused(`the endpoint has not answered for ${MOST_SECONDS} seconds: it is slow, or the chain stands still`);
+      }
       throw new NoAnswer(
         "the endpoint does not answer this page: it is away, or it answers no web pages (CORS); `ganchor explore` asks for you",
       );
