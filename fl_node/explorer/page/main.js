@@ -45,8 +45,8 @@ const nothing = () => ({
 /** What the page knows so far. */
 const known = nothing();
 
-/** @type {Worker | undefined} */
-let worker;
+/** Loads its modules while the page asks where to look. */
+let worker = started();
 
 /** @returns {Promise<Where>} from the page's address, or from the server that the page came from */
 async function whereToLook() {
@@ -274,17 +274,25 @@ function listen() {
   });
 }
 
+/** @returns {Worker} which waits to be told where to look */
+function started() {
+  const fresh = new Worker("worker.js", { type: "module" });
+  fresh.onmessage = ({ data }) => take(data);
+  fresh.onerror = (fault) => take({ kind: "broken", message: fault.message });
+  return fresh;
+}
+
 /** Show the history that is there, and forget any other. @param {Where} where */
 function follow(where) {
-  worker?.terminate();
+  if (known.where) {
+    worker.terminate();
+    worker = started();
+  }
   Object.assign(known, nothing(), { where });
   for (const id of ["away", "changed", "member", "round"]) byId(id).hidden = true;
   for (const id of ["now", "compared", "dropped", "origin"]) fill(id);
   showHistory();
   showWhere();
-  worker = new Worker("worker.js", { type: "module" });
-  worker.onmessage = ({ data }) => take(data);
-  worker.onerror = (fault) => take({ kind: "broken", message: fault.message });
   worker.postMessage({ kind: "start", where });
 }
 
