@@ -29,7 +29,6 @@ import { Store } from "../../fl_node/explorer/page/store.js";
 import { decodeTensors, encodeTensors } from "../../fl_node/explorer/page/tensors.js";
 import { replay } from "../../fl_node/explorer/page/replay.js";
 import { hmac, Sha256 } from "../../fl_node/explorer/page/sha256.js";
-import { Store } from "../../fl_node/explorer/page/store.js";
 
 const site = (told) => ({
   chainId: BigInt(told.chain_id),

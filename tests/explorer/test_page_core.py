@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import hmac
 import subprocess
@@ -25,7 +24,6 @@ ENOUGH = settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 COMPILER = HERE / "node_modules" / "typescript" / "bin" / "tsc"
-MOST_BYTES = 100_000
 MEMBERS = [to_address(f"0x{number:040x}") for number in (0x11, 0x22, 0x33, 0x44)]
 
 
@@ -39,11 +37,9 @@ def test_the_modules_have_the_types_that_they_say() -> None:
     assert ended.returncode == 0
 
 
-def test_the_page_is_small_and_needs_nothing_from_anywhere() -> None:
-    """Its server sends it compressed. What computes knows no page, so that it runs in a worker and in node."""
-    modules = list(PAGE.rglob("*.js"))
-    assert sum(len(gzip.compress(module.read_bytes())) for module in modules) < MOST_BYTES
-    for module in modules:
+def test_the_page_needs_nothing_from_anywhere() -> None:
+    """And what computes knows no page, so that it runs in a worker and in node."""
+    for module in PAGE.rglob("*.js"):
         text = module.read_text()
         imports = [
             line.rpartition('from "')[2] for line in text.splitlines() if line.startswith("import ")
