@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from fl_node.audit.findings import Findings
 from fl_node.audit.report import Cosigned
-from fl_node.history.kept import TaskLog
 from fl_node.witness.cosigning import is_by, is_genuine
 from fl_node.witness.keys import VerifierKey
 from fl_node.witness.note import Checkpoint, Cosignature, Note
@@ -30,8 +30,19 @@ NOBODY = Witnesses()
 """No witnesses."""
 
 
+class Heads(Protocol):
+    """Every head that a log has had."""
+
+    @property
+    def length(self) -> int:
+        """The number of entries."""
+
+    def head_after(self, entries: int) -> bytes | None:
+        """The history head after so many entries, from 0; None if there are not so many."""
+
+
 def a2_cosigned(
-    findings: Findings, witnesses: Witnesses, origin: str, log: TaskLog
+    findings: Findings, witnesses: Witnesses, origin: str, log: Heads
 ) -> tuple[Cosigned, ...]:
     """Check each cosignature whose key is given: it is genuine, and its head is a point of this log.
 
@@ -67,7 +78,7 @@ def _checked(
     findings: Findings,
     keys: tuple[VerifierKey, ...],
     origin: str,
-    log: TaskLog,
+    log: Heads,
     checkpoint: Checkpoint,
     cosignature: Cosignature,
 ) -> Cosigned | None:

@@ -38,7 +38,7 @@ from fl_node.errors import Misuse, NoteInvalid
 from fl_node.manifest.code_learners import CodeLearner
 from fl_node.manifest.manifest import Manifest
 from fl_node.round.genesis import stored_genesis
-from fl_node.witness.keys import VerifierKey, read_verifier_key
+from fl_node.witness.keys import read_verifier_key
 from fl_node.witness.note import Note, read_notes_file
 
 
@@ -68,19 +68,8 @@ def audit(
             help="A history head that you trust, 64 hex digits; A2 reports any other head as a finding."
         ),
     ] = None,
-    witness: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="The key of a witness that you trust, NAME+ID+KEY; A2 checks what it has signed. Repeat for several, "
-            "of which one is enough.",
-        ),
-    ] = None,
-    cosigned: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A file of `ganchor witness`. Repeat for several; a bundle may hold some."
-        ),
-    ] = None,
+    witness: options.Witness = None,
+    cosigned: options.Cosigned = None,
     derive_genesis: Annotated[
         bool,
         typer.Option(
@@ -93,8 +82,7 @@ def audit(
     """Replay a task's whole history, from chain and store or a bundle. Exit code: 0 clean, 1 findings, 2 impossible."""
     head = wiring.read_digest("--expect-head", expect_head)
     unreported = "no --report was given"
-    keys = read_witnesses(witness or ())
-    notes = [note for file in cosigned or () for note in read_notes_file(file)]
+    witnesses = read_witnesses(witness or (), cosigned or ())
     if workspace is not None and report is None:
         kept = Workspace(workspace)
         report, unreported = kept.existing_report(), f"{kept.report} does not exist"
@@ -104,7 +92,7 @@ def audit(
             report=report,
             unreported=unreported,
             expected_head=head,
-            witnesses=Witnesses(keys, (*notes, *subject.notes)),
+            witnesses=Witnesses(witnesses.keys, (*witnesses.notes, *subject.notes)),
             derive_genesis=derive_genesis,
             quiet=as_json,
         )
@@ -122,16 +110,17 @@ def audit(
         raise FindingsReported
 
 
-def read_witnesses(lines: Iterable[str]) -> tuple[VerifierKey, ...]:
-    """Read each `--witness`.
+def read_witnesses(keys: Iterable[str], files: Iterable[Path]) -> Witnesses:
+    """Read each `--witness`, and each file of `--cosigned`.
 
     Raises:
-        Misuse: One is not a witness's key.
+        Misuse: One is not a witness's key, or a file holds no notes.
     """
     try:
-        return tuple(map(read_verifier_key, lines))
+        trusted = tuple(map(read_verifier_key, keys))
     except NoteInvalid as error:
         raise Misuse(f"--witness: {error}") from None
+    return Witnesses(trusted, tuple(note for file in files for note in read_notes_file(file)))
 
 
 @dataclass(frozen=True, slots=True)

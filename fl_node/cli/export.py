@@ -29,10 +29,7 @@ def export(
             help="Name the blobs instead of holding them; an audit then reads them from --store.",
         ),
     ] = False,
-    cosigned: Annotated[
-        list[Path] | None,
-        typer.Option(help="A file of `ganchor witness`, to go with it. Repeat for several."),
-    ] = None,
+    cosigned: options.Cosigned = None,
     store: options.StoreUrl = options.DEFAULT_STORE,
     rpc_url: options.RpcUrl = options.DEFAULT_RPC_URL,
     deployment: options.DeploymentFile = options.DEFAULT_DEPLOYMENT,

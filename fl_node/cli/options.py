@@ -73,6 +73,19 @@ DeploymentFile = Annotated[
 ]
 DEFAULT_DEPLOYMENT = Path("deployment.json")
 
+Witness = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--witness",
+        help="The key of a witness that you trust, NAME+ID+KEY; what it has signed is checked. Repeat for several, of "
+        "which one is enough.",
+    ),
+]
+Cosigned = Annotated[
+    list[Path] | None,
+    typer.Option("--cosigned", help="A file of `ganchor witness`. Repeat for several."),
+]
+
 Task = Annotated[int, typer.Option("--task", min=1, help="The task's number.")]
 
 STORE_VARIABLE = "GANCHOR_STORE"

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from chain.accounts import to_address
 from chain.connection import Urls
 from chain.files import read_file, write_whole
 from chain.text import shown
 from chain.types import Address, Entry
+from fl_node.audit.cosignatures import Witnesses
 from fl_node.bundle.reading import read_bundle
 from fl_node.bundle.state import RecordedState
 from fl_node.bundle.writing import settled_history
 from fl_node.cli import options, wiring
+from fl_node.cli.audit import read_witnesses
 from fl_node.cli.exits import FindingsReported
+from fl_node.cli.tables import print_cosigned
 from fl_node.cli.words import follow_up
 from fl_node.errors import Misuse
 from fl_node.receipt.checking import findings_in, make_receipt
+from fl_node.receipt.cosigned import check_cosigned
 from fl_node.receipt.file import MAX_RECEIPT_BYTES, UpdateReceipt, read_receipt, receipt_to_json
 
 
@@ -47,6 +53,8 @@ def receipt(
             help="With --check: a history head that you trust, 64 hex digits; any other makes the receipt false."
         ),
     ] = None,
+    witness: options.Witness = None,
+    cosigned: options.Cosigned = None,
     bundle: Annotated[
         Path | None,
         typer.Option(help="Take the history from this file of `ganchor export`, with no chain."),
@@ -60,12 +68,12 @@ def receipt(
     """Write or check one file that says whether a member's update is in a round. Exit code 1: what it says is false."""
     head = wiring.read_digest("--expect-head", expect_head)
     if check is not None:
-        _check(check, head, as_json)
+        _check(check, head, read_witnesses(witness or (), cosigned or ()), as_json)
         return
     if round is None or member is None:
         raise Misuse("give --round and --member to write a receipt, or --check to check one")
-    if head is not None:
-        raise Misuse("--expect-head belongs to --check")
+    if head is not None or witness or cosigned:
+        raise Misuse("--expect-head, --witness and --cosigned belong to --check")
     state, entries = _history(bundle, workspace, rpc_url, deployment, task)
     digest = wiring.read_digest("--update", update)
     _write(out, make_receipt(state, entries, round, _address(member), digest), as_json)
@@ -106,15 +114,18 @@ def _write(out: Path, receipt: UpdateReceipt, as_json: bool) -> None:
     typer.echo(f"check it: {follow_up(checking)}")
 
 
-def _check(path: Path, head: bytes | None, as_json: bool) -> None:
+def _check(path: Path, head: bytes | None, witnesses: Witnesses, as_json: bool) -> None:
     found = read_receipt(read_file(path, MAX_RECEIPT_BYTES))
-    findings = findings_in(found, head)
+    cosigned, objections = check_cosigned(found, witnesses)
+    findings = [*findings_in(found, head), *objections]
     if as_json:
-        typer.echo(json.dumps({"file": str(path), **to_json(found), "findings": findings}))
+        said = {"cosigned": [asdict(one) for one in cosigned], "findings": findings}
+        typer.echo(json.dumps({"file": str(path), **to_json(found), **said}))
     elif findings:
         _print_false(found, findings)
     else:
-        _print_true(found, head)
+        _print_true(found, compared=head is not None or any(one.checked for one in cosigned))
+        print_cosigned(Console(), cosigned)
     if findings:
         raise FindingsReported
 
@@ -125,14 +136,14 @@ def _print_false(found: UpdateReceipt, findings: Sequence[str]) -> None:
         typer.echo(shown(finding))
 
 
-def _print_true(found: UpdateReceipt, head: bytes | None) -> None:
+def _print_true(found: UpdateReceipt, compared: bool) -> None:
     typer.echo(str(found))
     typer.echo(found.claim.reason)
     site = f"chain {found.chain_id}, contract {found.contract}, task {found.task}"
     typer.echo(f"{site}: its {len(found.entries)} events lead to this head and keep the rules")
-    if head is None:
+    if not compared:
         typer.echo(
-            "no proof yet: compare the head with one that you have from elsewhere, or give --expect-head"
+            "no proof yet: compare the head with one that you have from elsewhere, or give --expect-head or --witness"
         )
 
 

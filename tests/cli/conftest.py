@@ -66,3 +66,12 @@ def ganchor(
     """The command line, in an empty folder and a clean environment."""
     clean_environment(monkeypatch, tmp_path)
     return runner(capsys)
+
+
+@pytest.fixture
+def alice(ganchor: Ganchor, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A witness: her public line; her key lies in the file `key`, and the environment has the password."""
+    monkeypatch.setenv("GANCHOR_PASSWORD", "secret")
+    made = ganchor("witness", "--new-key", "alice.example/witness", "--key", "key")
+    assert (made.code, made.err) == (0, "")
+    return made.out.strip()

@@ -68,7 +68,7 @@ def test_says_for_machines_what_it_says_for_people(ganchor: Ganchor, live: Live)
         "events": len([*live.ledger().history(live.finished)]),
     }
     checked = ganchor("receipt", "--check", "receipt.json", "--json")
-    assert json.loads(checked.out) == {**said, "findings": []}
+    assert json.loads(checked.out) == {**said, "cosigned": [], "findings": []}
 
 
 def test_that_an_update_is_not_in_a_round(ganchor: Ganchor, live: Live) -> None:
@@ -89,6 +89,38 @@ def test_a_folder_and_a_bundle_give_the_same_file(
     assert ganchor("receipt", *what, "three.json", "--bundle", "task.zip").code == 0
     files = [Path(name).read_bytes() for name in ("receipt.json", "two.json", "three.json")]
     assert len({*files}) == 1
+
+
+class TestWitnesses:
+    @pytest.fixture(autouse=True)
+    def cosigned(self, ganchor: Ganchor, live: Live, alice: str) -> None:
+        """Alice has signed the finished task's head, in cosigned.txt."""
+        signing = ("--key", "key", "--once", "--task", live.finished)
+        assert ganchor("witness", *signing, *live.chain_options).code == 0
+
+    def test_one_takes_the_place_of_a_head(self, ganchor: Ganchor, live: Live, alice: str) -> None:
+        written(ganchor, live)
+        words = ("receipt", "--check", "receipt.json", "--cosigned", "cosigned.txt")
+        checked = ganchor(*words, "--witness", alice)
+        assert (checked.code, checked.err) == (0, "")
+        assert "no proof yet" not in checked.out
+        assert "cosigned by alice.example/witness at " in checked.out
+        (cosigned,) = json.loads(ganchor(*words, "--witness", alice, "--json").out)["cosigned"]
+        assert cosigned["checked"] and cosigned["head"] == head_of(live)
+
+    def test_whose_key_nobody_gave_proves_nothing(self, ganchor: Ganchor, live: Live) -> None:
+        written(ganchor, live)
+        checked = ganchor("receipt", "--check", "receipt.json", "--cosigned", "cosigned.txt")
+        assert checked.code == 0 and "no proof yet" in checked.out
+        assert "not checked, give its key with --witness: cosigned by alice" in checked.out
+
+    def test_one_that_signed_nothing_ends_with_1(
+        self, ganchor: Ganchor, live: Live, alice: str
+    ) -> None:
+        written(ganchor, live)
+        checked = ganchor("receipt", "--check", "receipt.json", "--witness", alice)
+        assert checked.code == 1
+        assert "none of the given witnesses has cosigned this history" in checked.out
 
 
 class TestWhatIsFalse:
@@ -127,7 +159,8 @@ class TestMisuse:
         [
             ((), "give --round and --member"),
             (("--round", 1), "give --round and --member"),
-            (("--round", 1, "--member", ANA, "--expect-head", "ab" * 32), "belongs to --check"),
+            (("--round", 1, "--member", ANA, "--expect-head", "ab" * 32), "belong to --check"),
+            (("--round", 1, "--member", ANA, "--cosigned", "x.txt"), "belong to --check"),
             (("--round", 1, "--member", "Ana"), "--member: expected an address"),
             (("--round", 1, "--member", ANA, "--update", "ab"), "--update: expected 64 hex digits"),
             (("--check", "x", "--expect-head", "ab"), "--expect-head: expected 64 hex digits"),

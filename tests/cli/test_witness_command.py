@@ -20,15 +20,6 @@ from fl_node.cli import witness as command
 from fl_node.errors import ExtensionRefused
 
 
-@pytest.fixture
-def alice(ganchor: Ganchor, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Her public line; her key lies in the file `key`, and the environment has the password."""
-    monkeypatch.setenv("GANCHOR_PASSWORD", "secret")
-    made = ganchor("witness", "--new-key", "alice.example/witness", "--key", "key")
-    assert (made.code, made.err) == (0, "")
-    return made.out.strip()
-
-
 def witness(ganchor: Ganchor, live: Live, *more: object, task: int = 1) -> tuple[int, str, str]:
     words = ("--task", task, "--key", "key", "--once", *live.chain_options, *more)
     done = ganchor("witness", *words)

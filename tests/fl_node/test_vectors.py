@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from receipts import CLEO, played
 
 from chain.types import Address
 from fl_node.arrays import Array, Arrays
@@ -34,6 +35,8 @@ from fl_node.blobs.sealed import seal, unseal
 from fl_node.blobs.tensors import schema_of
 from fl_node.fields import Choice
 from fl_node.manifest.manifest import build_manifest, parse_manifest
+from fl_node.receipt.checking import make_receipt
+from fl_node.receipt.file import receipt_to_json
 from fl_node.round.validity import norm
 from fl_node.strategy.combine import COMBINE
 from fl_node.strategy.combine.derived import derive_averages
@@ -125,6 +128,12 @@ def cosigned() -> bytes:
     return notes_to_bytes([Note(point, (cosign(point, key, 1_700_000_000),))])
 
 
+def receipt() -> bytes:
+    """The receipt of an update that was left out, in the task of two rounds that the tests of receipts play."""
+    task = played()
+    return receipt_to_json(make_receipt(task.state, task.entries, 1, CLEO))
+
+
 def build() -> dict[str, bytes]:
     """Every vector, made from nothing but literals and the functions under test."""
     manifest = build_manifest(
@@ -140,6 +149,7 @@ def build() -> dict[str, bytes]:
         "update.sealed": seal(encode_update(first.header, first.arrays), SALT),
         "averages.safetensors": averaged(),
         "cosigned.txt": cosigned(),
+        "receipt.json": receipt(),
         **{f"combine_{kind.name()}.safetensors": combined(kind) for kind in COMBINE},
         **{f"encode_{kind.name()}.safetensors": encode_model(through(kind)) for kind in STAGES},
     }
