@@ -28,7 +28,7 @@ import { deriveSeed } from "../../fl_node/explorer/page/seeds.js";
 import { Store } from "../../fl_node/explorer/page/store.js";
 import { decodeTensors, encodeTensors } from "../../fl_node/explorer/page/tensors.js";
 import { replay } from "../../fl_node/explorer/page/replay.js";
-import { hmac, Sha256 } from "../../fl_node/explorer/page/sha256.js";
+import { digestOf, hmac, Sha256 } from "../../fl_node/explorer/page/sha256.js";
 
 const site = (told) => ({
   chainId: BigInt(told.chain_id),
@@ -45,6 +45,7 @@ const ANSWERS = {
     for (const piece of pieces) hash.update(fromHex(piece));
     return toHex(hash.digest());
   },
+  digestOf: (size) => digestOf(Uint8Array.from({ length: size }, (_, i) => i)),
   json: (bytes) => toHex(new TextEncoder().encode(canonical(parseCanonical(fromHex(bytes))))),
   tensors(blob) {
     const { tensors, note } = decodeTensors(fromHex(blob));

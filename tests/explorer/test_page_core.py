@@ -61,6 +61,11 @@ class TestHashes:
         found = page.ask("sha256", [piece.hex() for piece in pieces])
         assert found == hashlib.sha256(b"".join(pieces)).hexdigest()
 
+    @pytest.mark.parametrize("size", [0, 4095, 4096, 100_000])
+    def test_digests_of_blobs(self, page: Page, size: int) -> None:
+        content = bytes(i % 256 for i in range(size))
+        assert page.ask("digestOf", size) == hashlib.sha256(content).hexdigest()
+
     @ENOUGH
     @given(st.binary(max_size=150), st.binary(max_size=150))
     def test_hmac(self, page: Page, key: bytes, message: bytes) -> None:

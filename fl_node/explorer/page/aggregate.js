@@ -17,8 +17,7 @@ import { Verdicts } from "./validity.js";
 
 /**
  * @typedef {object} Aggregated
- * @property {Uint8Array} blob the next model
- * @property {string} digest its own
+ * @property {string} digest of the next model
  * @property {Map<string, Tensor>} tensors
  * @property {string[]} included clients, ascending
  * @property {Map<string, BadData>} leftOut by client
@@ -51,9 +50,9 @@ export async function aggregateRound(store, manifest, parent, reveals, abandoned
     for (const revealed of included) combined.add(await verdicts.readAgain(revealed));
   }
   const tensors = combined.result();
-  const blob = encodeTensors(tensors);
+  const digest = await digestOf(encodeTensors(tensors));
   const clients = included.map((one) => one.client);
-  return { blob, digest: digestOf(blob), tensors, included: clients, leftOut, valid: validOf(verdicts, ordered) };
+  return { digest, tensors, included: clients, leftOut, valid: validOf(verdicts, ordered) };
 }
 
 /** @param {Verdicts} verdicts @param {readonly LedgerEvent[]} reveals @returns {Map<string, Valid>} by client */

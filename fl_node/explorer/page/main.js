@@ -238,7 +238,7 @@ async function hash(digest, told) {
   try {
     const { bundle, blobs } = /** @type {Where} */ (known.where);
     const blob = await (bundle ? await blobsOf(bundle, blobs) : blobsAt(blobs))(digest, MOST_FILE);
-    const found = blob && digestOf(blob);
+    const found = blob && (await digestOf(blob));
     told.className = found === digest ? "good" : "bad";
     const size = blob ? `${blob.length.toLocaleString("en")} bytes` : "";
     told.replaceChildren(found === digest ? `✓ ${size} with this digest` : blob ? "✗ other bytes lie there" : "✗ the store does not have it");
@@ -253,7 +253,7 @@ async function drop(file) {
   if (await isBundle(file)) return follow(inBundle(file, known.where?.blobs ?? ""));
   if (file.size > MOST_FILE) return fill("dropped", `${file.name} is longer than ${MOST_FILE} bytes.`);
   fill("dropped", `hashing ${file.name} …`);
-  const digest = digestOf(new Uint8Array(await file.arrayBuffer()));
+  const digest = await digestOf(new Uint8Array(await file.arrayBuffer()));
   const meanings = meaningOf(digest, known.entries);
   const rounds = roundsOf(known.entries, membersOf(known.entries));
   const origin = lineage(lineageOf(digest, rounds, known.entries), known.entries);

@@ -29,7 +29,7 @@ export class Store {
     const blob = await this.#fetch(digest, Number(most));
     if (!blob) throw new BadData("missing", `the store does not have ${digest}`);
     if (BigInt(blob.length) > most) throw new BadData("oversized", `${digest} is longer than ${most} bytes`);
-    if (digestOf(blob) !== digest) throw new BadData("tampered", `what lies under ${digest} has another digest`);
+    if ((await digestOf(blob)) !== digest) throw new BadData("tampered", `what lies under ${digest} has another digest`);
     return blob;
   }
 }

@@ -95,9 +95,10 @@ export class Verdicts {
     const { tensors, note, start } = decodeTensors(blob);
     if (note === null) throw new BadData("malformed", "an update without metadata");
     const header = parseHeader(note);
+    const content = digestOf(blob.subarray(start));
     const verified = this.#verified(header, expected, tensors);
     const update = { client: revealed.client, header, tensors: verified.tensors };
-    return { update, content: digestOf(blob.subarray(start)), bytes: stored.length, norm: verified.norm };
+    return { update, content: await content, bytes: stored.length, norm: verified.norm };
   }
 
   /** @param {LedgerEvent} revealed @returns {UpdateHeader} */
