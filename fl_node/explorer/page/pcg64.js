@@ -31,7 +31,9 @@ export function randomBytes(seed, count) {
 /** @param {bigint} seed @param {number} count @returns {Float32Array} 1 or -1 for each bit, lowest of each byte first */
 export function randomSigns(seed, count) {
   const bytes = randomBytes(seed, Math.ceil(count / 8));
-  return Float32Array.from({ length: count }, (_, i) => ((bytes[i >> 3] >> (i & 7)) & 1 ? -1 : 1));
+  const signs = new Float32Array(count);
+  for (let i = 0; i < count; i++) signs[i] = (bytes[i >> 3] >> (i & 7)) & 1 ? -1 : 1;
+  return signs;
 }
 
 /** @param {bigint} state @param {bigint} increment @returns {bigint} */

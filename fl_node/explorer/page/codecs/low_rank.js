@@ -15,7 +15,7 @@ export const lowRank = {
   },
   decode(knobs, values, _, shape, seed) {
     const rank = Number(knobs.rank);
-    const sent = Float32Array.from(floatsOf(values));
+    const sent = new Float32Array(floatsOf(values));
     if (passes(rank, shape)) return sent;
     const rows = shape[0];
     const width = sent.length / rank;

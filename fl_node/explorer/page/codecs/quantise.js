@@ -25,9 +25,10 @@ export const quantise = {
     const scale = floatsOf(side.scale);
     const low = side.low && floatsOf(side.low);
     const levels = 2 ** (bits - 1) - 1;
+    const highest = 2 ** bits - 1;
     for (let i = 0; i < decoded.length; i++) {
       const bit = i * bits;
-      const height = (packed[Math.floor(bit / 8)] >> bit % 8) & (2 ** bits - 1);
+      const height = (packed[Math.floor(bit / 8)] >> bit % 8) & highest;
       const at = Math.floor(i / bucket);
       if (low) {
         decoded[i] = Math.fround(height * scale[at]) + low[at];

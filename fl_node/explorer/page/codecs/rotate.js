@@ -13,7 +13,7 @@ export const rotate = {
     return { values: { dtype: "F32", shape: [elements({ dtype: "F32", shape })] }, side: {} };
   },
   decode(knobs, values, _, __, seed) {
-    const decoded = Float32Array.from(floatsOf(values));
+    const decoded = new Float32Array(floatsOf(values));
     const block = Number(knobs.block);
     for (let start = 0; start < decoded.length; ) {
       const left = decoded.length - start;
@@ -23,7 +23,8 @@ export const rotate = {
       start += rows * columns;
     }
     const signs = randomSigns(seed, decoded.length);
-    return decoded.map((value, i) => value * signs[i]);
+    for (let i = 0; i < decoded.length; i++) decoded[i] *= signs[i];
+    return decoded;
   },
 };
 

@@ -3,7 +3,7 @@
 import { nearest } from "../exact.js";
 import { averageOf, only } from "../roles.js";
 import { modelOf } from "../state.js";
-import { floatsOf, settled } from "../tensors.js";
+import { floatsOf, mapped, settled } from "../tensors.js";
 import { exponential, logarithmOfHalf, rounded } from "./decimals.js";
 
 /** @import { Average, Roles } from "../roles.js" */
@@ -27,7 +27,7 @@ export function derivedAverages(roles, parent, state, steps) {
     if (!followed || String(followed.shape) !== String(before.shape)) continue;
     const [keep, add] = decay(average, steps);
     const [old, model] = [floatsOf(before), floatsOf(followed)];
-    derived.set(name, settled(before, Float64Array.from(old, (value, i) => value * keep + model[i] * add)));
+    derived.set(name, settled(before, mapped(old, (value, i) => value * keep + model[i] * add)));
   }
   return derived;
 }

@@ -3,7 +3,7 @@
 import { NotCheckedHere } from "../faults.js";
 import { only } from "../roles.js";
 import { modelOf, nameInSlot, slotOf } from "../state.js";
-import { elements, floatsOf, settled } from "../tensors.js";
+import { elements, floatsOf, mapped, settled } from "../tensors.js";
 import { derivedAverages } from "./averages.js";
 import { controlVariates } from "./control.js";
 import { fednova } from "./fednova.js";
@@ -84,7 +84,7 @@ export function combining(manifest, parent) {
 
 /** @param {Tensor} tensor @returns {Tensor} with +0 in place of each element that is not above 0 */
 function withoutNegative(tensor) {
-  return settled(tensor, Float64Array.from(floatsOf(tensor), (value) => (value > 0 ? value : 0)));
+  return settled(tensor, mapped(floatsOf(tensor), (value) => (value > 0 ? value : 0)));
 }
 
 /** @param {Tensors} state */
@@ -92,6 +92,6 @@ function refuseNoNumbers(state) {
   for (const [name, tensor] of state) {
     const floats = ["F64", "F32", "F16"].includes(tensor.dtype) && elements(tensor);
     // Which bits a NaN has is the machine's choice in JavaScript.
-    if (floats && floatsOf(tensor).some(Number.isNaN)) throw new NotCheckedHere(`a NaN in ${name}`);
+    if (floats && floatsOf(tensor).includes(NaN)) throw new NotCheckedHere(`a NaN in ${name}`);
   }
 }

@@ -78,7 +78,7 @@ function optimiser(slots, stepOf) {
             continue;
           }
           const before = slots.map((slot) => tensorOf(parent, nameInSlot(slot, name)));
-          const [w, m, v] = [tensor, ...before].map((one) => Float64Array.from(floatsOf(one)));
+          const [w, m, v] = [tensor, ...before].map((one) => new Float64Array(floatsOf(one)));
           const sum = sums.of(name);
           for (let i = 0; i < w.length; i++) {
             const difference = sum[i] / total;

@@ -1,6 +1,6 @@
 /** Weighted sums of updates: s = u_1 f_1, to which u_2 f_2, u_3 f_3 and so on are added. */
 
-import { floatsOf, settled } from "../tensors.js";
+import { floatsOf, mapped, settled } from "../tensors.js";
 
 /** @import { Tensor, Tensors } from "../tensors.js" */
 
@@ -17,7 +17,7 @@ export class Sums {
       for (let i = 0; i < sum.length; i++) sum[i] += values[i] * factor;
     } else {
       // It begins with the first product, not with +0: so a sum of -0 stays one.
-      this.#sums.set(name, Float64Array.from(values, (value) => value * factor));
+      this.#sums.set(name, mapped(values, (value) => value * factor));
     }
   }
 
