@@ -2,7 +2,7 @@
 
 import { auditAgreement, readAgreement } from "./agreement.js";
 import { Findings } from "./findings.js";
-import { firstHead, fold } from "./head.js";
+import { firstHead, headsFrom } from "./head.js";
 import { finalRounds, membersOf } from "./record.js";
 import { Replay, written } from "./replay.js";
 import { ROUND_STEPS, Rounds, shownRound } from "./rounds.js";
@@ -56,13 +56,13 @@ export class Audit {
     this.#replay = new Replay(site);
   }
 
-  /** @param {Iterable<Entry>} entries the log's next ones */
-  extend(entries) {
-    for (const entry of entries) {
+  /** @param {readonly Entry[]} entries the log's next ones @param {readonly string[]} [heads] the last one, and those after each of them */
+  extend(entries, heads = headsFrom(this.heads[this.heads.length - 1], entries)) {
+    entries.forEach((entry, i) => {
       this.entries.push(entry);
-      this.heads.push(fold(this.heads[this.heads.length - 1], entry.event));
+      this.heads.push(heads[i + 1]);
       this.#replay.add(entry);
-    }
+    });
   }
 
   /**

@@ -2,7 +2,7 @@
 
 import { Audit } from "./audit.js";
 import { readLog } from "./events.js";
-import { fold } from "./head.js";
+import { headsFrom } from "./head.js";
 import { written } from "./replay.js";
 
 /** @import { Entry, Log } from "./events.js" */
@@ -53,14 +53,16 @@ export class Following {
     const { historyHead } = state;
     const last = entries[entries.length - 1];
     const fresh = this.#read(await this.#source.logs(this.#nextBlock, block), last);
-    if (headAfter(heads[entries.length], fresh) === historyHead) return this.#take(fresh, block, null);
-    if (!last) return insist ? this.#take(fresh, block, null) : null;
+    const after = headsFrom(heads[entries.length], fresh);
+    if (after[fresh.length] === historyHead) return this.#take(fresh, after, block, null);
+    if (!last) return insist ? this.#take(fresh, after, block, null) : null;
     const whole = this.#read(await this.#source.logs(this.#firstBlock, block));
-    if (headAfter(heads[0], whole) !== historyHead && !insist) return null;
+    const all = headsFrom(heads[0], whole);
+    if (all[whole.length] !== historyHead && !insist) return null;
     const changed = entries.findIndex((entry, i) => !isSame(entry, whole[i]));
-    if (changed < 0) return this.#take(whole.slice(entries.length), block, null);
+    if (changed < 0) return this.#take(whole.slice(entries.length), all.slice(entries.length), block, null);
     this.audit = new Audit(this.#site, this.#store);
-    return this.#take(whole, block, changed);
+    return this.#take(whole, all, block, changed);
   }
 
   /** @param {readonly Log[]} logs @param {Entry} [last] the one that they follow @returns {Entry[]} */
@@ -68,18 +70,13 @@ export class Following {
     return readLog(this.#site.contract, this.#site.task, logs, last);
   }
 
-  /** @param {Entry[]} entries @param {number} block @param {number | null} changed @returns {News} */
-  #take(entries, block, changed) {
+  /** @param {Entry[]} entries @param {string[]} heads @param {number} block @param {number | null} changed @returns {News} */
+  #take(entries, heads, block, changed) {
     const at = this.audit.entries.length;
-    this.audit.extend(entries);
+    this.audit.extend(entries, heads);
     this.#nextBlock = block + 1;
-    return { at, entries, heads: this.audit.heads.slice(at && at + 1), changed };
+    return { at, entries, heads: at ? heads.slice(1) : heads, changed };
   }
-}
-
-/** @param {string} head @param {readonly Entry[]} entries @returns {string} */
-function headAfter(head, entries) {
-  return entries.reduce((before, { event }) => fold(before, event), head);
 }
 
 /** @param {Entry} one @param {Entry | undefined} other @returns {boolean} whether it is the same event at the same place and time */

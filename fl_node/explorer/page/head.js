@@ -5,7 +5,7 @@ import { EVENTS, OPENING, TOPICS } from "./events.js";
 import { toHex } from "./hex.js";
 import { keccak256 } from "./keccak.js";
 
-/** @import { LedgerEvent, Opening } from "./events.js" */
+/** @import { Entry, LedgerEvent, Opening } from "./events.js" */
 
 /**
  * @typedef {object} Site whose history it is
@@ -31,6 +31,13 @@ export function fold(head, event) {
   const fields = [["head", "bytes32"], ["topic0", "bytes32"], ...EVENTS[event.name]];
   const values = { ...event, head, topic0: TOPICS[event.name] };
   return toHex(keccak256(encode(/** @type {import("./abi.js").Field[]} */ (fields), values)));
+}
+
+/** @param {string} head @param {readonly Entry[]} entries that follow it @returns {string[]} the head, and that after each entry */
+export function headsFrom(head, entries) {
+  const heads = [head];
+  for (const { event } of entries) heads.push(fold(heads[heads.length - 1], event));
+  return heads;
 }
 
 /** @param {Site} site @param {Iterable<LedgerEvent>} events oldest first @returns {string} */

@@ -2,21 +2,31 @@
 
 import { BadData } from "./faults.js";
 
+const DIGITS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+/** What each character code stands for as a hex digit. */
+const VALUES = new Uint8Array(128);
+for (const [value, digit] of [..."0123456789abcdef"].entries()) {
+  for (const code of [digit, digit.toUpperCase()]) VALUES[code.charCodeAt(0)] = value;
+}
+
 /** @param {Uint8Array} bytes @returns {string} lower-case digits without 0x */
 export function toHex(bytes) {
   let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
+  for (let i = 0; i < bytes.length; i++) text += DIGITS[bytes[i]];
   return text;
 }
 
 /** @param {string} text hex digits, with or without 0x @returns {Uint8Array} */
 export function fromHex(text) {
-  const digits = text.startsWith("0x") ? text.slice(2) : text;
-  if (digits.length % 2 || !/^[0-9a-fA-F]*$/.test(digits)) {
+  if (text.length % 2 || !/^(?:0x)?[0-9a-fA-F]*$/.test(text)) {
     throw new BadData("malformed", `expected hex digits, got ${text.slice(0, 80)}`);
   }
-  const bytes = new Uint8Array(digits.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = parseInt(digits.slice(2 * i, 2 * i + 2), 16);
+  const begin = text.startsWith("0x") ? 2 : 0;
+  const bytes = new Uint8Array((text.length - begin) / 2);
+  for (let i = 0, at = begin; i < bytes.length; i++, at += 2) {
+    bytes[i] = (VALUES[text.charCodeAt(at)] << 4) | VALUES[text.charCodeAt(at + 1)];
+  }
   return bytes;
 }
 

@@ -7,7 +7,7 @@ const [CONSTANTS, PATH] = tables();
 
 /**
  * The round constants, from the shift register that defines them, and the walk of rho and pi over the lanes.
- * @returns {[Int32Array, [number, number][]]} pairs (lower, upper) for each round; (lane, rotation) for each step
+ * @returns {[Int32Array, Int32Array]} pairs (lower, upper) for each round; pairs (lane, rotation) for each step
  */
 function tables() {
   const constants = new Int32Array(48);
@@ -18,11 +18,10 @@ function tables() {
       if (register & 2) constants[2 * round + (bit >> 5)] ^= 1 << (bit & 31);
     }
   }
-  /** @type {[number, number][]} */
-  const path = [];
+  const path = new Int32Array(48);
   for (let t = 0, x = 1, y = 0; t < 24; t++) {
     [x, y] = [y, (2 * x + 3 * y) % 5];
-    path.push([x + 5 * y, (((t + 1) * (t + 2)) / 2) % 64]);
+    path.set([x + 5 * y, (((t + 1) * (t + 2)) / 2) % 64], 2 * t);
   }
   return [constants, path];
 }
@@ -46,7 +45,6 @@ export function keccak256(bytes) {
 }
 
 const columns = new Int32Array(10);
-const row = new Int32Array(10);
 
 /** @param {Int32Array} state 25 lanes */
 function permute(state) {
@@ -80,22 +78,28 @@ function theta(state) {
 function rhoAndPi(state) {
   let low = state[2];
   let high = state[3];
-  for (const [lane, rotation] of PATH) {
-    if (rotation >= 32) [low, high] = [high, low];
-    const by = rotation & 31;
-    const turnedLow = by ? (low << by) | (high >>> (32 - by)) : low;
-    const turnedHigh = by ? (high << by) | (low >>> (32 - by)) : high;
-    low = state[2 * lane];
-    high = state[2 * lane + 1];
-    state[2 * lane] = turnedLow;
-    state[2 * lane + 1] = turnedHigh;
+  for (let t = 0; t < 48; t += 2) {
+    const at = 2 * PATH[t];
+    const by = PATH[t + 1] & 31;
+    // No rotation is by 32, where this would not hold; one beyond it exchanges the halves.
+    const turnedLow = (low << by) | (high >>> (32 - by));
+    const turnedHigh = (high << by) | (low >>> (32 - by));
+    const isFar = PATH[t + 1] > 32;
+    low = state[at];
+    high = state[at + 1];
+    state[at] = isFar ? turnedHigh : turnedLow;
+    state[at + 1] = isFar ? turnedLow : turnedHigh;
   }
 }
 
 /** @param {Int32Array} state */
 function chi(state) {
   for (let y = 0; y < 50; y += 10) {
-    for (let i = 0; i < 10; i++) row[i] = state[y + i];
-    for (let i = 0; i < 10; i++) state[y + i] = row[i] ^ (~row[(i + 2) % 10] & row[(i + 4) % 10]);
+    const [a, b, c, d] = [state[y], state[y + 1], state[y + 2], state[y + 3]];
+    for (let i = y; i < y + 6; i++) state[i] ^= ~state[i + 2] & state[i + 4];
+    state[y + 6] ^= ~state[y + 8] & a;
+    state[y + 7] ^= ~state[y + 9] & b;
+    state[y + 8] ^= ~a & c;
+    state[y + 9] ^= ~b & d;
   }
 }
