@@ -1,4 +1,4 @@
-"""Photograph the explorer's page of a demo: what docs/pictures/explorer.png shows.
+"""Photograph the explorer's page of a demo: explorer.png, timeline.png and round.png of docs/pictures.
 
     uv run ganchor demo
     uv run scripts/photograph_page.py ganchor-workspace/demo-1
@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Locator, Page, sync_playwright
 
 from chain.connection import connect
 from chain.deploy import read_deployment
@@ -25,13 +25,13 @@ from fl_node.cli.workspace import Workspace
 from fl_node.explorer.serving import Site, run
 
 COLOURS = 64
-OUT = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "explorer.png"
+OUT = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("workspace", type=Path)
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--out", type=Path, default=OUT, help="the folder of the pictures")
     options = parser.parse_args()
     place = Workspace(options.workspace)
     deployed = read_deployment(place.deployment)
@@ -43,21 +43,28 @@ def main() -> None:
 
 
 def photograph(url: str, out: Path) -> None:
-    """Wait until the page has verified the history, choose the last round, and take its picture."""
+    """Wait until the page has verified the history, and take pictures of its top, its rounds and its last round."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        page = browser.new_page(viewport={"width": 900, "height": 900})
+        page = browser.new_page(viewport={"width": 900, "height": 920})
         page.goto(url)
-        page.wait_for_selector("#verdict.good", timeout=120_000)
-        page.locator("#timeline button").last.click()
-        page.get_by_role("button", name="aggregate again").click()
-        page.wait_for_selector("#again .good")
+        page.wait_for_selector("#verdict.good", timeout=300_000)
         page.wait_for_function("[...document.images].every((image) => image.complete)")
-        page.screenshot(path=out, full_page=True)
+        keep(page, out / "explorer.png")
+        keep(page.locator("section", has=page.locator("#timeline")), out / "timeline.png")
+        page.locator("#timeline thead button").last.click()
+        page.get_by_role("button", name="aggregate again").click()
+        page.wait_for_selector("#again .good", timeout=120_000)
+        keep(page.locator("#round"), out / "round.png")
         browser.close()
-    Image.open(out).quantize(COLOURS).save(out, optimize=True)
+
+
+def keep(shown: Page | Locator, path: Path) -> None:
+    """Save a picture in few colours, so that it is small."""
+    shown.screenshot(path=path)
+    Image.open(path).quantize(COLOURS).save(path, optimize=True)
 
 
 if __name__ == "__main__":
