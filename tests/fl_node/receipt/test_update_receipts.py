@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from doubles import NOBODY
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from receipts import ANA, BEN, CLEO, FIRST, NEVER, SECOND, THIRD, Played, opening, played
 
@@ -76,6 +76,7 @@ class TestTheClaim:
         ]
         assert receipt_of(ANA, NEVER).claim.reason == "the member revealed another or none"
 
+    @settings(deadline=None)
     @given(st.permutations([ANA, BEN, CLEO]), st.integers(1, 0b111))
     def test_an_update_is_in_a_round_exactly_if_its_members_bit_is(
         self, order: list[Address], included: int
