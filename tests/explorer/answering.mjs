@@ -29,6 +29,9 @@ import { Store } from "../../fl_node/explorer/page/store.js";
 import { decodeTensors, encodeTensors } from "../../fl_node/explorer/page/tensors.js";
 import { replay } from "../../fl_node/explorer/page/replay.js";
 import { digestOf, hmac, Sha256 } from "../../fl_node/explorer/page/sha256.js";
+import { cosignedIn } from "../../fl_node/explorer/page/witness/cosigned.js";
+import { readVerifierKey } from "../../fl_node/explorer/page/witness/keys.js";
+import { originOf, readNotes } from "../../fl_node/explorer/page/witness/note.js";
 
 const site = (told) => ({
   chainId: BigInt(told.chain_id),
@@ -81,6 +84,30 @@ const ANSWERS = {
   },
   manifest: (blob) => parseManifest(fromHex(blob)).members,
   hmac: (key, message) => toHex(hmac(fromHex(key), fromHex(message))),
+  notes: (bytes) =>
+    readNotes(fromHex(bytes)).map(({ checkpoint, cosignatures }) => {
+      const told = ({ name, id, time, signature }) => [name, id, time.toString(), toHex(signature)];
+      return [checkpoint.origin, checkpoint.events, checkpoint.head, cosignatures.map(told)];
+    }),
+  verifierKey(line) {
+    const { name, id, publicKey } = readVerifierKey(line);
+    return [name, id, toHex(publicKey)];
+  },
+  async cosigned(told, heads, keys, notes) {
+    const history = { origin: originOf(site(told)), heads };
+    const { cosigned, findings } = await cosignedIn(keys.map(readVerifierKey), readNotes(fromHex(notes)), history);
+    return { cosigned: cosigned.map((one) => ({ ...one, time: one.time.toString() })), findings };
+  },
+  // The same where the browser has no signatures, or others.
+  async cosignedWith(subtle, ...rest) {
+    const crypto = Object.getOwnPropertyDescriptor(globalThis, "crypto");
+    Object.defineProperty(globalThis, "crypto", { value: { subtle }, configurable: true });
+    try {
+      return await ANSWERS.cosigned(...rest);
+    } finally {
+      Object.defineProperty(globalThis, "crypto", crypto);
+    }
+  },
   checksummed,
   draw: (seed, present, size) => draw(seed, BigInt(present), size).toString(),
   async bundle(path) {
