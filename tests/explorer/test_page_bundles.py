@@ -96,12 +96,14 @@ def test_without_blobs_it_is_read_too(page: Page, played: Federation, tmp_path: 
     assert verdicts(page, path) == (True, True)
 
 
-def test_cosigned_heads_may_lie_in_it_but_not_without_bound(
+def test_cosigned_heads_may_lie_in_it_in_one_spelling_and_within_their_bound(
     page: Page, genuine: Path, tmp_path: Path
 ) -> None:
     files, path = files_of(genuine), tmp_path / "cosigned.zip"
     files["cosignatures.txt"] = COSIGNED.read_bytes()
     assert verdicts(page, write(path, files)) == (True, True)
+    files["cosignatures.txt"] = COSIGNED.read_bytes().replace(b"\n2\n", b"\n02\n")
+    assert verdicts(page, write(path, files)) == (False, False)
     files["cosignatures.txt"] = b"x" * (MAX_NOTES_BYTES + 1)
     assert verdicts(page, write(path, files)) == (False, False)
 

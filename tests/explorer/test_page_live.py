@@ -32,6 +32,9 @@ from fl_node.blobs.global_state import first_state
 from fl_node.blobs.store import open_store
 from fl_node.explorer.serving import Site, run
 from fl_node.member.opening import open_task
+from fl_node.witness.cosigning import cosign
+from fl_node.witness.keys import witness_key
+from fl_node.witness.note import Checkpoint, Note
 
 pytestmark = [needs_browser, pytest.mark.slow]
 VERIFIED = "Verified by this browser: {0} of {0} rounds"
@@ -123,6 +126,24 @@ def test_a_running_task_updates_by_itself_and_verifies_what_is_new(
             assert {updates[name] for name in asked if name in updates} == {number}
         expect(page.locator("#now")).to_contain_text("finished")
         expect(page.locator("#changed")).to_be_hidden()
+
+
+def test_what_a_witness_signed_is_a_point_of_the_log_however_it_grows(
+    page: Page, running: Federation
+) -> None:
+    ledger, key = running.ledger, witness_key("alice.example/witness", bytes(32))
+    head = ledger.task_state(running.task).history_head
+    point = Checkpoint(ledger.chain_id, ledger.contract, running.task, 2, head)
+    with chain_of(running) as chain, explorer(running, chain.url) as url:
+        page.goto(url)
+        page.fill("#keys", str(key.verifier))
+        page.fill("#pasted", str(Note(point, (cosign(point, key, 5),))))
+        signed = page.locator("#cosigned .good")
+        expect(signed).to_contain_text("event 2 of 2,", timeout=SOON)
+        play_round(running)
+        expect_verified(page, 1)
+        expect(signed).not_to_contain_text("event 2 of 2,")
+        expect(signed).to_contain_text("event 2 of ")
 
 
 def test_the_time_that_is_left_runs_down(page: Page, running: Federation) -> None:

@@ -14,6 +14,9 @@ import { meaningOf, placeOf } from "./view/named.js";
 import { isRunning, newest, standing, stepsTable, until, verdict } from "./view/now.js";
 import { againTold, roundCard, updates } from "./view/round.js";
 import { timeline } from "./view/timeline.js";
+import { WitnessForm } from "./view/witnesses.js";
+import { withFindings } from "./witness/cosigned.js";
+import { isNotes, originOf } from "./witness/note.js";
 
 /** @import { Report } from "./audit.js" */
 /** @import { Entry } from "./events.js" */
@@ -39,6 +42,7 @@ const nothing = () => ({
   chosen: 0,
   /** @type {Map<number, any>} what rounds came to once more, by round */ again: new Map(),
   member: "",
+  /** @type {readonly Uint8Array[]} notes that the bundle holds */ signed: [],
   broken: "",
 });
 
@@ -47,6 +51,8 @@ const known = nothing();
 
 /** Loads its modules while the page asks where to look. */
 let worker = started();
+
+const witnesses = new WitnessForm(() => (showVerdict(), showSteps()));
 
 /** @returns {Promise<Where>} from the page's address, or from the server that the page came from */
 async function whereToLook() {
@@ -88,6 +94,7 @@ function take(message) {
   switch (message.kind) {
     case "whose":
       known.where = { .../** @type {Where} */ (known.where), chainId: message.chainId, contract: message.contract, task: message.task };
+      known.signed = message.signed;
       showWhere();
       break;
     case "look":
@@ -101,6 +108,7 @@ function take(message) {
     case "log":
       takeLog(message);
       showHistory();
+      hear();
       break;
     case "manifest":
       known.name = message.name;
@@ -172,9 +180,25 @@ function showVerdict() {
   const final = known.entries.filter(({ event }) => event.name === "RoundFinalised").length;
   const { words, mood } = known.broken
     ? { words: known.broken, mood: "bad" }
-    : verdict(known.current ? known.report : null, final, known.done);
+    : verdict(reported(), final, known.done);
   byId("verdict").className = `verdict ${mood}`;
   fill("verdict", words);
+}
+
+/** @returns {Report | null} of the whole log, with what is wrong by what witnesses say */
+function reported() {
+  return known.current && known.report ? withFindings(known.report, witnesses.findings) : null;
+}
+
+function showSteps() {
+  fill("steps", stepsTable(reported(), Boolean(known.where?.bundle)));
+}
+
+/** Ask what the witnesses say of the log. */
+function hear() {
+  const { chainId, contract, task } = /** @type {Where} */ (known.where);
+  const origin = originOf({ chainId: BigInt(chainId), contract, task: BigInt(task) });
+  witnesses.hear({ origin, heads: known.heads }, known.signed);
 }
 
 function showHistory() {
@@ -184,7 +208,7 @@ function showHistory() {
   showNow();
   fill("timeline", timeline(rounds, members, known.report, known.chosen, choose, chooseMember));
   fill("curves", lossCurves(rounds), ...metricCurves(rounds, known.report));
-  fill("steps", stepsTable(known.current ? known.report : null, Boolean(known.where?.bundle)));
+  showSteps();
   byId("member").hidden = !known.member;
   if (known.member) fill("member", ...memberCard(known.member, rounds, known.report));
   showRound();
@@ -251,6 +275,10 @@ async function hash(digest, told) {
 async function drop(file) {
   if (!file) return;
   if (await isBundle(file)) return follow(inBundle(file, known.where?.blobs ?? ""));
+  if (await isNotes(file)) {
+    byId("witnesses-title").focus();
+    return witnesses.take([file]);
+  }
   if (file.size > MOST_FILE) return fill("dropped", `${file.name} is longer than ${MOST_FILE} bytes.`);
   fill("dropped", `hashing ${file.name} …`);
   const digest = await digestOf(new Uint8Array(await file.arrayBuffer()));
@@ -290,6 +318,7 @@ function follow(where) {
   }
   Object.assign(known, nothing(), { where });
   for (const id of ["away", "changed", "member", "round"]) byId(id).hidden = true;
+  witnesses.hear(null);
   for (const id of ["now", "compared", "dropped", "origin"]) fill(id);
   showHistory();
   showWhere();

@@ -52,9 +52,9 @@ self.onmessage = async ({ data }) => {
 /** @param {string | Blob} place @param {string} elsewhere where the blobs are of a bundle that only names them */
 async function opened(place, elsewhere) {
   try {
-    const { bundle, fetch } = await openBundle(place, elsewhere);
+    const { bundle, fetch, signed } = await openBundle(place, elsewhere);
     const { chainId, contract, task } = bundle.site;
-    post({ kind: "whose", chainId: String(chainId), contract, task: String(task) });
+    post({ kind: "whose", chainId: String(chainId), contract, task: String(task), signed });
     store = new Store(fetch);
     following = new Following(bundle.site, store, bundle, 0);
     await follow(bundle, bundle.site);

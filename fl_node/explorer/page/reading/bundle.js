@@ -4,6 +4,7 @@ import { checksummed } from "../address.js";
 import { BadData, NotCheckedHere } from "../faults.js";
 import { same, utf8 } from "../hex.js";
 import { canonical, parseCanonical } from "../json.js";
+import { MOST_NOTES, readNotes } from "../witness/note.js";
 import { blobsAt } from "./blobs.js";
 import { MOST_EVENTS, readLogs } from "./events_json.js";
 import { MOST_STATE, readState } from "./state_json.js";
@@ -19,7 +20,6 @@ import { openZip } from "./zip.js";
 
 const FORMAT = "ganchor-bundle-1";
 const MOST_CODE = 2 ** 17;
-const MOST_NOTES = 2 ** 18;
 const MOST_NAMES = 2 ** 25;
 const MOST_BEGINNING = 64;
 
@@ -55,7 +55,7 @@ export class Bundle {
 /**
  * @param {string | Blob} place the zip itself, or the URL of a folder, with a slash at its end, that holds its files
  * @param {string} elsewhere the URL of a store, for a bundle that only names its blobs; empty if there is none
- * @returns {Promise<{bundle: Bundle, fetch: Fetch}>}
+ * @returns {Promise<{bundle: Bundle, fetch: Fetch, signed: Uint8Array[]}>} with the notes that witnesses are said to have signed
  * @throws {BadData} it is not in the form of a bundle
  */
 export async function openBundle(place, elsewhere) {
@@ -67,9 +67,10 @@ export async function openBundle(place, elsewhere) {
     throw new BadData("malformed", `bundle.json is not ${FORMAT}'s of this state.json`);
   }
   await held("code.hex", MOST_CODE);
-  await optional(read, "cosignatures.txt", MOST_NOTES);
+  const signed = await optional(read, "cosignatures.txt", MOST_NOTES);
+  if (signed) readNotes(signed);
   const logs = readLogs(await held("events.json", MOST_EVENTS));
-  return { bundle: new Bundle(site, state, logs), fetch };
+  return { bundle: new Bundle(site, state, logs), fetch, signed: signed ? [signed] : [] };
 }
 
 /** @param {string | Blob} place @param {string} elsewhere both as for `openBundle` @returns {Promise<Fetch>} its blobs alone */
