@@ -195,6 +195,26 @@ def known(value: object) -> Known | None:
     return Known(None if block is None else quantity(block))
 
 
+@dataclass(frozen=True, slots=True)
+class AccountProof:
+    """The nodes of a path to an account, and from there to one slot of its storage, in RLP."""
+
+    account: tuple[bytes, ...]
+    storage: tuple[bytes, ...]
+
+
+def account_proof(value: object) -> AccountProof:
+    """The answer to `eth_getProof` for one slot (EIP-1186)."""
+    fields = _object(value)
+    slots = _list(_object)(fields.get("storageProof"))
+    if len(slots) != 1:
+        raise ValueError(f"expected the proof of 1 slot, got {len(slots)}")
+    nodes = _list(data)
+    return AccountProof(
+        tuple(nodes(fields.get("accountProof"))), tuple(nodes(slots[0].get("proof")))
+    )
+
+
 def anything(value: object) -> object:
     """Any JSON value, unchecked."""
     return value

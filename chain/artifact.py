@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from eth_utils.crypto import keccak
+
 CONTRACT = "TrainingLedger"
 ARTIFACT = Path(__file__).parent / "artifacts" / f"{CONTRACT}.json"
 
@@ -40,6 +42,11 @@ class Artifact:
     def digest(self) -> bytes:
         """sha256 of the artifact file."""
         return hashlib.sha256(self.to_bytes()).digest()
+
+    @property
+    def code_hash(self) -> bytes:
+        """keccak256 of the code on the chain, 32 bytes: what the contract's account there names."""
+        return keccak(bytes.fromhex(self.deployed_bytecode.removeprefix("0x")))
 
 
 def load_artifact() -> Artifact:

@@ -18,6 +18,7 @@ LedgerError
 │   ├── TaskUnknown, TermsInvalid, MemberCountInvalid, ...
 │   └── UnknownRejection      reverted without a reason this version knows
 ├── HistoryInvalid          the ledger's answers contradict each other
+├── ProofInvalid            what is said to prove that a block holds a history head does not
 └── ActInvalid              what a member is said to have signed is no act
 """
 
@@ -86,6 +87,10 @@ class CompilerUnusable(LedgerUnusable):
 
 class HistoryInvalid(LedgerError):
     """The ledger's answers contradict each other."""
+
+
+class ProofInvalid(LedgerError):
+    """What is said to prove that a block holds a history head does not prove it."""
 
 
 class ActInvalid(LedgerError):

@@ -23,6 +23,8 @@ from chain.fees import MAX_WEI_PER_GAS
 from chain.lasting import until_it_lasts
 from chain.log_reader import LogReader
 from chain.looking import Lookout, Settling, settling_on, state_question
+from chain.proofs import HeadProof
+from chain.proving import head_proof
 from chain.receipts import receipt_of
 from chain.transactions import RECEIPT_SECONDS, send
 from chain.types import (
@@ -216,6 +218,18 @@ class Web3Ledger:
             HistoryInvalid: As for `history`.
         """
         return self._log.opening(task)
+
+    def head_proof(self, task: int, head: bytes, block: int) -> HeadProof:
+        """A proof that a block holds a task's history head: a given block, or the newest.
+
+        Args:
+            head: The history head, 32 bytes.
+            block: The number of the block with the head's last event.
+
+        Raises:
+            ProofInvalid, ChainRefused, ChainUnreachable: As for `chain.proving.head_proof`.
+        """
+        return head_proof(self._connection, self._contract, task, head, block)
 
     def gas_used(self, transaction: bytes) -> int:
         """The total gas that a transaction in the history used."""
