@@ -14,6 +14,7 @@ from fl_node.arrays import Arrays
 from fl_node.audit.cosignatures import NOBODY, Witnesses, a2_cosigned
 from fl_node.audit.findings import Findings
 from fl_node.audit.ledger_steps import a1_contract, a2_log_complete, a3_rules_obeyed, a8_parents
+from fl_node.audit.proven import HeldByBlock, a2_in_block
 from fl_node.audit.report import AuditedRound, AuditedUpdate, AuditReport, weighted_loss
 from fl_node.audit.reported import Report, a9_report, gas_by_round
 from fl_node.audit.store_steps import a4_agreement, a5_to_a7
@@ -42,6 +43,7 @@ def audit(
     unreported: str = "no report was given",
     expected_head: bytes | None = None,
     witnesses: Witnesses = NOBODY,
+    held: HeldByBlock | None = None,
     progress: Progress = lambda done, of: None,
 ) -> AuditReport:
     """Check a task's whole history and report everything that is wrong with it.
@@ -58,6 +60,7 @@ def audit(
         unreported: The reason why there is no report.
         expected_head: A history head, 32 bytes, known from another source; if given, A2 compares it.
         witnesses: Who is trusted to have seen the history, and what they are said to have signed; A2 checks it.
+        held: That a block holds the history head; if given, A1 and A2 check it.
         progress: Called after each round.
 
     Raises:
@@ -75,13 +78,18 @@ def audit(
         cosigned = a2_cosigned(
             findings, witnesses, origin_of(ledger.chain_id, ledger.contract, task), log
         )
+        in_block = (
+            a2_in_block(findings, held, ledger.contract, task, state.history_head, log)
+            if held
+            else None
+        )
         a3_rules_obeyed(findings, ledger, task, log.entries())
         history = _history(findings, ledger, store, task, state, log, derive_genesis, progress)
         if reported is None:
             findings.skip("A9", because=unreported)
         else:
             a9_report(findings, reported, history, gas_by_round(ledger, log.entries()))
-    return _finished(replace(history, cosigned=cosigned), findings)
+    return _finished(replace(history, cosigned=cosigned, in_block=in_block), findings)
 
 
 def _history(

@@ -71,6 +71,23 @@ class Cosigned:
 
 
 @dataclass(frozen=True, slots=True)
+class InBlock:
+    """That a block holds the history head.
+
+    Attributes:
+        block: The block's hash, in hex.
+        number: The block's number.
+        time: When it was made, in seconds since 1970 (UTC), as its maker says.
+        trusted: Whether the auditor named this block; else the chain that it is of may never have been.
+    """
+
+    block: str
+    number: int
+    time: int
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AuditedUpdate:
     """One revealed update: who sent it, whether the round included it, and if not, why (recomputed).
 
@@ -119,6 +136,7 @@ class AuditReport:
         blob_bytes: Total size of the manifest, models and updates that were read, hashed and checked.
         rounds: The final rounds, as recorded.
         cosigned: What witnesses say about the history.
+        in_block: The block that is proven to hold the history head; None if none is.
     """
 
     task: int
@@ -132,6 +150,7 @@ class AuditReport:
     blob_bytes: int = 0
     rounds: tuple[AuditedRound, ...] = ()
     cosigned: tuple[Cosigned, ...] = ()
+    in_block: InBlock | None = None
 
     @property
     def verdict(self) -> str:
@@ -149,6 +168,7 @@ class AuditReport:
             "final_digest": self.final_digest,
             "blob_bytes": self.blob_bytes,
             "cosigned": [asdict(cosigned) for cosigned in self.cosigned],
+            "in_block": asdict(self.in_block) if self.in_block else None,
             "steps": {step: self._step_to_json(step) for step in STEPS},
             "rounds": [asdict(audited) for audited in self.rounds],
         }

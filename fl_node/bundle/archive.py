@@ -28,7 +28,7 @@ MAX_PAGE_BYTES = 1 << 22
 """What the files of the page may have together. Nothing here reads them."""
 
 NAMES = re.compile(
-    r"(bundle|state|events|blobs)\.json|code\.hex|cosignatures\.txt|blobs/[0-9a-f]{64}"
+    r"(bundle|state|events|blobs|proof)\.json|code\.hex|cosignatures\.txt|blobs/[0-9a-f]{64}"
     r"|page/([a-z0-9_]{1,40}/){0,2}[a-z0-9_]{1,40}\.(css|html|js|svg)"
 )
 """The names that a file of a bundle may have."""

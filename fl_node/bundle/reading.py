@@ -8,11 +8,13 @@ from pathlib import Path
 
 from chain.artifact import load_artifact
 from chain.errors import ContractMismatch, TaskUnknown
+from chain.proofs import HeadProof
 from chain.types import Address, Entry, TaskState
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.reader import verify_size
 from fl_node.bundle.archive import read_archive
 from fl_node.bundle.events import MAX_EVENTS_BYTES, read_events
+from fl_node.bundle.proof import MAX_PROOF_BYTES, read_proof
 from fl_node.bundle.state import MAX_STATE_BYTES, RecordedState, read_state
 from fl_node.bundle.summary import read_names, verify_summary
 from fl_node.errors import BlobMissing, BlobTampered, BundleInvalid, NoteInvalid
@@ -100,6 +102,7 @@ class Bundle:
         blobs: Its blobs; None if they lie elsewhere.
         notes: What witnesses are said to have signed.
         record: The files that say all of this, by name; neither blobs nor the page.
+        proof: What is said to prove that a block holds the history head; None if it has none.
     """
 
     state: RecordedState
@@ -108,6 +111,7 @@ class Bundle:
     blobs: BundledBlobs | None
     notes: tuple[Note, ...] = ()
     record: Mapping[str, memoryview] = field(default_factory=dict)
+    proof: HeadProof | None = None
 
     def ledger(self) -> BundledLedger:
         """The ledger that the bundle shows.
@@ -146,6 +150,7 @@ def read_bundle(path: Path) -> Bundle:
         blobs=None if elsewhere else BundledBlobs(str(path), files),
         notes=_notes(path, files),
         record={name: content for name, content in files.items() if "/" not in name},
+        proof=_proof(path, files),
     )
 
 
@@ -156,6 +161,12 @@ def _notes(path: Path, files: dict[str, memoryview]) -> tuple[Note, ...]:
         return read_notes(_content(path, files, "cosignatures.txt", MAX_NOTES_BYTES))
     except NoteInvalid as error:
         raise BundleInvalid(f"{path}: cosignatures.txt: {error}") from None
+
+
+def _proof(path: Path, files: dict[str, memoryview]) -> HeadProof | None:
+    if "proof.json" not in files:
+        return None
+    return read_proof(_content(path, files, "proof.json", MAX_PROOF_BYTES))
 
 
 def _content(path: Path, files: dict[str, memoryview], name: str, most: int) -> bytes:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.artifact import load_artifact
-from chain.errors import HistoryInvalid
+from chain.errors import HistoryInvalid, LedgerUnusable, ProofInvalid
 from chain.history import first_head, fold
 from chain.ledger import LedgerReader
+from chain.proofs import HeadProof
 from chain.types import Entry
 from fl_node.blobs.reader import Reader
 from fl_node.bundle.archive import ArchiveWriter, written_archive
 from fl_node.bundle.events import MAX_EVENTS_BYTES, events_to_json
 from fl_node.bundle.naming import blobs_of
+from fl_node.bundle.proof import proof_to_json
 from fl_node.bundle.state import RecordedState, state_to_json
 from fl_node.bundle.summary import names_to_json, summary_to_json
 from fl_node.errors import BadData, Misuse
@@ -23,6 +25,9 @@ from fl_node.witness.note import MAX_NOTES_BYTES, Note, notes_to_bytes, origin_o
 
 READS = 10
 """How many times state and log of a running task are read until the one leads to the other."""
+
+Prove = Callable[[int, bytes, int], HeadProof]
+"""Gives the proof that a block holds a head, from (task, head, block of its last event), as `Web3Ledger.head_proof`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +39,16 @@ class Written:
         events: The number of events.
         blobs: The number of blobs that it holds, or, if they lie elsewhere, names.
         missing: By the digests of blobs that it lacks, what the store said.
+        proof: The proof that a block holds the head; None if it has none.
+        unproven: Why it has none, if there was somebody to ask for one.
     """
 
     state: RecordedState
     events: int
     blobs: int
     missing: dict[bytes, str]
+    proof: HeadProof | None = None
+    unproven: str | None = None
 
 
 def write_bundle(
@@ -49,6 +58,7 @@ def write_bundle(
     task: int,
     with_blobs: bool = True,
     notes: Sequence[Note] = (),
+    prove: Prove | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Written:
     """Write a task's history into a file, and the page that shows it: equal histories and blobs give equal bytes.
@@ -60,6 +70,7 @@ def write_bundle(
         task: The task's number.
         with_blobs: Whether the bundle holds the blobs; else it names them.
         notes: What witnesses have signed of this history, or are said to have.
+        prove: Is asked for the proof that a block holds the head; without one, or where it fails, the bundle has none.
         progress: Called after each blob with (blobs read, blobs in all).
 
     Raises:
@@ -76,6 +87,7 @@ def write_bundle(
             f"the log of task {task} has {len(events)} bytes as JSON, a bundle holds {MAX_EVENTS_BYTES}"
         )
     cosignatures = _verified_notes(notes, origin_of(ledger.chain_id, ledger.contract, task))
+    proof, unproven = _proof(prove, state, entries)
     named = blobs_of(store, state.view, entries)
     with written_archive(path) as archive:  # In ascending order of the names.
         if not with_blobs:
@@ -88,8 +100,22 @@ def write_bundle(
         archive.add("events.json", events)
         for name in page_names():
             archive.add(f"page/{name}", page_file(name))
+        if proof:
+            archive.add("proof.json", proof_to_json(proof))
         archive.add("state.json", state_to_json(state))
-    return Written(state, len(entries), len(named) - len(missing), missing)
+    return Written(state, len(entries), len(named) - len(missing), missing, proof, unproven)
+
+
+def _proof(
+    prove: Prove | None, state: RecordedState, entries: Sequence[Entry]
+) -> tuple[HeadProof | None, str | None]:
+    """The proof that a block holds the head, or why there is none: a bundle is worth having without it."""
+    if prove is None:
+        return None, None
+    try:
+        return prove(state.task, state.view.history_head, entries[-1].block_number), None
+    except (LedgerUnusable, ProofInvalid) as error:
+        return None, str(error)
 
 
 def _verified_notes(notes: Sequence[Note], origin: str) -> bytes:

@@ -16,9 +16,11 @@ from rich.progress import Progress
 from chain.connection import Urls
 from chain.deploy import read_deployment
 from chain.ledger import LedgerReader
+from chain.proofs import HeadProof
 from fl_node.arrays import Arrays
 from fl_node.audit import audit as replay_history
 from fl_node.audit.cosignatures import NOBODY, Witnesses
+from fl_node.audit.proven import HeldByBlock
 from fl_node.audit.report import AuditReport
 from fl_node.audit.reported import read_report
 from fl_node.blobs.reader import Reader
@@ -31,6 +33,7 @@ from fl_node.cli.tables import (
     print_cosigned,
     print_digests,
     print_head,
+    print_in_block,
     rounds_table,
 )
 from fl_node.cli.workspace import Workspace
@@ -68,6 +71,13 @@ def audit(
             help="A history head that you trust, 64 hex digits; A2 reports any other head as a finding."
         ),
     ] = None,
+    expect_block: Annotated[
+        str | None,
+        typer.Option(
+            help="The hash of a block that you trust, 64 hex digits; A2 reports it if the bundle does not prove that "
+            "this block holds its history head."
+        ),
+    ] = None,
     witness: options.Witness = None,
     cosigned: options.Cosigned = None,
     derive_genesis: Annotated[
@@ -81,6 +91,7 @@ def audit(
 ) -> None:
     """Replay a task's whole history, from chain and store or a bundle. Exit code: 0 clean, 1 findings, 2 impossible."""
     head = wiring.read_digest("--expect-head", expect_head)
+    block = wiring.read_digest("--expect-block", expect_block)
     unreported = "no --report was given"
     witnesses = read_witnesses(witness or (), cosigned or ())
     if workspace is not None and report is None:
@@ -93,6 +104,7 @@ def audit(
             unreported=unreported,
             expected_head=head,
             witnesses=Witnesses(witnesses.keys, (*witnesses.notes, *subject.notes)),
+            held=held_by_block(subject.proof, block, bundle),
             derive_genesis=derive_genesis,
             quiet=as_json,
         )
@@ -105,9 +117,29 @@ def audit(
         print_digests(console, result.rounds)
         if result.history_head:
             print_head(console, result.history_head)
+        print_in_block(console, result.in_block)
         print_cosigned(console, result.cosigned)
     if result.findings:
         raise FindingsReported
+
+
+def held_by_block(
+    proof: HeadProof | None, block: bytes | None, bundle: Path | None
+) -> HeldByBlock | None:
+    """What is to be checked of a bundle's proof; None if it has none, and none is needed.
+
+    Raises:
+        Misuse: A block is expected, and there is no proof.
+    """
+    if proof is not None:
+        return HeldByBlock(proof, block)
+    if block is None:
+        return None
+    if bundle is None:
+        raise Misuse("--expect-block needs --bundle: the proof that the block holds the head")
+    raise Misuse(
+        f"{bundle} carries no proof that a block holds its history head: --expect-head compares the head itself"
+    )
 
 
 def read_witnesses(keys: Iterable[str], files: Iterable[Path]) -> Witnesses:
@@ -131,6 +163,7 @@ class Subject:
     blobs: Reader
     task: int
     notes: tuple[Note, ...] = ()
+    proof: HeadProof | None = None
 
 
 def task_on_chain(rpc_urls: Urls, deployment: Path, store: str, task: int) -> Subject:
@@ -144,7 +177,7 @@ def task_in_bundle(path: Path, store: str) -> Subject:
     """A task as a bundle shows it; its blobs from a store if the bundle only names them."""
     found = read_bundle(path)
     blobs = found.blobs or open_store(store, must_exist=True)
-    return Subject(found.ledger, blobs, found.state.task, found.notes)
+    return Subject(found.ledger, blobs, found.state.task, found.notes, found.proof)
 
 
 @contextmanager
@@ -172,6 +205,7 @@ def run_audit(
     unreported: str = "no report was given",
     expected_head: bytes | None = None,
     witnesses: Witnesses = NOBODY,
+    held: HeldByBlock | None = None,
     derive_genesis: bool = False,
     quiet: bool = False,
 ) -> AuditReport:
@@ -189,6 +223,7 @@ def run_audit(
             unreported=unreported,
             expected_head=expected_head,
             witnesses=witnesses,
+            held=held,
             progress=lambda done, of: bar.update(rounds, completed=done, total=of),
         )
 

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from chain.proofs import Proven, follow
 from fl_node.blobs.store import open_store
 from fl_node.bundle.writing import Written, write_bundle
 from fl_node.cli import options, wiring
@@ -45,13 +46,15 @@ def export(
         Progress(console=console, disable=hidden, transient=True) as bar,
     ):
         blobs = bar.add_task("reading blobs", total=None)
+        ledger = wiring.open_ledger(evidence.rpc_urls, evidence.deployment, task=task)
         written = write_bundle(
             file,
-            wiring.open_ledger(evidence.rpc_urls, evidence.deployment, task=task),
+            ledger,
             open_store(evidence.store, must_exist=True),
             task,
             with_blobs=not without_blobs,
             notes=notes,
+            prove=ledger.head_proof,
             progress=lambda done, of: bar.update(blobs, completed=done, total=of),
         )
     if as_json:
@@ -62,7 +65,7 @@ def export(
 
 def to_json(file: Path, written: Written) -> dict[str, object]:
     """What a bundle has become, for machines."""
-    state = written.state
+    state, proven = written.state, proven_by(written)
     return {
         "file": str(file),
         "chain_id": state.chain_id,
@@ -73,7 +76,15 @@ def to_json(file: Path, written: Written) -> dict[str, object]:
         "events": written.events,
         "blobs": written.blobs,
         "missing": [digest.hex() for digest in written.missing],
+        "block": proven.block.hex() if proven else None,
+        "unproven": written.unproven,
     }
+
+
+def proven_by(written: Written) -> Proven | None:
+    """What the bundle proves to whoever trusts a block's hash."""
+    state = written.state
+    return follow(written.proof, state.contract, state.task) if written.proof else None
 
 
 def _print(file: Path, written: Written, without_blobs: bool) -> None:
@@ -84,5 +95,10 @@ def _print(file: Path, written: Written, without_blobs: bool) -> None:
         console.print(f"missing: {reason}")
     if len(written.missing) > SHOWN_MISSING:
         console.print(f"missing: {len(written.missing) - SHOWN_MISSING} more")
+    proven = proven_by(written)
+    if proven:
+        console.print(f"its head is in block {proven.number}, {proven.block.hex()}")
+    else:
+        console.print(f"no proof that a block holds its head: {written.unproven}")
     head = written.state.view.history_head.hex()
     console.print(f"audit it: {follow_up(f'audit --bundle {file} --expect-head {head}')}")

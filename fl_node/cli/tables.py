@@ -9,7 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 from chain.text import shown
-from fl_node.audit.report import STEPS, AuditedRound, AuditReport, Cosigned, Finding, Status
+from fl_node.audit.report import (
+    STEPS,
+    AuditedRound,
+    AuditReport,
+    Cosigned,
+    Finding,
+    InBlock,
+    Status,
+)
 from fl_node.cli.words import loss, metrics_line, short, time_text
 
 _STATUS_STYLES = {Status.CLEAN: "green", Status.FINDINGS: "red", Status.NOT_REACHED: "yellow"}
@@ -126,6 +134,18 @@ def print_cosigned(console: Console, cosigned: Sequence[Cosigned]) -> None:
             line = f"not checked, give its key with --witness: {line}"
         style = "green" if one.checked else "yellow"
         console.print(line, soft_wrap=True, highlight=False, markup=False, style=style)
+
+
+def print_in_block(console: Console, in_block: InBlock | None) -> None:
+    """Print which block holds the history head; a block that the user did not name is not green."""
+    if in_block is None:
+        return
+    at = f"block {in_block.number} of {time_text(in_block.time)}, {in_block.block}"
+    line = f"this head is in {at}"
+    if not in_block.trusted:
+        line = f"not checked, compare the block's hash with a chain that you trust: {line}"
+    style = "green" if in_block.trusted else "yellow"
+    console.print(line, soft_wrap=True, highlight=False, markup=False, style=style)
 
 
 def _finding_text(finding: Finding) -> str:

@@ -59,6 +59,10 @@ class TaskLog:
         """All entries, oldest first."""
         return self._file.entries(0, self._until)
 
+    def last(self) -> Entry | None:
+        """The last entry; None if there is none."""
+        return next(self._file.entries(max(self._until, 0), self._until), None)
+
     def members(self) -> tuple[Address, ...]:
         """The members that the task was opened with; empty if the log lacks the opening."""
         return record.members_of(self._file.entries(0, min(self._until, 0)))

@@ -19,8 +19,9 @@ from chain.acts import read_call, write_call
 from chain.answers import logs
 from chain.answers import parse_json as parse_answer
 from chain.deploy import Deployment, read_deployment, write_deployment
-from chain.errors import ActInvalid, CallRejected, DeploymentInvalid
+from chain.errors import ActInvalid, CallRejected, DeploymentInvalid, ProofInvalid
 from chain.memory_ledger import MemoryLedger
+from chain.proofs import follow
 from chain.rejections import rejection_from
 from chain.relay.health import Health, health_to_json, read_health
 from chain.relay.outcome import WAITING, Outcome, Status, outcome_to_json, read_outcome, refused
@@ -33,6 +34,7 @@ from fl_node.blobs.model import decode_model, encode_model
 from fl_node.blobs.sealed import seal, unseal
 from fl_node.blobs.tensors import decode_tensors, encode_tensors, schema_of
 from fl_node.bundle.events import events_to_json, read_events
+from fl_node.bundle.proof import proof_to_json, read_proof
 from fl_node.bundle.reading import BundledBlobs, read_bundle
 from fl_node.bundle.state import RecordedState, read_state, state_to_json
 from fl_node.bundle.writing import write_bundle
@@ -76,6 +78,7 @@ from fl_node.witness.cosigning import cosign
 from fl_node.witness.keys import read_verifier_key, witness_key
 from fl_node.witness.note import Checkpoint, Note, notes_to_bytes, read_notes
 
+VECTORS = Path(__file__).parents[2] / "tests" / "vectors"
 SEED = 7
 CLIENT = Address("0x" + "12" * 20)
 ZEROS = "0" * 64
@@ -285,6 +288,14 @@ def _statement(content: bytes) -> None:
     assert statement_to_json(read_statement(content)) == content
 
 
+def _proof(content: bytes) -> None:
+    """As an audit reads what is said to prove a head: under one block's hash there is one head."""
+    proof = read_proof(content)
+    assert proof_to_json(proof) == content
+    proven = follow(proof, PROVEN_IN, 2)
+    assert proven.block != PROVEN.block or proven == PROVEN
+
+
 def _bundle(path: Path) -> None:
     """As an audit opens what a stranger handed over."""
     bundle = read_bundle(path)
@@ -430,6 +441,11 @@ ALLOWED = f"# reviewed\n{ZEROS}  # chest.py\n".encode()
 
 CHAIN = (LowRank(rank=2), TopK(), Rotate(block=64), Quantise(bits=4, bucket=64))
 
+RECORDED = json.loads((VECTORS / "endpoint_proofs.json").read_text("utf-8"))["anvil"]
+PROVEN_IN = Address(RECORDED["contract"])
+PROOF = (VECTORS / "proof.json").read_bytes()
+PROVEN = follow(read_proof(PROOF), PROVEN_IN, 2)
+
 DECODERS: Mapping[str, Decoder] = {
     "json": Decoder([*MANIFESTS, b'{"a":["\\u0001",-5,null]}'], _json, (ValueError,)),
     "manifest": Decoder(MANIFESTS, _manifest, (BlobMalformed,)),
@@ -455,6 +471,7 @@ DECODERS: Mapping[str, Decoder] = {
         [events_to_json(LEDGER.history(1), LEDGER.contract)], _events, (BundleInvalid,)
     ),
     "bundle's state": Decoder([state_to_json(STATE)], _state, (BundleInvalid,)),
+    "bundle's proof": Decoder([PROOF], _proof, (BundleInvalid, ProofInvalid)),
     "receipt": Decoder([receipt_to_json(RECEIPT)], _receipt, (ReceiptInvalid,)),
     "cosigned notes": Decoder(
         [notes_to_bytes([_cosigned(1)]), notes_to_bytes([_cosigned(1), _cosigned(12)])],

@@ -7,18 +7,23 @@ import socket
 import struct
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commanding import Ganchor, clean_environment, runner
-from doubles import Federation, federation_in, played_in, run, small_manifest
+from doubles import NOBODY, Federation, federation_in, played_in, run, small_manifest
+from proving import proof_of, with_header
 from strange_zips import DIGEST, STRANGE, as_zip, damaged
 
+from chain.proofs import HeadProof, follow
 from chain.types import UpdateRevealed
 from fl_node.audit import AuditReport, Status, audit
+from fl_node.audit.proven import HeldByBlock
 from fl_node.blobs.canonical import canonical_json
 from fl_node.bundle import archive
+from fl_node.bundle.proof import proof_to_json
 from fl_node.bundle.reading import read_bundle
 from fl_node.bundle.writing import write_bundle
 from fl_node.errors import BundleInvalid
@@ -225,6 +230,165 @@ class TestLyingAboutTheHistory:
             read_bundle(path)
 
 
+@pytest.fixture(scope="module")
+def proof(played: Federation) -> HeadProof:
+    """That a block holds the head, as an endpoint gave it."""
+    return proof_of(played.ledger.contract, played.task, head_of(played))
+
+
+@pytest.fixture(scope="module")
+def block(played: Federation, proof: HeadProof) -> bytes:
+    """The hash of the block that it is of, as somebody wrote it down."""
+    return follow(proof, played.ledger.contract, played.task).block
+
+
+@pytest.fixture(scope="module")
+def proven(played: Federation, proof: HeadProof) -> Path:
+    path = played.folder / "proven.zip"
+    write_bundle(
+        path, played.ledger, played.store, played.task, prove=lambda task, head, block: proof
+    )
+    return path
+
+
+def said_by(path: Path, block: bytes | None = None) -> list[tuple[str, str]]:
+    """What the audit of a bundle finds, whose proof it believes as far as somebody trusts this block."""
+    found = read_bundle(path)
+    assert found.proof
+    report = audit_of(path, held=HeldByBlock(found.proof, block))
+    assert (report.in_block is None) == bool(report.findings)
+    return [(finding.step, finding.message) for finding in report.findings]
+
+
+def carrying(proof: HeadProof) -> Spoil:
+    return lambda files: files.update({"proof.json": proof_to_json(proof)})
+
+
+class TestLyingAboutTheBlock:
+    """Who trusts the hash of a block believes nothing else about the chain: every lie has to fit below that hash."""
+
+    def test_the_genuine_one_is_clean(self, proven: Path, block: bytes) -> None:
+        assert said_by(proven, block) == said_by(proven) == []
+
+    def test_a_block_of_a_chain_that_never_was_needs_a_hash_from_elsewhere(
+        self, played: Federation, tmp_path: Path, block: bytes
+    ) -> None:
+        """Anybody can make a history, a state that holds its head, and a header over that state."""
+        invented = played_in(tmp_path / "invented", small_manifest(seed=6))
+        made = proof_of(invented.ledger.contract, invented.task, head_of(invented))
+        path = tmp_path / "invented.zip"
+        write_bundle(
+            path, invented.ledger, invented.store, invented.task, prove=lambda *asked: made
+        )
+        assert said_by(path) == []
+        assert said_by(path, block) == [
+            ("A2", "the proof is of another block than the expected one")
+        ]
+
+    def test_the_genuine_block_does_not_hold_another_history(
+        self, proof: HeadProof, block: bytes, tmp_path: Path
+    ) -> None:
+        invented = played_in(tmp_path / "invented", small_manifest(seed=6))
+        path = tmp_path / "invented.zip"
+        write_bundle(
+            path, invented.ledger, invented.store, invented.task, prove=lambda *asked: proof
+        )
+        assert said_by(path, block) == [
+            ("A2", "the block that the proof is of holds another history head")
+        ]
+
+    def test_nor_an_older_moment_of_the_same_task(
+        self, played: Federation, proven: Path, proof: HeadProof, block: bytes, tmp_path: Path
+    ) -> None:
+        federation = federation_in(tmp_path / "running")
+        path = tmp_path / "old.zip"
+        older = federation.ledger, federation.store, federation.task
+        write_bundle(path, *older, prove=lambda *asked: proof)
+        assert ("A2", "the block that the proof is of holds another history head") in said_by(
+            path, block
+        )
+
+    @pytest.mark.parametrize("fields", [{"number": 5}, {"timestamp": 10**9 + 1}, {"nonce": b""}])
+    def test_another_header_is_another_block(
+        self, proven: Path, proof: HeadProof, block: bytes, tmp_path: Path, fields: dict[str, Any]
+    ) -> None:
+        path = spoilt(proven, tmp_path, carrying(with_header(proof, **fields)))
+        assert ("A2", "the proof is of another block than the expected one") in said_by(path, block)
+
+    def test_the_slot_of_another_task_is_not_this_ones(
+        self, played: Federation, proven: Path, block: bytes, tmp_path: Path
+    ) -> None:
+        other = proof_of(played.ledger.contract, played.task + 100, head_of(played))
+        ((step, message),) = said_by(spoilt(proven, tmp_path, carrying(other)), block)
+        assert (step, "the slot's path" in message) == ("A2", True)
+
+    def test_the_account_of_another_contract_is_not_this_ones(
+        self, played: Federation, proven: Path, block: bytes, tmp_path: Path
+    ) -> None:
+        other = proof_of(NOBODY, played.task, head_of(played))
+        ((step, message),) = said_by(spoilt(proven, tmp_path, carrying(other)), block)
+        assert (step, "the account's path" in message) == ("A2", True)
+
+    def test_a_contract_with_other_code_may_have_put_any_head_there(
+        self, played: Federation, proven: Path, tmp_path: Path
+    ) -> None:
+        other = proof_of(played.ledger.contract, played.task, head_of(played), code=bytes(32))
+        trusted = follow(other, played.ledger.contract, played.task).block
+        assert said_by(spoilt(proven, tmp_path, carrying(other)), trusted) == [
+            ("A1", "in the block that the proof is of, other code lies at the contract's address")
+        ]
+
+    @pytest.mark.parametrize("name", ["account", "storage"])
+    def test_a_proof_that_is_cut_proves_nothing(
+        self, proven: Path, proof: HeadProof, block: bytes, tmp_path: Path, name: str
+    ) -> None:
+        for nodes in (getattr(proof, name)[:-1], getattr(proof, name)[1:], ()):
+            path = spoilt(proven, tmp_path, carrying(replace(proof, **{name: nodes})))
+            ((step, message),) = said_by(path, block)
+            assert (step, "breaks off" in message) == ("A2", True)
+
+    @pytest.mark.parametrize("when", [{"number": 0}, {"time": 999_999}])
+    def test_an_event_after_the_block_that_holds_it_is_found(
+        self, played: Federation, proven: Path, tmp_path: Path, when: dict[str, int]
+    ) -> None:
+        early = proof_of(played.ledger.contract, played.task, head_of(played), **when)
+        trusted = follow(early, played.ledger.contract, played.task).block
+        ((step, message),) = said_by(spoilt(proven, tmp_path, carrying(early)), trusted)
+        assert (step, "happened after the block" in message) == ("A2", True)
+
+    def test_a_log_without_events_is_found_with_a_proof_too(
+        self, proven: Path, proof: HeadProof, block: bytes, tmp_path: Path
+    ) -> None:
+        emptied = spoilt(proven, tmp_path, edited("events.json", lambda log: log.clear()))
+        held = HeldByBlock(proof, block)
+        messages = {finding.message for finding in audit_of(emptied, held=held).findings}
+        assert "the event log does not give the contract's history head" in messages
+
+    def test_who_trusts_a_block_takes_no_bundle_without_a_proof(
+        self, ganchor: Ganchor, genuine: Path, block: bytes
+    ) -> None:
+        outcome = ganchor("audit", "--bundle", genuine, "--expect-block", block.hex())
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "carries no proof that a block holds its history head" in outcome.err
+
+    def test_the_command_says_which_block_and_whether_somebody_trusts_it(
+        self, ganchor: Ganchor, proven: Path, block: bytes
+    ) -> None:
+        trusted = ganchor("audit", "--bundle", proven, "--expect-block", "0x" + block.hex())
+        assert trusted.code == 0
+        assert (
+            f"this head is in block 1000000 of 2001-09-09 01:46:40 UTC, {block.hex()}"
+            in trusted.out
+        )
+        assert "not checked" not in trusted.out
+        unnamed = ganchor("audit", "--bundle", proven)
+        assert unnamed.code == 0
+        assert "not checked, compare the block's hash with a chain that you trust: " in unnamed.out
+        other = ganchor("audit", "--bundle", proven, "--expect-block", DIGEST)
+        assert other.code == 1
+        assert "the proof is of another block than the expected one" in other.out
+
+
 class TestFeedingTheParser:
     @pytest.mark.parametrize(("content", "says"), STRANGE, ids=range(len(STRANGE)))
     def test_what_is_no_bundle_is_refused_in_one_line(
@@ -271,6 +435,17 @@ class TestFeedingTheParser:
         with path.open("wb") as file:
             file.truncate(1 << 40)
         with pytest.raises(BundleInvalid, match="does not end like a zip"):
+            read_bundle(path)
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"[" * 1_000, b"{}", b'{"header":"0x","account":[],"storage":[]}', b" " * 600_000],
+    )
+    def test_a_proof_of_another_form_is_none(
+        self, genuine: Path, tmp_path: Path, content: bytes
+    ) -> None:
+        path = spoilt(genuine, tmp_path, lambda files: files.update({"proof.json": content}))
+        with pytest.raises(BundleInvalid, match=r"proof\.json"):
             read_bundle(path)
 
     @pytest.mark.parametrize("name", ["events.json", "state.json", "bundle.json", "code.hex"])

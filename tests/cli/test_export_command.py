@@ -97,6 +97,28 @@ def test_a_running_task_is_exported_up_to_its_head(ganchor: Ganchor, live: Live)
     assert (outcome.code, json.loads(outcome.out)["task"]) == (0, live.open)
 
 
+def test_an_endpoint_that_proves_nothing_is_named(ganchor: Ganchor, live: Live) -> None:
+    told = ganchor("export", "task.zip", *live.options)
+    assert (told.code, told.err) == (0, "")
+    assert "no proof that a block holds its head: " in told.out and "eth_getProof" in told.out
+    facts = json.loads(ganchor("export", "task.zip", "--json", *live.options).out)
+    assert facts["block"] is None and "eth_getProof" in facts["unproven"]
+    audited = ganchor("audit", "--bundle", "task.zip", "--expect-block", "ab" * 32)
+    assert (audited.code, audited.out) == (2, "")
+    assert audited.err == (
+        "error: task.zip carries no proof that a block holds its history head: "
+        "--expect-head compares the head itself\n"
+    )
+
+
+def test_a_block_is_expected_of_a_bundle(ganchor: Ganchor, live: Live) -> None:
+    outcome = ganchor("audit", "--expect-block", "ab" * 32, *live.options)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("error: --expect-block needs --bundle")
+    outcome = ganchor("audit", "--bundle", "task.zip", "--expect-block", "12")
+    assert outcome.err == "error: --expect-block: expected 64 hex digits, got '12'\n"
+
+
 def test_bundle_and_workspace_are_two_histories(ganchor: Ganchor, workspace: Workspace) -> None:
     outcome = ganchor("audit", "--bundle", "task.zip", "--workspace", workspace.folder)
     assert (outcome.code, outcome.err) == (2, "error: give either --bundle or --workspace\n")

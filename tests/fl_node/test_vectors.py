@@ -18,6 +18,9 @@ import numpy as np
 import pytest
 from receipts import CLEO, played
 
+from chain import answers
+from chain.headers import header_from
+from chain.proofs import HeadProof
 from chain.types import Address
 from fl_node.arrays import Array, Arrays
 from fl_node.blobs.digest import digest_of
@@ -33,6 +36,7 @@ from fl_node.blobs.global_state import first_state
 from fl_node.blobs.model import decode_model, encode_model
 from fl_node.blobs.sealed import seal, unseal
 from fl_node.blobs.tensors import schema_of
+from fl_node.bundle.proof import proof_to_json
 from fl_node.fields import Choice
 from fl_node.manifest.manifest import build_manifest, parse_manifest
 from fl_node.receipt.checking import make_receipt
@@ -134,6 +138,13 @@ def receipt() -> bytes:
     return receipt_to_json(make_receipt(task.state, task.entries, 1, CLEO))
 
 
+def proven() -> bytes:
+    """What a bundle carries of anvil's answers about a block that holds the head of task 2."""
+    said = json.loads((VECTORS / "endpoint_proofs.json").read_text("utf-8"))["anvil"]
+    given = answers.account_proof(said["proof"])
+    return proof_to_json(HeadProof(header_from(said["block"]), given.account, given.storage))
+
+
 def build() -> dict[str, bytes]:
     """Every vector, made from nothing but literals and the functions under test."""
     manifest = build_manifest(
@@ -149,6 +160,7 @@ def build() -> dict[str, bytes]:
         "update.sealed": seal(encode_update(first.header, first.arrays), SALT),
         "averages.safetensors": averaged(),
         "cosigned.txt": cosigned(),
+        "proof.json": proven(),
         "receipt.json": receipt(),
         **{f"combine_{kind.name()}.safetensors": combined(kind) for kind in COMBINE},
         **{f"encode_{kind.name()}.safetensors": encode_model(through(kind)) for kind in STAGES},

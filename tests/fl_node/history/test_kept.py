@@ -146,6 +146,7 @@ class TestReading:
         entries_in(kept, chain.state.history_head)
         with kept.read_to(state.history_head) as log:
             assert list(log.entries()) == before
+            assert log.last() == before[-1]
             assert log.attempts() == attempts_of_current_round(before)
             assert list(log.last_final_rounds()) == list(final_rounds(before))
 
