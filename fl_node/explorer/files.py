@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 from chain.files import read_file
@@ -17,11 +16,10 @@ KINDS = {
 FILE_BYTES = 1 << 20
 
 
-@cache
-def page_names() -> tuple[str, ...]:
-    """The names of the page's files, such as `view/now.js`, in ascending order; looked up once."""
+def page_names() -> list[str]:
+    """The names of the page's files, such as `view/now.js`, in ascending order."""
     found = (file for file in PAGE.rglob("*") if file.suffix in KINDS)
-    return tuple(sorted(file.relative_to(PAGE).as_posix() for file in found))
+    return sorted(file.relative_to(PAGE).as_posix() for file in found)
 
 
 def page_file(name: str) -> bytes:

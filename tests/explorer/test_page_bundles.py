@@ -14,13 +14,15 @@ from strange_zips import STRANGE, as_zip, damaged
 
 from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.bundle.archive import written_archive
+from fl_node.bundle.proof import MAX_PROOF_BYTES
 from fl_node.bundle.reading import read_bundle
 from fl_node.bundle.writing import write_bundle
 from fl_node.errors import BundleInvalid
 from fl_node.witness.note import MAX_NOTES_BYTES
 
 Edit = Callable[[Any], object]
-COSIGNED = Path(__file__).parents[1] / "vectors" / "cosigned.txt"
+VECTORS = Path(__file__).parents[1] / "vectors"
+COSIGNED = VECTORS / "cosigned.txt"
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,16 @@ def test_cosigned_heads_may_lie_in_it_in_one_spelling_and_within_their_bound(
     files["cosignatures.txt"] = COSIGNED.read_bytes().replace(b"\n2\n", b"\n02\n")
     assert verdicts(page, write(path, files)) == (False, False)
     files["cosignatures.txt"] = b"x" * (MAX_NOTES_BYTES + 1)
+    assert verdicts(page, write(path, files)) == (False, False)
+
+
+def test_so_may_the_proof_that_a_block_holds_the_head(
+    page: Page, genuine: Path, tmp_path: Path
+) -> None:
+    files, path = files_of(genuine), tmp_path / "proven.zip"
+    files["proof.json"] = (VECTORS / "proof.json").read_bytes()
+    assert verdicts(page, write(path, files)) == (True, True)
+    files["proof.json"] = b"x" * (MAX_PROOF_BYTES + 1)
     assert verdicts(page, write(path, files)) == (False, False)
 
 

@@ -109,10 +109,8 @@ export class Rounds {
  * @returns {Promise<[Aggregated, Model | null]>} what was computed, and the model that the next round starts from
  */
 async function auditRound(findings, store, manifest, parent, round) {
-  const number = round.opened.round;
-  const stored = store.get(round.finalised.aggregateDigest, manifest.limits.modelBytes);
-  stored.catch(() => {}); // Whoever comes to it sees that it failed.
   const aggregated = await aggregateRound(store, manifest, parent, round.reveals, round.abandoned);
+  const number = round.opened.round;
   const damaged = auditBlobs(findings, manifest, round, aggregated);
   if (damaged) {
     findings.skip(["A6", "A7"], "an included update is missing or tampered with (A5)", number);
@@ -126,7 +124,7 @@ async function auditRound(findings, store, manifest, parent, round) {
       });
     }
   }
-  const model = await auditModel(findings, stored, round, aggregated, damaged);
+  const model = await auditModel(findings, store, manifest, round, aggregated, damaged);
   if (model && !sameSchema(model.tensors, parent.tensors)) {
     findings.add("A7", "the recorded aggregate has other tensors than the model before it", { round: number });
     return [aggregated, null];
@@ -164,20 +162,21 @@ function auditBlobs(findings, manifest, round, aggregated) {
  * A7: the recorded model, from the store or as it was computed; null if neither gives it.
  *
  * @param {Findings} findings
- * @param {Promise<Uint8Array>} stored
+ * @param {Store} store
+ * @param {Manifest} manifest
  * @param {RecordedRound} round
  * @param {Aggregated} aggregated
  * @param {boolean} damaged
  * @returns {Promise<Model | null>}
  */
-async function auditModel(findings, stored, round, aggregated, damaged) {
+async function auditModel(findings, store, manifest, round, aggregated, damaged) {
   const digest = round.finalised.aggregateDigest;
   const number = round.opened.round;
   /** @type {Model | null} */
   let model = null;
   const agrees = aggregated.digest === digest;
   try {
-    model = modelFrom(digest, await stored);
+    model = modelFrom(digest, await store.get(digest, manifest.limits.modelBytes));
   } catch (fault) {
     if (!(fault instanceof BadData)) throw fault;
     findings.add("A7", `the stored aggregate: ${fault.message}`, { round: number, digest });

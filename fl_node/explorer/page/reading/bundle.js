@@ -20,6 +20,7 @@ import { openZip } from "./zip.js";
 
 const FORMAT = "ganchor-bundle-1";
 const MOST_CODE = 2 ** 17;
+const MOST_PROOF = 2 ** 19;
 const MOST_NAMES = 2 ** 25;
 const MOST_BEGINNING = 64;
 
@@ -69,6 +70,7 @@ export async function openBundle(place, elsewhere) {
   await held("code.hex", MOST_CODE);
   const signed = await optional(read, "cosignatures.txt", MOST_NOTES);
   if (signed) readNotes(signed);
+  await optional(read, "proof.json", MOST_PROOF);
   const logs = readLogs(await held("events.json", MOST_EVENTS));
   return { bundle: new Bundle(site, state, logs), fetch, signed: signed ? [signed] : [] };
 }

@@ -16,7 +16,7 @@ const MOST_PAGE = 2 ** 22;
 const TOGETHER = 256;
 
 const NAMES =
-  /^(?:(?:bundle|state|events|blobs)\.json|code\.hex|cosignatures\.txt|blobs\/[0-9a-f]{64}|page\/(?:[a-z0-9_]{1,40}\/){0,2}[a-z0-9_]{1,40}\.(?:css|html|js|svg))$/;
+  /^(?:(?:bundle|state|events|blobs|proof)\.json|code\.hex|cosignatures\.txt|blobs\/[0-9a-f]{64}|page\/(?:[a-z0-9_]{1,40}\/){0,2}[a-z0-9_]{1,40}\.(?:css|html|js|svg))$/;
 
 const [FILE, LISTED, END, END_64] = [0x04034b50, 0x02014b50, 0x06054b50, 0x06064b50];
 const [FILE_BYTES, LISTED_BYTES, END_BYTES, END_64_BYTES] = [30, 46, 22, 56 + 20];
