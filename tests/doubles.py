@@ -198,14 +198,16 @@ class Federation:
         return Participant(*parts, policy=policy)
 
 
-def federation_in(folder: Path, manifest: Manifest | None = None) -> Federation:
+def federation_in(
+    folder: Path, manifest: Manifest | None = None, genesis: Arrays | None = None
+) -> Federation:
     """Open a task on a fresh ledger, with a fresh store in a folder."""
     clock = Clock()
     manifest = manifest or small_manifest()
     ledger = MemoryLedger(clock=clock)
     store = open_store(folder / "store")
-    genesis = first_state(small_genesis(), manifest.strategy.slots)
-    opened = open_task(ledger, store, manifest, genesis)
+    state = first_state(genesis or small_genesis(), manifest.strategy.slots)
+    opened = open_task(ledger, store, manifest, state)
     return Federation(folder, ledger, store, manifest, opened.task, clock)
 
 
@@ -221,8 +223,10 @@ def run(federation: Federation, members: tuple[Address, ...] = MEMBERS) -> bytes
     raise AssertionError("the task did not finish in 1000 steps")
 
 
-def played_in(folder: Path, manifest: Manifest | None = None) -> Federation:
+def played_in(
+    folder: Path, manifest: Manifest | None = None, genesis: Arrays | None = None
+) -> Federation:
     """A task as `federation_in` opens it, and every member has played it to its end."""
-    federation = federation_in(folder, manifest)
+    federation = federation_in(folder, manifest, genesis)
     run(federation)
     return federation

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -45,8 +46,10 @@ from fl_node.explorer.passing import passed_on
 
 REQUEST_BYTES = 1 << 20
 PICTURE_BYTES = 1 << 24
-BLOB_BYTES = 1 << 31
-"""The longest blob that is passed on: a browser holds no longer one."""
+BLOB_BYTES = 1 << 40
+"""The longest blob that is passed on; of one that is longer than a browser holds, the page takes the hash."""
+
+PIECE_BYTES = 1 << 20
 
 CONNECTIONS = 64
 WAITING_SECONDS = 60.0
@@ -62,6 +65,9 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 """With every answer; nothing may run or be shown but what comes from here."""
+
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,7 @@ class Front(BoundedServer):
         self._pictures = site.pictures if isinstance(site, Site) else {}
         self._beside = beside
 
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if (refusal := _refusal(request)) is not None:
             return _error(403, refusal)
         match request.method, request.path:
@@ -136,7 +142,7 @@ class Front(BoundedServer):
             case "GET", "/site.json":
                 return _answer(json.dumps(self._site.to_json()).encode(), "application/json")
             case "GET", path if blob := re.fullmatch("(?:/bundle)?/blobs/([0-9a-f]{64})", path):
-                return await self._unhurried(request, partial(self._blob, blob[1]))
+                return await self._give(request, blob[1])
             case "GET", path if drawn := re.fullmatch("/pictures/([0-9]{1,5})", path):
                 return _picture(self._pictures.get(int(drawn[1])))
             case "GET", path if path.startswith("/bundle/"):
@@ -161,25 +167,35 @@ class Front(BoundedServer):
             lambda: _answer(passed_on(connection, body), "application/json"),
         )
 
-    async def _unhurried(
-        self, request: web.BaseRequest, work: Callable[[], web.Response]
-    ) -> web.Response:
+    async def _unhurried(self, request: web.BaseRequest, work: Callable[[], Found]) -> Found:
         loop = asyncio.get_running_loop()
         async with self.unhurried(request):
             return await loop.run_in_executor(self._beside, work)
 
-    def _blob(self, name: str) -> web.Response:
+    async def _give(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
+        found = await self._unhurried(request, partial(self._blob, name))
+        if isinstance(found, web.Response):
+            return found
+        answer = web.StreamResponse(headers=HEADERS)
+        answer.content_type, answer.content_length = "application/octet-stream", len(found)
+        await answer.prepare(request)
+        for start in range(0, len(found), PIECE_BYTES):
+            async with self.unhurried(request):  # Whoever goes on reading has time for all of it.
+                piece = found[start : start + PIECE_BYTES]
+            await answer.write(piece)
+        return answer
+
+    def _blob(self, name: str) -> memoryview | web.Response:
         if self._blobs is None:
             return _error(404, "no store is at hand")
         try:
-            blob = self._blobs.get(bytes.fromhex(name), BLOB_BYTES)
+            return self._blobs.get(bytes.fromhex(name), BLOB_BYTES)
         except BlobMissing as error:
             return _error(404, shown(error))
         except BlobTampered as error:
             return _error(409, shown(error))
         except GanchorError as error:
             return _error(502, shown(error))
-        return _answer(blob, "application/octet-stream")
 
 
 def serve(

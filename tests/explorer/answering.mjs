@@ -21,6 +21,7 @@ import { canonical, parse, parseCanonical } from "../../fl_node/explorer/page/js
 import { parseManifest } from "../../fl_node/explorer/page/manifest.js";
 import { norm } from "../../fl_node/explorer/page/norm.js";
 import { isBundle, openBundle } from "../../fl_node/explorer/page/reading/bundle.js";
+import { received } from "../../fl_node/explorer/page/reading/received.js";
 import { randomBytes } from "../../fl_node/explorer/page/pcg64.js";
 import { matches } from "../../fl_node/explorer/page/patterns.js";
 import { unseal } from "../../fl_node/explorer/page/sealed.js";
@@ -47,6 +48,10 @@ const ANSWERS = {
     const hash = new Sha256();
     for (const piece of pieces) hash.update(fromHex(piece));
     return toHex(hash.digest());
+  },
+  async received(pieces, most, held) {
+    const { size, digest, bytes } = await received(new Blob(pieces.map(fromHex)).stream(), most, held);
+    return [size, digest, bytes && toHex(bytes)];
   },
   digestOf: (size) => digestOf(Uint8Array.from({ length: size }, (_, i) => i)),
   json: (bytes) => toHex(new TextEncoder().encode(canonical(parseCanonical(fromHex(bytes))))),
@@ -141,12 +146,12 @@ const ANSWERS = {
     return looks.map((look) => (clock.see(...look), clock.ahead));
   },
   // Look after look: what is new, and the report of all; a blob that is asked for is counted.
-  async follow(told, looks) {
+  async follow(told, looks, held) {
     let [blobs, logs, fetched] = [{}, [], []];
     const store = new Store(async (digest) => {
       fetched.push(digest);
-      return digest in blobs ? fromHex(blobs[digest]) : null;
-    });
+      return digest in blobs ? new Blob([fromHex(blobs[digest])]).stream() : null;
+    }, held);
     const source = { logs: async (first, last) => logs.filter(({ block }) => first <= block && block <= last) };
     const following = new Following(site(told), store, source, 0);
     const answers = [];

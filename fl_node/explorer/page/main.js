@@ -1,10 +1,11 @@
 /** The page: takes what the worker reads and verifies, and shows it. */
 
 import { ChainClock } from "./clock.js";
-import { digestOf } from "./sha256.js";
 import { blobsAt } from "./reading/blobs.js";
 import { blobsOf, isBundle } from "./reading/bundle.js";
+import { received } from "./reading/received.js";
 import { membersOf } from "./record.js";
+import { HELD } from "./store.js";
 import { roundsOf } from "./view/acts.js";
 import { lossCurves, metricCurves } from "./view/curves.js";
 import { byId, element, fill, shown } from "./view/elements.js";
@@ -23,8 +24,6 @@ import { isNotes, originOf } from "./witness/note.js";
 /** @import { News } from "./following.js" */
 /** @import { TaskState } from "./task_state.js" */
 /** @import { Where } from "./worker.js" */
-
-const MOST_FILE = 2 ** 31;
 
 /** What the page knows of a history before it has read any of it. */
 const nothing = () => ({
@@ -261,11 +260,11 @@ async function hash(digest, told) {
   told.replaceChildren("hashing …");
   try {
     const { bundle, blobs } = /** @type {Where} */ (known.where);
-    const blob = await (bundle ? await blobsOf(bundle, blobs) : blobsAt(blobs))(digest, MOST_FILE);
-    const found = blob && (await digestOf(blob));
-    told.className = found === digest ? "good" : "bad";
-    const size = blob ? `${blob.length.toLocaleString("en")} bytes` : "";
-    told.replaceChildren(found === digest ? `✓ ${size} with this digest` : blob ? "✗ other bytes lie there" : "✗ the store does not have it");
+    const stream = await (bundle ? await blobsOf(bundle, blobs) : blobsAt(blobs))(digest);
+    const found = stream && (await received(stream, Infinity, HELD));
+    told.className = found?.digest === digest ? "good" : "bad";
+    const size = `${found?.size.toLocaleString("en")} bytes`;
+    told.replaceChildren(found?.digest === digest ? `✓ ${size} with this digest` : found ? "✗ other bytes lie there" : "✗ the store does not have it");
   } catch (fault) {
     told.replaceChildren(shown(/** @type {Error} */ (fault).message));
   }
@@ -279,9 +278,8 @@ async function drop(file) {
     byId("witnesses-title").focus();
     return witnesses.take([file]);
   }
-  if (file.size > MOST_FILE) return fill("dropped", `${file.name} is longer than ${MOST_FILE} bytes.`);
   fill("dropped", `hashing ${file.name} …`);
-  const digest = await digestOf(new Uint8Array(await file.arrayBuffer()));
+  const { digest } = await received(file.stream(), Infinity, HELD);
   const meanings = meaningOf(digest, known.entries);
   const rounds = roundsOf(known.entries, membersOf(known.entries));
   const origin = lineage(lineageOf(digest, rounds, known.entries), known.entries);

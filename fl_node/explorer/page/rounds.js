@@ -26,9 +26,12 @@ import { sameSchema } from "./tensors.js";
  */
 
 /** @typedef {{findings: Findings, shown: AuditedRound}} Outcome */
+/** @typedef {Model | NotCheckedHere | BadData | null} Start what a round starts from, or why it cannot; null: it is no model of this task */
 
 /** @type {readonly Step[]} */
 export const ROUND_STEPS = ["A5", "A6", "A7"];
+/** No update is longer than so many models, however it is encoded: an index and a value for each element. */
+const MODELS_IN_UPDATE = 4n;
 const DAMAGED = ["missing", "oversized", "tampered"];
 
 /** A task's final rounds, each looked at once. */
@@ -73,29 +76,34 @@ export class Rounds {
     return this.#outcomes;
   }
 
-  /** @param {RecordedRound | undefined} round none: the genesis @returns {Promise<Model | null>} null if the store does not give it */
+  /** @param {RecordedRound | undefined} round none: the genesis @returns {Promise<Start>} */
   async #modelAfter(round) {
     const digest = round?.finalised.aggregateDigest ?? this.#genesisDigest;
     try {
       return modelFrom(digest, await this.#store.get(digest, this.#manifest.limits.modelBytes));
     } catch (fault) {
-      if (fault instanceof BadData) return null;
+      if (fault instanceof BadData || fault instanceof NotCheckedHere) return fault;
       throw fault;
     }
   }
 
-  /** @param {Findings} findings @param {Model | null} parent @param {RecordedRound} round @returns {Promise<[Aggregated | null, Model | null]>} */
+  /** @param {Findings} findings @param {Start} parent @param {RecordedRound} round @returns {Promise<[Aggregated | null, Start]>} */
   async #verified(findings, parent, round) {
-    if (!parent) {
+    if (!parent || parent instanceof BadData) {
       findings.skip(ROUND_STEPS, "the model that it starts from is missing or unfit", round.opened.round);
       return [null, null];
     }
     try {
+      if (parent instanceof NotCheckedHere) throw parent;
       return await auditRound(findings, this.#store, this.#manifest, parent, round);
     } catch (fault) {
       if (!(fault instanceof NotCheckedHere)) throw fault;
-      findings.leave(ROUND_STEPS, fault.message, round.opened.round);
-      return [null, await this.#modelAfter(round)];
+      const number = round.opened.round;
+      findings.leave(ROUND_STEPS, fault.message, number);
+      await auditDigests(findings, this.#store, this.#manifest, round);
+      const model = await this.#modelAfter(round);
+      if (model instanceof BadData) addUnfit(findings, round, model);
+      return [null, model];
     }
   }
 }
@@ -106,7 +114,7 @@ export class Rounds {
  * @param {Manifest} manifest
  * @param {Model} parent
  * @param {RecordedRound} round
- * @returns {Promise<[Aggregated, Model | null]>} what was computed, and the model that the next round starts from
+ * @returns {Promise<[Aggregated, Start]>} what was computed, and the model that the next round starts from
  */
 async function auditRound(findings, store, manifest, parent, round) {
   const aggregated = await aggregateRound(store, manifest, parent, round.reveals, round.abandoned);
@@ -133,6 +141,35 @@ async function auditRound(findings, store, manifest, parent, round) {
 }
 
 /**
+ * What is left of A5 where this page cannot compute a round: whether the updates are those that were recorded.
+ *
+ * @param {Findings} findings
+ * @param {Store} store
+ * @param {Manifest} manifest
+ * @param {RecordedRound} round
+ */
+async function auditDigests(findings, store, manifest, round) {
+  const most = MODELS_IN_UPDATE * manifest.limits.modelBytes;
+  const counted = membersIn(manifest.members, round.finalised.included);
+  for (const { client, reveal } of round.reveals) {
+    const fault = counted.includes(client) && (await faultOf(store, reveal.updateDigest, most));
+    if (fault) addDamage(findings, round, client, reveal.updateDigest, fault);
+  }
+}
+
+/** @param {Store} store @param {string} digest @param {bigint} most bytes @returns {Promise<BadData | null>} why the store's blob is not the recorded one */
+async function faultOf(store, digest, most) {
+  try {
+    await store.get(digest, most);
+    return null;
+  } catch (fault) {
+    if (fault instanceof NotCheckedHere) return null;
+    if (fault instanceof BadData) return fault;
+    throw fault;
+  }
+}
+
+/**
  * A5.
  * @param {Findings} findings
  * @param {Manifest} manifest
@@ -147,15 +184,20 @@ function auditBlobs(findings, manifest, round, aggregated) {
     const fault = aggregated.leftOut.get(client);
     if (!fault || !DAMAGED.includes(fault.rule) || !counted.includes(client)) continue;
     damaged = true;
-    findings.add("A5", fault.message, {
-      round: round.opened.round,
-      client,
-      digest: reveal.updateDigest,
-      expected: "the update that the round included",
-      actual: fault.rule === "missing" ? "missing" : "tampered",
-    });
+    addDamage(findings, round, client, reveal.updateDigest, fault);
   }
   return damaged;
+}
+
+/** @param {Findings} findings @param {RecordedRound} round @param {string} client @param {string} digest @param {BadData} fault of its update */
+function addDamage(findings, round, client, digest, fault) {
+  findings.add("A5", fault.message, {
+    round: round.opened.round,
+    client,
+    digest,
+    expected: "the update that the round included",
+    actual: fault.rule === "missing" ? "missing" : "tampered",
+  });
 }
 
 /**
@@ -179,7 +221,7 @@ async function auditModel(findings, store, manifest, round, aggregated, damaged)
     model = modelFrom(digest, await store.get(digest, manifest.limits.modelBytes));
   } catch (fault) {
     if (!(fault instanceof BadData)) throw fault;
-    findings.add("A7", `the stored aggregate: ${fault.message}`, { round: number, digest });
+    addUnfit(findings, round, fault);
     if (agrees) model = { digest, tensors: aggregated.tensors };
   }
   if (!agrees && !damaged) {
@@ -190,6 +232,11 @@ async function auditModel(findings, store, manifest, round, aggregated, damaged)
     });
   }
   return model;
+}
+
+/** @param {Findings} findings @param {RecordedRound} round @param {BadData} fault of its model */
+function addUnfit(findings, { opened, finalised }, fault) {
+  findings.add("A7", `the stored aggregate: ${fault.message}`, { round: opened.round, digest: finalised.aggregateDigest });
 }
 
 /** @param {RecordedRound} round @param {readonly string[]} members @param {Aggregated | null} aggregated @returns {AuditedRound} */

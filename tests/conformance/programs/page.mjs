@@ -92,7 +92,7 @@ async function answer(verb, folder) {
   const read = (name) => readFile(join(folder, name));
   const blob = async (digest) => {
     try {
-      return new Uint8Array(await read(join("blobs", digest)));
+      return new Blob([await read(join("blobs", digest))]).stream();
     } catch (error) {
       if (error.code === "ENOENT") return null;
       throw error;

@@ -8,6 +8,7 @@ import { MOST_NOTES, readNotes } from "../witness/note.js";
 import { blobsAt } from "./blobs.js";
 import { MOST_EVENTS, readLogs } from "./events_json.js";
 import { MOST_STATE, readState } from "./state_json.js";
+import { bounded } from "./received.js";
 import { openZip } from "./zip.js";
 
 /** @import { Log } from "../events.js" */
@@ -100,16 +101,13 @@ async function filesOf(place, elsewhere) {
   const read = typeof place === "string" ? blobsAt(place) : reading(files);
   const named = await optional(read, "blobs.json", MOST_NAMES);
   /** @type {Fetch} */
-  const fetch = named ? beside(elsewhere) : (digest, most) => read(`blobs/${digest}`, most);
+  const fetch = named ? beside(elsewhere) : (digest) => read(`blobs/${digest}`);
   return { read, names: [...files.keys()], named, fetch };
 }
 
 /** @param {ReadonlyMap<string, Blob>} files @returns {Read} */
 function reading(files) {
-  return async (name, most) => {
-    const file = files.get(name);
-    return file ? new Uint8Array(await file.slice(0, most + 1).arrayBuffer()) : null;
-  };
+  return async (name) => files.get(name)?.stream() ?? null;
 }
 
 /** @param {Read} read @param {string} name @param {number} most @returns {Promise<Uint8Array>} */
@@ -121,7 +119,8 @@ async function content(read, name, most) {
 
 /** @param {Read} read @param {string} name @param {number} most bytes @returns {Promise<Uint8Array | null>} */
 async function optional(read, name, most) {
-  const found = await read(name, most);
+  const stream = await read(name);
+  const found = stream && (await bounded(stream, most));
   if (found && found.length > most) throw new BadData("malformed", `${name} has more than ${most} bytes`);
   return found;
 }

@@ -5,9 +5,10 @@ import { BadData } from "../faults.js";
 import { fromHex, toHex, utf8 } from "../hex.js";
 import { keccak256 } from "../keccak.js";
 import { TASK_STATE } from "../task_state.js";
-import { bounded } from "./bounded.js";
+import { bounded } from "./received.js";
 
 /** @import { Log } from "../events.js" */
+/** @import { Stream } from "./received.js" */
 /** @import { TaskState } from "../task_state.js" */
 
 const MOST_BYTES = 64 << 20;
@@ -144,7 +145,7 @@ export class Endpoint {
       );
     }
     if (!response.ok) throw new NoAnswer(`the endpoint answers with HTTP status ${response.status}`);
-    const bytes = await bounded(response, MOST_BYTES);
+    const bytes = await bounded(/** @type {Stream} */ (response.body), MOST_BYTES);
     try {
       return JSON.parse(new TextDecoder().decode(bytes));
     } catch {
