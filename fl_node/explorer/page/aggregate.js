@@ -36,10 +36,7 @@ export async function aggregateRound(store, manifest, parent, reveals, abandoned
   const ordered = [...reveals].sort((a, b) => byAddress(a.client, b.client));
   const verdicts = new Verdicts(store, manifest, parent.digest, parent.tensors);
   let combined = combining(manifest, parent.tensors);
-  for (const revealed of ordered) {
-    const update = await verdicts.judge(revealed);
-    if (update) combined.add(update);
-  }
+  for await (const update of verdicts.judged(ordered)) if (update) combined.add(update);
   // Not combined: judged so that copies of them are found.
   for (const revealed of abandoned) await verdicts.judge(revealed);
   const leftOut = faultsOf(verdicts, reveals, abandoned);

@@ -1,5 +1,6 @@
 /** Which of a round's revealed updates count: the rules of docs/protocol.md, in their order. */
 
+import { abreast } from "./abreast.js";
 import { checksummed } from "./address.js";
 import { compare, ratioOf } from "./exact.js";
 import { BadData } from "./faults.js";
@@ -23,9 +24,14 @@ import { decodeTensors, floatsOf, sizeOf } from "./tensors.js";
 /** @typedef {{steps: bigint, header: UpdateHeader, content: string, bytes: number, norm: number}} Valid what is kept of one */
 /** @typedef {Valid | BadData} Verdict */
 
+/** How many updates are read at a time: what a browser asks one server for, and no more than these bytes of models. */
+const MOST_ABREAST = 6;
+const BYTES_ABREAST = 2n ** 26n;
+
 /** The verdict on each update that a round's attempts revealed. */
 export class Verdicts {
   #form;
+  #abreast;
   /** @type {Map<LedgerEvent, Verdict>} */
   #given = new Map();
 
@@ -40,11 +46,17 @@ export class Verdicts {
     this.manifest = manifest;
     this.parentDigest = parentDigest;
     this.#form = formOf(manifest, parent);
+    this.#abreast = Math.max(1, Math.min(MOST_ABREAST, Number(BYTES_ABREAST / sizeOf(parent, null))));
   }
 
   /** @param {LedgerEvent} revealed @returns {Verdict} of an update that was judged */
   of(revealed) {
     return /** @type {Verdict} */ (this.#given.get(revealed));
+  }
+
+  /** @param {readonly LedgerEvent[]} reveals @returns {AsyncGenerator<Update | null>} as `judge` gives them, one after the other */
+  judged(reveals) {
+    return abreast(reveals, (revealed) => this.judge(revealed), this.#abreast);
   }
 
   /** @param {LedgerEvent} revealed @returns {Promise<Update | null>} the update, if it keeps every rule but `repeat` */
