@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from chain.files import read_file
@@ -16,10 +17,11 @@ KINDS = {
 FILE_BYTES = 1 << 20
 
 
-def page_names() -> list[str]:
-    """The names of the page's files, such as `view/now.js`, in ascending order."""
+@cache
+def page_names() -> tuple[str, ...]:
+    """The names of the page's files, such as `view/now.js`, in ascending order; looked up once."""
     found = (file for file in PAGE.rglob("*") if file.suffix in KINDS)
-    return sorted(file.relative_to(PAGE).as_posix() for file in found)
+    return tuple(sorted(file.relative_to(PAGE).as_posix() for file in found))
 
 
 def page_file(name: str) -> bytes:

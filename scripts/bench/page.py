@@ -37,7 +37,8 @@ from chain.memory_ledger import MemoryLedger
 from chain.serving import running_in_thread
 from fl_node.blobs.store import Store
 from fl_node.bundle.writing import write_bundle
-from fl_node.explorer.serving import KINDS, PAGE, Site, run
+from fl_node.explorer.files import page_file, page_names
+from fl_node.explorer.serving import Site, run
 
 MEMBERS = 10
 TASK = 1
@@ -112,7 +113,7 @@ def folder_in_memory() -> tempfile.TemporaryDirectory[str]:
 
 def weight() -> dict[str, int]:
     """The page's bytes, as they are and as they travel."""
-    files = [file.read_bytes() for file in PAGE.rglob("*") if file.suffix in KINDS]
+    files = [page_file(name) for name in page_names()]
     return {
         "files": len(files),
         "bytes": sum(map(len, files)),
