@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 
+import { abreast } from "../../fl_node/explorer/page/abreast.js";
 import { checksummed } from "../../fl_node/explorer/page/address.js";
 import { ChainClock } from "../../fl_node/explorer/page/clock.js";
 import { draw } from "../../fl_node/explorer/page/cohort.js";
@@ -54,6 +55,23 @@ const ANSWERS = {
     return [size, digest, bytes && toHex(bytes)];
   },
   digestOf: (size) => digestOf(Uint8Array.from({ length: size }, (_, i) => i)),
+  // Pieces of work, each of which takes some turns of the event loop, or fails after them.
+  async abreast(turns, failing, most) {
+    let [running, atOnce, given, fault] = [0, 0, [], null];
+    const work = async (piece) => {
+      atOnce = Math.max(atOnce, ++running);
+      for (let i = 0; i < turns[piece]; i++) await null;
+      running--;
+      if (failing.includes(piece)) throw piece;
+      return piece;
+    };
+    try {
+      for await (const piece of abreast(turns.keys(), work, most)) given.push(piece);
+    } catch (piece) {
+      fault = piece;
+    }
+    return { given, fault, atOnce };
+  },
   json: (bytes) => toHex(new TextEncoder().encode(canonical(parseCanonical(fromHex(bytes))))),
   tensors(blob) {
     const { tensors, note } = decodeTensors(fromHex(blob));
@@ -62,7 +80,7 @@ const ANSWERS = {
   header: (note) => writtenHeader(parseHeader(note)),
   seed: (root, ...labels) => deriveSeed(BigInt(root), ...labels).toString(),
   randomBytes: (seed, count) => toHex(randomBytes(BigInt(seed), count)),
-  unseal: (blob, salt) => toHex(unseal(fromHex(blob), fromHex(salt))),
+  unseal: async (blob, salt) => toHex(await unseal(fromHex(blob), fromHex(salt))),
   matches,
   nearest: (text) => nearest(decimal(text)),
   fsum,

@@ -80,6 +80,19 @@ class TestHashes:
         assert page.ask("checksummed", lower) == to_address(lower)
 
 
+@ENOUGH
+@given(st.data())
+def test_work_begun_ahead_gives_its_results_in_order(page: Page, data: st.DataObject) -> None:
+    turns = data.draw(st.lists(st.integers(0, 5), max_size=8))
+    failing = data.draw(st.sets(st.integers(0, 7), max_size=2)) & set(range(len(turns)))
+    most = data.draw(st.integers(1, 4))
+    first = min(failing, default=len(turns))
+    answer = page.ask("abreast", turns, sorted(failing), most)
+    assert answer["given"] == list(range(first))
+    assert answer["fault"] == (first if failing else None)
+    assert answer["atOnce"] <= most
+
+
 class Clock:
     now = 1_000
 

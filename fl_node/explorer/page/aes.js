@@ -1,5 +1,7 @@
 /** AES-256 (FIPS 197) in counter mode (NIST SP 800-38A), the first counter block zero. */
 
+import { nativeFor } from "./native.js";
+
 const ROUNDS = 14;
 const SBOX = substitutions();
 
@@ -69,8 +71,18 @@ function increment(counter) {
   }
 }
 
-/** @param {Uint8Array} key 32 bytes @param {Uint8Array} bytes @returns {Uint8Array} encrypted, or decrypted */
-export function aesCounterMode(key, bytes) {
+/** @param {Uint8Array} key 32 bytes @param {Uint8Array} bytes @returns {Promise<Uint8Array>} encrypted, or decrypted */
+export async function counterMode(key, bytes) {
+  const native = nativeFor(bytes);
+  if (!native) return ownCounterMode(key, bytes);
+  const [rawKey, content] = /** @type {Uint8Array<ArrayBuffer>[]} */ ([key, bytes]);
+  const imported = await native.importKey("raw", rawKey, "AES-CTR", false, ["encrypt"]);
+  const algorithm = { name: "AES-CTR", counter: new Uint8Array(16), length: 128 };
+  return new Uint8Array(await native.encrypt(algorithm, imported, content));
+}
+
+/** @param {Uint8Array} key @param {Uint8Array} bytes @returns {Uint8Array} */
+function ownCounterMode(key, bytes) {
   const keys = expanded(key);
   const counter = new Uint8Array(16);
   const stream = new Uint8Array(16);

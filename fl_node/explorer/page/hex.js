@@ -67,7 +67,9 @@ export function fromNumber(number, size) {
   return fromHex(number.toString(16).padStart(2 * size, "0"));
 }
 
+const encoder = new TextEncoder();
+
 /** @param {string} text @returns {Uint8Array} */
 export function utf8(text) {
-  return new TextEncoder().encode(text);
+  return encoder.encode(text);
 }

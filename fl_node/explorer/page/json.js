@@ -12,10 +12,12 @@ export const MAX_DIGITS = 78;
 
 const WORDS = /** @type {const} */ ({ true: true, false: false, null: null });
 
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /** @param {Uint8Array} bytes UTF-8 without a byte order mark @returns {string} */
 export function text(bytes) {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return decoder.decode(bytes);
   } catch {
     throw new BadData("malformed", "not UTF-8");
   }

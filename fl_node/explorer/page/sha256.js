@@ -1,6 +1,7 @@
-/** sha256 (FIPS 180-4): in pieces here; of a whole blob by the browser, which is faster. */
+/** sha256 (FIPS 180-4): in pieces here, of a whole blob by the browser. */
 
 import { toHex } from "./hex.js";
+import { nativeFor } from "./native.js";
 
 /** The first 64 primes give the constants: the beginnings of their cube roots, and of 8 square roots, as fractions. */
 const PRIMES = firstPrimes(64);
@@ -114,19 +115,11 @@ export function sha256(bytes) {
   return new Sha256().update(bytes).digest();
 }
 
-const SHORT = 2 ** 12;
-const LONG = 2 ** 30;
-
-/**
- * The browser hashes whole blobs, of which it takes a copy, and only for a page that came over HTTPS or from this machine.
- *
- * @param {Uint8Array} bytes
- * @returns {Promise<string>} the digest that names a blob: 64 hex digits
- */
+/** @param {Uint8Array} bytes @returns {Promise<string>} the digest that names a blob: 64 hex digits */
 export async function digestOf(bytes) {
-  if (!crypto.subtle || bytes.length < SHORT || bytes.length > LONG) return toHex(sha256(bytes));
-  const whole = /** @type {Uint8Array<ArrayBuffer>} */ (bytes);
-  return toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", whole)));
+  const native = nativeFor(bytes);
+  if (!native) return toHex(sha256(bytes));
+  return toHex(new Uint8Array(await native.digest("SHA-256", /** @type {Uint8Array<ArrayBuffer>} */ (bytes))));
 }
 
 /** @param {Uint8Array} key @param {Uint8Array} message @returns {Uint8Array} HMAC-SHA256 (RFC 2104) */

@@ -103,7 +103,7 @@ export class Verdicts {
     if (!manifest.members.includes(revealed.client)) throw new BadData("member", "no member of the manifest");
     const expected = this.#expected(revealed);
     const stored = await this.store.get(revealed.reveal.updateDigest, this.#largest(expected));
-    const blob = unseal(stored, fromHex(revealed.reveal.salt));
+    const blob = await unseal(stored, fromHex(revealed.reveal.salt));
     const { tensors, note, start } = decodeTensors(blob);
     if (note === null) throw new BadData("malformed", "an update without metadata");
     const header = parseHeader(note);

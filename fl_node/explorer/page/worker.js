@@ -9,6 +9,7 @@ import { Bundle, openBundle } from "./reading/bundle.js";
 import { Endpoint, NoAnswer } from "./reading/endpoint.js";
 import { Store } from "./store.js";
 
+/** @import { Progress } from "./audit.js" */
 /** @import { Site } from "./head.js" */
 /** @import { TaskState } from "./task_state.js" */
 
@@ -26,6 +27,7 @@ import { Store } from "./store.js";
 
 const PAUSE = 2000;
 const PATIENT_PAUSE = 5000;
+const BETWEEN_TOLD = 200;
 const FINISHED = 4;
 
 /** @type {Store} */
@@ -120,8 +122,18 @@ async function verify(state) {
   post({ kind: "manifest", name: await nameOf(state) });
   const view = /** @type {any} */ (state);
   const began = performance.now();
-  const report = await following.audit.report(view, (done, of) => post({ kind: "progress", done, of }));
+  const report = await following.audit.report(view, unhurried((done, of) => post({ kind: "progress", done, of })));
   post({ kind: "report", report, seconds: (performance.now() - began) / 1000 });
+}
+
+/** @param {Progress} tell @returns {Progress} tells some: each lets the page draw, and be read aloud */
+function unhurried(tell) {
+  let told = 0;
+  return (done, of) => {
+    if (performance.now() - told < BETWEEN_TOLD && done < of) return;
+    told = performance.now();
+    tell(done, of);
+  };
 }
 
 /** @param {TaskState} state @returns {Promise<string>} the task's name; empty if the manifest cannot be read */
