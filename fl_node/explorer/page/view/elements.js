@@ -45,7 +45,7 @@ export function whole(digest) {
 
 /** @param {string} digest or address @returns {HTMLElement} its beginning; the rest on hovering */
 export function brief(digest) {
-  return element("span", { class: "digest", title: digest }, `${digest.slice(0, 8)}…`);
+  return element("span", { class: "digest brief", title: digest }, `${digest.slice(0, 8)}…`);
 }
 
 /** @param {readonly Part[]} headings @param {readonly (readonly Part[])[]} rows @returns {HTMLElement} */
