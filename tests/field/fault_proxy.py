@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
@@ -236,16 +237,18 @@ class Proxies:
         upstream: str,
         link: Link | None = None,
         weather: Weather = FINE,
-        host: str = "127.0.0.1",
+        listening: socket.socket | None = None,
     ) -> FaultProxy:
-        """A new proxy in front of an endpoint, on a free port of its own."""
+        """A new proxy in front of an endpoint, behind a socket that listens; None: on a free port of this host."""
         dice = Dice(f"{self._seed} {len(self._runners)}")
         proxy = FaultProxy(upstream, dice, link or Link(), weather)
-        port = self._call(self._serve(proxy, host))
+        door = listening or socket.create_server(("127.0.0.1", 0))
+        host, port = door.getsockname()
         proxy.url = f"http://{host}:{port}"
+        self._call(self._serve(proxy, door))
         return proxy
 
-    async def _serve(self, proxy: FaultProxy, host: str) -> int:
+    async def _serve(self, proxy: FaultProxy, door: socket.socket) -> None:
         client = self._client
         assert client is not None
 
@@ -258,10 +261,8 @@ class Proxies:
         server = web.Server(handle, access_log=None, max_field_size=1 << 16)
         runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, host, 0)
-        await site.start()
+        await web.SockSite(runner, door).start()
         self._runners.append(runner)
-        return int(runner.addresses[0][1])
 
     async def _close(self) -> None:
         for runner in self._runners:

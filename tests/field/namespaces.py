@@ -6,16 +6,20 @@ with open_namespaces(3) as places:
     with places[0].cut(): ...               # nothing passes, until the block ends
 
 A namespace has no name: it lives as long as a process of ours that reads from a pipe, so nothing stays behind however
-the tests end. Chain and store stay in the tests' own namespace, behind proxies on this side of each line.
+the tests end. The other ends of the lines are in a namespace too, since a browser of another test gives up what it is
+loading when its own host's addresses change. The proxies before chain and store listen in that one, and connect from
+the tests' own.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
+import json
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -33,25 +37,34 @@ class Namespace:
 
     Attributes:
         holder: The process that keeps it.
-        line: The name of the line's end on this side; there it is called `line`.
-        here: The address on this side, which is what the member can reach.
+        hub: The process that keeps the namespace of the lines' other ends.
+        line: The name of the line's end in the hub; there it is called `line`.
+        here: The address of that end, which is what the member can reach.
     """
 
     holder: int
+    hub: int
     line: str
     here: str
 
     def enter(self) -> None:
         """Move this thread, and all that it starts, to the member's host."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        with Path(f"/proc/{self.holder}/ns/net").open() as namespace:
-            if libc.setns(namespace.fileno(), 0):
-                raise OSError(ctypes.get_errno(), "setns")
+        _enter(self.holder)
+
+    def listening(self) -> socket.socket:
+        """A socket that the member can connect to, on a free port."""
+
+        def listen() -> socket.socket:
+            _enter(self.hub)
+            return socket.create_server((self.here, 0))
+
+        with ThreadPoolExecutor(1) as aside:  # Only this thread moves, and it ends here.
+            return aside.submit(listen).result()
 
     def limit(self, up: float, down: float) -> None:
         """Let no more pass than so many Mbit/s."""
         self.run(*_limited("line", up))
-        _run(*_limited(self.line, down))
+        _run_in(self.hub, *_limited(self.line, down))
 
     def lose(self, share: float) -> None:
         """Lose a share of the packets in either direction."""
@@ -62,19 +75,20 @@ class Namespace:
     @contextmanager
     def cut(self) -> Iterator[None]:
         """Take the line's carrier away, as long as the block lasts. Nobody is told: connections only fall silent."""
-        _run("ip", "link", "set", self.line, "down")
+        _run_in(self.hub, "ip", "link", "set", self.line, "down")
         try:
             yield
         finally:
-            _run("ip", "link", "set", self.line, "up")
+            _run_in(self.hub, "ip", "link", "set", self.line, "up")
 
     def sent(self) -> int:
         """Bytes that have come from the member, headers and all."""
-        return int(Path(f"/sys/class/net/{self.line}/statistics/rx_bytes").read_text())
+        shown = _run_in(self.hub, "ip", "-json", "-statistics", "link", "show", self.line)
+        return int(json.loads(shown)[0]["stats64"]["rx"]["bytes"])
 
     def run(self, *words: str) -> None:
         """Run a program there."""
-        _run("nsenter", f"--net=/proc/{self.holder}/ns/net", *words)
+        _run_in(self.holder, *words)
 
 
 @cache
@@ -95,15 +109,26 @@ def missing_namespaces() -> str:
 def open_namespaces(count: int) -> Iterator[list[Namespace]]:
     """So many hosts, each with a line of its own, as long as the block lasts."""
     with ExitStack() as stack:
-        yield [stack.enter_context(_namespace(index)) for index in range(count)]
+        hub = stack.enter_context(_held())
+        yield [_joined(stack.enter_context(_held()), hub, index) for index in range(count)]
+
+
+def _joined(holder: int, hub: int, index: int) -> Namespace:
+    """A member's host, with a line to the hub; the line is gone when the hub is."""
+    line, (here, there) = f"line-{index}", (f"10.64.{index}.{end}" for end in (1, 2))
+    place = Namespace(holder, hub, line, here)
+    peer = ("peer", "name", "line", "netns", str(holder))
+    _run_in(hub, "ip", "link", "add", line, "type", "veth", *peer)
+    _run_in(hub, "ip", "address", "add", f"{here}/30", "dev", line)
+    _run_in(hub, "ip", "link", "set", line, "up")
+    place.run("ip", "address", "add", f"{there}/30", "dev", "line")
+    place.run("ip", "link", "set", "line", "up")
+    return place
 
 
 @contextmanager
-def _namespace(index: int) -> Iterator[Namespace]:
-    """Names and addresses follow from this process's number, so that test workers do not meet."""
-    number = os.getpid()
-    line, network = f"g{number}-{index}", f"10.{64 + number // 256 % 128}.{number % 256}"
-    here, there = (f"{network}.{4 * index + end}" for end in (1, 2))
+def _held() -> Iterator[int]:
+    """A new namespace; yields the process that keeps it."""
     holder = subprocess.Popen(
         ["unshare", "--net", "sh", "-c", "echo there; exec cat"],
         stdin=subprocess.PIPE,
@@ -114,17 +139,15 @@ def _namespace(index: int) -> Iterator[Namespace]:
         assert holder.stdout is not None
         if not holder.stdout.readline():
             raise OSError("unshare --net")
-        peer = ("peer", "name", "line", "netns", str(holder.pid))
-        _run("ip", "link", "add", line, "type", "veth", *peer)
-        try:
-            place = Namespace(holder.pid, line, here)
-            _run("ip", "address", "add", f"{here}/30", "dev", line)
-            _run("ip", "link", "set", line, "up")
-            place.run("ip", "address", "add", f"{there}/30", "dev", "line")
-            place.run("ip", "link", "set", "line", "up")
-            yield place
-        finally:
-            _run("ip", "link", "delete", line)
+        yield holder.pid
+
+
+def _enter(holder: int) -> None:
+    """Move this thread to the namespace that a process keeps."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path(f"/proc/{holder}/ns/net").open() as namespace:
+        if libc.setns(namespace.fileno(), 0):
+            raise OSError(ctypes.get_errno(), "setns")
 
 
 def _limited(line: str, rate: float) -> tuple[str, ...]:
@@ -132,5 +155,7 @@ def _limited(line: str, rate: float) -> tuple[str, ...]:
     return ("tc", "qdisc", "replace", "dev", line, "root", *tbf)
 
 
-def _run(*words: str) -> None:
-    subprocess.run(words, check=True, capture_output=True, timeout=10)
+def _run_in(holder: int, *words: str) -> str:
+    """Run a program in the namespace that a process keeps; what it prints."""
+    moved = ("nsenter", f"--net=/proc/{holder}/ns/net", *words)
+    return subprocess.run(moved, check=True, capture_output=True, timeout=10, text=True).stdout

@@ -294,14 +294,19 @@ def open_site(
             home = folder / f"member-{index}"
             home.mkdir()
             (home / "node.log").touch()
-            to = partial(proxies.to, link=line, host=place.here if place else "127.0.0.1")
-            doors = to(chain.url), to(store.url) if store else None
+            door = partial(_door, proxies, line, place)
+            doors = door(chain.url), door(store.url) if store else None
             there.append(Member(index, signer, home, *doors, line, place))
         site = Site(folder, chain, store, manifest, deployment, task, there, proxies)
         try:
             yield site
         finally:
             site.stop()
+
+
+def _door(proxies: Proxies, line: Link, place: Namespace | None, url: str) -> FaultProxy:
+    """A proxy that a member on its host can reach; in this one if it has none of its own."""
+    return proxies.to(url, line, listening=place.listening() if place else None)
 
 
 @contextmanager
