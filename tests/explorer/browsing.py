@@ -22,6 +22,9 @@ from fl_node.explorer.serving import BundledSite, Site, run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+PATIENCE = 120_000
+"""Milliseconds that a busy machine is given for what usually takes one second."""
+
 CI = bool(os.environ.get("CI"))
 
 needs_browser = pytest.mark.skipif(
@@ -49,7 +52,7 @@ def tab(chromium: Browser) -> Iterator[Page]:
     opened = chromium.new_page(bypass_csp=True)
     faults: list[object] = []
     opened.on("pageerror", lambda fault: faults.append(fault))
-    opened.set_default_timeout(30_000)
+    opened.set_default_timeout(PATIENCE)
     yield opened
     opened.close()
     assert not faults

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import AXE, browser, explorer, needs_axe, needs_browser, tab
+from browsing import AXE, PATIENCE, browser, explorer, needs_axe, needs_browser, tab
 from commanding import MEMBERS, STRANGER, Live, finished_task
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from proxy import proxy_to
 
 from chain.accounts import address_of
@@ -70,11 +70,37 @@ def spoil(live: Live, digest: bytes) -> None:
 def test_an_honest_history_is_verified(page: Page, history: Live) -> None:
     with explorer(history, history.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=30_000)
+        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
         expect(page.locator("#timeline .good")).to_have_count(2)
         expect(page.locator("#steps .good")).to_have_count(7)  # A2 to A8
         head = history.ledger().task_state(history.finished).history_head.hex()
         expect(page.locator("#now")).to_contain_text(head)
+
+
+def test_a_file_of_the_page_that_does_not_arrive_is_asked_for_again(
+    page: Page, history: Live
+) -> None:
+    """As when a laptop changes its network: the browser gives up what it is loading."""
+    failing = 2
+
+    def give_up(route: Route) -> None:
+        nonlocal failing
+        failing -= 1
+        return route.abort("connectionreset") if failing >= 0 else route.continue_()
+
+    page.route("**/replay.js", give_up)
+    with explorer(history, history.finished) as url:
+        page.goto(url)
+        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
+    assert failing < 0
+
+
+def test_a_file_of_the_page_that_never_arrives_is_said(page: Page, history: Live) -> None:
+    page.route("**/replay.js", lambda route: route.abort("connectionreset"))
+    with explorer(history, history.finished) as url:
+        page.goto(url)
+        told = "Some of the page's files did not arrive. Load it again."
+        expect(page.locator("#verdict")).to_have_text(told, timeout=PATIENCE)
 
 
 def test_a_flipped_byte_turns_its_cell_red(page: Page, history: Live) -> None:
@@ -82,7 +108,7 @@ def test_a_flipped_byte_turns_its_cell_red(page: Page, history: Live) -> None:
     spoil(history, update.reveal.update_digest)
     with explorer(history, history.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_class("verdict bad", timeout=30_000)
+        expect(page.locator("#verdict")).to_have_class("verdict bad", timeout=PATIENCE)
         expect(page.locator("#timeline td.bad")).to_have_count(1)
         row = page.locator("#timeline tbody tr", has=page.locator("td.bad"))
         expect(row).to_contain_text(update.client[:8].lower())
@@ -94,14 +120,14 @@ def test_a_hidden_log_is_found(page: Page, history: Live) -> None:
         proxy.change("eth_getLogs", lambda found: found[:3] + found[4:])
         with explorer(history, history.finished, proxy.url) as url:
             page.goto(url)
-            expect(page.locator("#verdict")).to_contain_text("A2", timeout=30_000)
+            expect(page.locator("#verdict")).to_contain_text("A2", timeout=PATIENCE)
             expect(page.locator("#verdict")).to_have_class("verdict bad")
 
 
 def test_a_round_is_aggregated_again_and_an_update_hashed(page: Page, history: Live) -> None:
     with explorer(history, history.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=30_000)
+        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
         page.get_by_role("button", name="round 2").click()
         page.get_by_role("button", name="aggregate again").click()
         expect(page.locator("#again")).to_contain_text("✓ the same")
@@ -114,7 +140,7 @@ def test_a_file_is_named(page: Page, history: Live, tmp_path: Path) -> None:
     stranger.write_bytes(b"something else")
     with explorer(history, history.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=30_000)
+        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
         page.set_input_files("#file", history.place.store / key_of(update.reveal.update_digest))
         expect(page.locator("#dropped")).to_contain_text(
             f"The update of {update.client.lower()} in round 1."
@@ -127,7 +153,7 @@ def test_a_head_from_elsewhere_is_compared(page: Page, history: Live) -> None:
     head = history.ledger().task_state(history.finished).history_head.hex()
     with explorer(history, history.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=30_000)
+        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
         for text, answer in (
             (head, "The same"),
             ("ab" * 32, "Not of this history"),
@@ -145,7 +171,7 @@ def test_an_endpoint_that_refuses_for_now_is_said_and_asked_again(
         with explorer(history, history.finished, proxy.url) as url:
             page.goto(url)
             expect(page.locator("#away")).to_contain_text("down for repairs")
-            expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=30_000)
+            expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
             expect(page.locator("#away")).to_be_hidden()
 
 
@@ -157,7 +183,7 @@ def test_nothing_keeps_anybody_from_using_it(chromium: Browser, history: Live, s
     )
     with explorer(history, history.finished) as url:
         opened.goto(url)
-        expect(opened.locator("#verdict")).to_have_text(VERIFIED, timeout=30_000)
+        expect(opened.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
         opened.get_by_role("button", name="round 1").click()
         opened.add_script_tag(path=AXE)
         found = opened.evaluate("axe.run()")["violations"]
@@ -170,7 +196,7 @@ def test_digests_of_final_models_stand_in_the_page(page: Page, history: Live) ->
     final = [entry.event for entry in entries if isinstance(entry.event, RoundFinalised)]
     with explorer(history, history.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=30_000)
+        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
         for event in final:
             page.get_by_role("button", name=f"round {event.round}").click()
             expect(page.locator("#round")).to_contain_text(event.aggregate_digest.hex())

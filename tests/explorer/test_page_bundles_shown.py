@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from browsing import AXE, browser, bundle_explorer, needs_axe, needs_browser
+from browsing import AXE, PATIENCE, browser, bundle_explorer, needs_axe, needs_browser
 from doubles import Federation, federation_in, run
 from playwright.sync_api import Browser, Page, expect
 
@@ -24,7 +24,6 @@ from fl_node.bundle.writing import write_bundle
 
 pytestmark = [needs_browser, pytest.mark.slow]
 VERIFIED = re.compile(r"Verified by this browser: (\d+) of \1 rounds")
-PATIENCE = 30_000
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 from bench.long_history import Endpoint, served
-from browsing import browser, needs_browser, tab
+from browsing import PATIENCE, browser, needs_browser, tab
 from doubles import (
     MEMBERS,
     Clock,
@@ -39,7 +39,6 @@ from fl_node.witness.note import Checkpoint, Note
 
 pytestmark = [needs_browser, pytest.mark.slow]
 VERIFIED = "Verified by this browser: {0} of {0} rounds"
-SOON = 30_000
 """Milliseconds: the page looks every two seconds, and every five after a trouble."""
 
 
@@ -101,7 +100,7 @@ def explorer(federation: Federation, rpc_url: str) -> Iterator[str]:
 
 
 def expect_verified(page: Page, rounds: int) -> None:
-    expect(page.locator("#verdict")).to_have_text(VERIFIED.format(rounds), timeout=SOON)
+    expect(page.locator("#verdict")).to_have_text(VERIFIED.format(rounds), timeout=PATIENCE)
     expect(page.locator("#verdict")).to_have_class("verdict good")
 
 
@@ -113,7 +112,7 @@ def test_a_running_task_updates_by_itself_and_verifies_what_is_new(
     with chain_of(running) as chain, explorer(running, chain.url) as url:
         page.goto(url)
         expect(page.locator("#verdict")).to_have_text(
-            "No round is final yet; the log is verified", timeout=SOON
+            "No round is final yet; the log is verified", timeout=PATIENCE
         )
         for number in (1, 2, 3):
             asked.clear()
@@ -140,7 +139,7 @@ def test_what_a_witness_signed_is_a_point_of_the_log_however_it_grows(
         page.fill("#keys", str(key.verifier))
         page.fill("#pasted", str(Note(point, (cosign(point, key, 5),))))
         signed = page.locator("#cosigned .good")
-        expect(signed).to_contain_text("event 2 of 2,", timeout=SOON)
+        expect(signed).to_contain_text("event 2 of 2,", timeout=PATIENCE)
         play_round(running)
         expect_verified(page, 1)
         expect(signed).not_to_contain_text("event 2 of 2,")
@@ -151,7 +150,7 @@ def test_the_time_that_is_left_runs_down(page: Page, running: Federation) -> Non
     with chain_of(running) as chain, explorer(running, chain.url) as url:
         page.goto(url)
         left = page.locator("#left")
-        expect(left).to_contain_text("min", timeout=SOON)
+        expect(left).to_contain_text("min", timeout=PATIENCE)
         first = left.inner_text()
         expect(left).not_to_have_text(first)
         assert seconds_in(left.inner_text()) < seconds_in(first)
@@ -198,7 +197,7 @@ def test_a_chain_that_stops_is_said_and_comes_back(page: Page, running: Federati
         play_round(running)
         expect_verified(page, 1)
         proxy.reply(EVERY, Reply(b"", 500))
-        expect(page.locator("#away")).to_contain_text("the page goes on asking", timeout=SOON)
+        expect(page.locator("#away")).to_contain_text("the page goes on asking", timeout=PATIENCE)
         expect(page.locator("#verdict")).to_have_text(VERIFIED.format(1))
         play_round(running)
         proxy.restore()
@@ -218,16 +217,16 @@ def test_an_endpoint_that_says_nothing_is_not_waited_for_in_silence(
 
         proxy.on("eth_getBlockByNumber", silent)
         page.goto(url)
-        expect(page.locator("#away")).to_contain_text("has not answered for 15 s", timeout=SOON)
+        expect(page.locator("#away")).to_contain_text("has not answered for 15 s", timeout=PATIENCE)
         asked_again.set()
-        expect(page.locator("#away")).to_be_hidden(timeout=SOON)
+        expect(page.locator("#away")).to_be_hidden(timeout=PATIENCE)
 
 
 def test_a_chain_whose_blocks_are_old_may_stand_still(page: Page, tmp_path: Path) -> None:
     federation = opened_task(tmp_path, int(time.time()) - 1000)
     with chain_of(federation) as chain, explorer(federation, chain.url) as url:
         page.goto(url)
-        expect(page.locator("#newest")).to_contain_text(re.compile("1[678] min"), timeout=SOON)
+        expect(page.locator("#newest")).to_contain_text(re.compile("1[678] min"), timeout=PATIENCE)
         expect(page.locator("#newest")).to_contain_text("or it stands still")
 
 
@@ -241,7 +240,7 @@ def test_an_endpoint_that_answers_no_web_pages_is_named(
         ledger = running.ledger
         more = {"chain_id": ledger.chain_id, "contract": ledger.contract, "task": running.task}
         page.goto(f"{url}?{urlencode({**where, **more})}")
-        expect(page.locator("#away")).to_contain_text("CORS", timeout=SOON)
+        expect(page.locator("#away")).to_contain_text("CORS", timeout=PATIENCE)
         expect(page.locator("#away")).to_contain_text("store" if away == "store" else "endpoint")
         expect(page.locator(".good")).to_have_count(0)
 
@@ -254,7 +253,7 @@ def test_an_event_that_is_hidden_for_a_while_is_found_and_said(
         play_round(running)
         page.goto(url)
         expect(page.locator("#verdict")).to_contain_text(
-            "A2: the event log does not give the contract's history head", timeout=SOON
+            "A2: the event log does not give the contract's history head", timeout=PATIENCE
         )
         expect(page.locator("#timeline .good")).to_have_count(0)
         proxy.restore()
@@ -286,6 +285,6 @@ def test_another_chain_is_no_history_of_this_task(page: Page, running: Federatio
         asked = {**where, "chain_id": 1, "contract": running.ledger.contract}
         page.goto(f"{url}?{urlencode(asked)}")
         expect(page.locator("#verdict")).to_contain_text(
-            f"the endpoint serves chain {running.ledger.chain_id}, not 1", timeout=SOON
+            f"the endpoint serves chain {running.ledger.chain_id}, not 1", timeout=PATIENCE
         )
         expect(page.locator(".good")).to_have_count(0)

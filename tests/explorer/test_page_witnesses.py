@@ -7,7 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browsing import AXE, browser, bundle_explorer, explorer, needs_axe, needs_browser, tab
+from browsing import (
+    AXE,
+    PATIENCE,
+    browser,
+    bundle_explorer,
+    explorer,
+    needs_axe,
+    needs_browser,
+    tab,
+)
 from commanding import MEMBERS, STRANGER, Live, finished_task
 from playwright.sync_api import Browser, Page, expect
 
@@ -23,7 +32,6 @@ from fl_node.witness.note import Checkpoint, Note, notes_to_bytes
 
 pytestmark = [needs_browser, pytest.mark.slow]
 VERIFIED = "Verified by this browser: 2 of 2 rounds"
-PATIENCE = 30_000
 ALICE = witness_key("alice.example/witness", bytes(range(32)))
 BOB = witness_key("bob.example/witness", bytes(32))
 UNSEEN = "none of the given witnesses has cosigned this history"

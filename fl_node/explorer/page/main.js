@@ -25,6 +25,8 @@ import { isNotes, originOf } from "./witness/note.js";
 /** @import { TaskState } from "./task_state.js" */
 /** @import { Where } from "./worker.js" */
 
+const MOST_TRIES = 3;
+
 /** What the page knows of a history before it has read any of it. */
 const nothing = () => ({
   /** @type {Where | null} */ where: null,
@@ -128,6 +130,10 @@ function take(message) {
     case "away":
       fill("away", `${message.message}. What you see is what was there before; the page goes on asking.`);
       byId("away").hidden = false;
+      break;
+    case "incomplete":
+      known.broken = "Some of the page's files did not arrive. Load it again.";
+      showVerdict();
       break;
     case "broken":
       known.broken = `${known.where?.bundle ? "This is no bundle" : "What the endpoint gives is no history of this task"}: ${message.message}`;
@@ -300,11 +306,17 @@ function listen() {
   });
 }
 
-/** @returns {Worker} which waits to be told where to look */
-function started() {
+/** @param {number} [tries] how often one more is started whose files do not arrive @returns {Worker} which waits to be told where to look */
+function started(tries = MOST_TRIES) {
   const fresh = new Worker("worker.js", { type: "module" });
   fresh.onmessage = ({ data }) => take(data);
-  fresh.onerror = (fault) => take({ kind: "broken", message: fault.message });
+  fresh.onerror = (fault) => {
+    if (fault instanceof ErrorEvent) return take({ kind: "broken", message: fault.message });
+    // A browser gives up what it is loading when its network changes. It has no words for it.
+    if (!tries) return take({ kind: "incomplete" });
+    worker = started(tries - 1);
+    if (known.where) worker.postMessage({ kind: "start", where: known.where });
+  };
   return fresh;
 }
 
@@ -329,8 +341,9 @@ async function start() {
   setInterval(showSeconds, 1000);
   try {
     follow(await whereToLook());
-  } catch {
-    known.broken = "The page's server says neither which chain nor which contract. Drop a bundle here, or add ?rpc=…&store=…&chain_id=…&contract=…&task=…";
+  } catch (fault) {
+    const untold = "The page's server says neither which chain nor which contract. Drop a bundle here, or add ?rpc=…&store=…&chain_id=…&contract=…&task=…";
+    known.broken = fault instanceof TypeError ? "The page's server does not answer. Load the page again." : untold;
     showVerdict();
   }
 }
