@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from doubles import MEMBERS, Federation, small_manifest
@@ -77,6 +79,18 @@ def _count(context: Context) -> int:
     return calls
 
 
+_parsing = threading.Lock()
+
+
+def _literal_eval(text: str, parse: Callable[[str], object] = ast.literal_eval) -> object:
+    """One thread at a time: NumPy parses each array's header, and Python 3.11's parser is not made for threads.
+
+    Nodes of a real federation are processes. Source: https://github.com/python/cpython/issues/106905
+    """
+    with _parsing:
+        return parse(text)
+
+
 @dataclass
 class ThreadGrid(Grid):
     """Nodes by number; each answers in a thread of its own, and the last one's reply comes first."""
@@ -114,10 +128,11 @@ class ThreadGrid(Grid):
             threading.Thread(target=lambda one=one: replies.append(self._answer(one)), daemon=True)
             for one in wanted
         ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(STALLED)
+        with patch("ast.literal_eval", _literal_eval):
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(STALLED)
         self.errors += [str(reply.error.reason) for reply in replies if reply.has_error()]
         assert len(replies) == len(wanted), f"nodes are stuck; the others: {self.errors}"
         return sorted(replies, key=lambda reply: reply.metadata.src_node_id)

@@ -27,6 +27,8 @@ ROUNDS = 5
 ASKED_BY_AN_ACT = 2
 """What the transaction needs to know, and the transaction with its receipt; three acts make a round."""
 ASKED_BY_A_LOG = 2
+ASKED_ONCE_MORE = 1
+"""A round: on a busy machine a receipt may not be there at once."""
 MEMBERS: list[Signer] = sorted(
     (dev_account(8, index) for index in range(3)), key=lambda signer: int(signer.address, 16)
 )
@@ -49,7 +51,7 @@ def test_a_node_asks_its_endpoint_once_for_a_look_and_twice_for_an_act(tmp_path:
             proxy.headers.clear()
         looked = run(tmp_path, ledgers, store, manifest, task)
         asked = [len(proxy.headers) for proxy in proxies]
-    acted = ROUNDS * (3 * ASKED_BY_AN_ACT + ASKED_BY_A_LOG)
+    acted = ROUNDS * (3 * ASKED_BY_AN_ACT + ASKED_BY_A_LOG + ASKED_ONCE_MORE)
     assert all(count <= acted + looks for count, looks in zip(asked, looked, strict=True))
 
 
