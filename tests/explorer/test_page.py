@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import AXE, PATIENCE, browser, explorer, needs_axe, needs_browser, tab
+from browsing import AXE, PATIENCE, explorer, needs_axe, needs_browser, tab
 from commanding import MEMBERS, STRANGER, Live, finished_task
 from playwright.sync_api import Browser, Page, Route, expect
 from proxy import proxy_to
@@ -21,12 +21,6 @@ from fl_node.cli.workspace import Workspace
 
 pytestmark = [needs_browser, pytest.mark.slow]
 VERIFIED = "Verified by this browser: 2 of 2 rounds"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
 
 
 @pytest.fixture

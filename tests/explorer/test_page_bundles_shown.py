@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from browsing import AXE, PATIENCE, browser, bundle_explorer, needs_axe, needs_browser
+from browsing import AXE, PATIENCE, bundle_explorer, needs_axe, needs_browser
 from doubles import Federation, federation_in, run
 from playwright.sync_api import Browser, Page, expect
 
@@ -24,12 +24,6 @@ from fl_node.bundle.writing import write_bundle
 
 pytestmark = [needs_browser, pytest.mark.slow]
 VERIFIED = re.compile(r"Verified by this browser: (\d+) of \1 rounds")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
 
 
 @pytest.fixture

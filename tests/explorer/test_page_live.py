@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 from bench.long_history import Endpoint, served
-from browsing import PATIENCE, browser, needs_browser, tab
+from browsing import PATIENCE, needs_browser, tab
 from doubles import (
     MEMBERS,
     Clock,
@@ -40,12 +40,6 @@ from fl_node.witness.note import Checkpoint, Note
 pytestmark = [needs_browser, pytest.mark.slow]
 VERIFIED = "Verified by this browser: {0} of {0} rounds"
 """Milliseconds: the page looks every two seconds, and every five after a trouble."""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
 
 
 @pytest.fixture

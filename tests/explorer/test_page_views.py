@@ -11,7 +11,7 @@ from typing import Any
 import commanding
 import numpy as np
 import pytest
-from browsing import AXE, PATIENCE, browser, explorer, needs_axe, needs_browser, tab
+from browsing import AXE, PATIENCE, explorer, needs_axe, needs_browser, tab
 from commanding import MEMBERS, STRANGER, Live, finished_task
 from doubles import STATING, StatingLearner
 from playwright.sync_api import Browser, Page, expect
@@ -27,12 +27,6 @@ from fl_node.round.aggregate import Aggregated, aggregate_round
 
 pytestmark = [needs_browser, pytest.mark.slow]
 VERIFIED = "Verified by this browser: 2 of 2 rounds"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 from browsing import (
     AXE,
     PATIENCE,
-    browser,
     bundle_explorer,
     explorer,
     needs_axe,
@@ -39,12 +38,6 @@ NO_ED25519 = """
     const refused = async () => { throw new DOMException("no such algorithm", "NotSupportedError"); };
     Object.defineProperty(SubtleCrypto.prototype, "importKey", { value: refused });
 """
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
 
 
 @pytest.fixture
