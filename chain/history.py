@@ -5,7 +5,7 @@ contracts/ITrainingLedger.sol specifies it; the contract computes the same on ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from typing import Any, get_args
 
@@ -17,6 +17,7 @@ from chain.types import (
     Address,
     AggregateAttested,
     AttestOpened,
+    Entry,
     Event,
     MemberRejoined,
     MembersMissed,
@@ -114,6 +115,14 @@ def fold(head: bytes, event: Event) -> bytes:
         event: The event. Its task is not folded in, because the first head already commits to it.
     """
     return head_after(head, folded(event))
+
+
+def head_of(chain_id: int, contract: Address, task: int, entries: Iterable[Entry]) -> bytes:
+    """Return the history head of a task after all entries of a log, oldest first: 32 bytes."""
+    head = first_head(chain_id, contract, task)
+    for entry in entries:
+        head = fold(head, entry.event)
+    return head
 
 
 def head_after(head: bytes, data: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from chain.errors import HistoryInvalid
-from chain.history import first_head, fold
+from chain.history import head_of
 from chain.types import Address, Entry
 from fl_node.audit.replay import replay
 from fl_node.bundle.state import RecordedState
@@ -57,9 +57,7 @@ def findings_in(receipt: UpdateReceipt, expected_head: bytes | None = None) -> l
 
 
 def _about_the_head(receipt: UpdateReceipt, expected: bytes | None) -> Iterator[str]:
-    head = first_head(receipt.chain_id, receipt.contract, receipt.task)
-    for entry in receipt.entries:
-        head = fold(head, entry.event)
+    head = head_of(receipt.chain_id, receipt.contract, receipt.task, receipt.entries)
     if head != receipt.head:
         yield f"the log leads to the head {head.hex()}, not to {receipt.head.hex()}"
     if expected not in (None, receipt.head):

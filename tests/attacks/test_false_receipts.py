@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from receipts import ANA, BEN, CLEO, FIRST, NEVER, SECOND, THIRD, Played, played
 
-from chain.history import first_head, fold
+from chain.history import head_of
 from chain.types import Entry
 from fl_node.blobs.canonical import canonical_json
 from fl_node.errors import ReceiptInvalid
@@ -33,13 +33,10 @@ def check(value: Any, expected_head: bytes | None = HEAD) -> list[str]:
     return findings_in(read_receipt(canonical_json(value)), expected_head)
 
 
-def head_of(receipt: dict[str, Any]) -> str:
+def its_head(receipt: dict[str, Any]) -> str:
     """The head that a receipt's log does lead to."""
     read = read_receipt(canonical_json(receipt))
-    head = first_head(read.chain_id, read.contract, read.task)
-    for entry in read.entries:
-        head = fold(head, entry.event)
-    return "0x" + head.hex()
+    return "0x" + head_of(read.chain_id, read.contract, read.task, read.entries).hex()
 
 
 class TestLyingAboutTheUpdate:
@@ -104,7 +101,7 @@ class TestLyingAboutTheLog:
     def test_a_hidden_event_breaks_the_rules_even_under_a_head_of_its_own(self, place: int) -> None:
         value = genuine(ANA)
         value["events"].pop(place)
-        value["head"] = head_of(value)
+        value["head"] = its_head(value)
         found = check(value)
         assert any(finding.startswith("expected the head ") for finding in found)
         assert any(finding.startswith("the log breaks the protocol: ") for finding in found)
@@ -112,7 +109,7 @@ class TestLyingAboutTheLog:
     def test_a_log_that_is_cut_before_the_result_says_nothing_about_the_round(self) -> None:
         value = genuine()
         del value["events"][12:]
-        value["head"] = head_of(value)
+        value["head"] = its_head(value)
         found = check(value, expected_head=None)
         assert "round 1 is not final at this head" in found
 
@@ -122,7 +119,7 @@ class TestLyingAboutTheLog:
         final = value["events"][-2]
         assert final["data"].endswith("3")
         final["data"] = final["data"][:-1] + "7"
-        value["head"] = head_of(value)
+        value["head"] = its_head(value)
         value["claim"]["outcome"] = "included"
         found = check(value, expected_head=None)
         assert any(finding.startswith("the log breaks the protocol: ") for finding in found)
@@ -221,9 +218,7 @@ def test_a_receipt_of_an_impossible_log_is_false() -> None:
     """A result without a round that was opened, under a head that it does lead to."""
     state, entries = TASK.state, TASK.entries
     kept: list[Entry] = [entries[0], entries[-2]]
-    head = first_head(state.chain_id, state.contract, state.task)
-    for entry in kept:
-        head = fold(head, entry.event)
+    head = head_of(state.chain_id, state.contract, state.task, kept)
     claim = Claim(1, CLEO, None, None, Outcome.NOT_REVEALED)
     forged = UpdateReceipt(state.chain_id, state.contract, state.task, head, claim, kept)
     found = findings_in(read_receipt(receipt_to_json(forged)))

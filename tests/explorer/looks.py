@@ -8,7 +8,7 @@ from typing import Any
 from asking import Page, log_of, site_of
 from doubles import Federation
 
-from chain.history import first_head, fold
+from chain.history import head_of
 from chain.types import Entry, RoundFinalised, TaskOpened
 
 
@@ -18,11 +18,9 @@ def blobs_of(played: Federation) -> dict[str, str]:
     return {file.name: file.read_bytes().hex() for file in files if len(file.name) == 64}
 
 
-def head_of(played: Federation, entries: list[Entry]) -> bytes:
-    head = first_head(played.ledger.chain_id, played.ledger.contract, played.task)
-    for entry in entries:
-        head = fold(head, entry.event)
-    return head
+def head_at(played: Federation, entries: list[Entry]) -> bytes:
+    """The history head after these entries."""
+    return head_of(played.ledger.chain_id, played.ledger.contract, played.task, entries)
 
 
 def look(
@@ -44,7 +42,7 @@ def look(
     final = [one.event for one in entries if isinstance(one.event, RoundFinalised)]
     parent = final[-1].aggregate_digest if final else opened.genesis_digest
     view = {
-        "historyHead": head_of(played, entries).hex(),
+        "historyHead": head_at(played, entries).hex(),
         "manifestDigest": opened.manifest_digest.hex(),
         "genesisDigest": opened.genesis_digest.hex(),
         "parentDigest": parent.hex(),

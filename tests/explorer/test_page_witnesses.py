@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from chain.accounts import address_of
 from chain.devnet import devnet_in_thread
-from chain.history import first_head, fold
+from chain.history import head_of
 from fl_node.blobs.store import open_store
 from fl_node.bundle.writing import write_bundle
 from fl_node.cli.workspace import Workspace
@@ -71,9 +71,8 @@ def last(played: Live) -> Checkpoint:
 
 def point(live: Live, events: int) -> Checkpoint:
     ledger = live.ledger()
-    head = first_head(ledger.chain_id, ledger.contract, live.finished)
-    for entry in [*ledger.history(live.finished)][:events]:
-        head = fold(head, entry.event)
+    seen = [*ledger.history(live.finished)][:events]
+    head = head_of(ledger.chain_id, ledger.contract, live.finished, seen)
     return Checkpoint(ledger.chain_id, ledger.contract, live.finished, events, head)
 
 

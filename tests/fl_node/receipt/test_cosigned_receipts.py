@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from receipts import ANA, BEN, Played, opening, played
 
-from chain.history import first_head, fold
+from chain.history import head_of
 from fl_node.audit.cosignatures import NOBODY, Witnesses
 from fl_node.receipt.checking import make_receipt
 from fl_node.receipt.cosigned import check_cosigned
@@ -35,9 +35,7 @@ def signed(task: Played, key: WitnessKey = ALICE, events: int | None = None) -> 
     """What a witness signed that had seen so many events of a history; all if None."""
     entries = task.entries[:events]
     ledger = task.ledger
-    head = first_head(ledger.chain_id, ledger.contract, 1)
-    for entry in entries:
-        head = fold(head, entry.event)
+    head = head_of(ledger.chain_id, ledger.contract, 1, entries)
     point = Checkpoint(ledger.chain_id, ledger.contract, 1, len(entries), head)
     return Note(point, (cosign(point, key, 77),))
 
