@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,18 @@ def blobs(played: Federation) -> dict[str, str]:
     return blobs_of(played)
 
 
-def said(
-    page: Page, played: Federation, entries: list[Entry], blobs: dict[str, str], held: int
-) -> Any:
-    (answer,) = follow(page, played, [look(played, entries, blobs)], held)
-    return answer["report"]
+Say = Callable[[int, dict[str, str]], Any]
+
+
+@pytest.fixture
+def say(page: Page, played: Federation, entries: list[Entry]) -> Say:
+    """What the page reports that holds at most so many bytes of a blob, of a store with these blobs."""
+
+    def report(held: int, there: dict[str, str]) -> Any:
+        (answer,) = follow(page, played, [look(played, entries, there)], held)
+        return answer["report"]
+
+    return report
 
 
 def length_of_model(played: Federation, blobs: dict[str, str]) -> int:
@@ -73,14 +81,9 @@ class TestAPageThatHoldsNoModel:
         return length_of_model(played, blobs) - 1
 
     def test_says_what_it_did_not_check_and_checks_the_rest(
-        self,
-        page: Page,
-        played: Federation,
-        entries: list[Entry],
-        blobs: dict[str, str],
-        held: int,
+        self, say: Say, blobs: dict[str, str], held: int
     ) -> None:
-        report = said(page, played, entries, blobs, held)
+        report = say(held, blobs)
         checked = {step for step, status in report["steps"].items() if status == "clean"}
         assert checked == {"A2", "A3", "A8"} and report["findings"] == []
         unread = f"a blob of {held + 1} bytes has its digest, but a page holds {held} at most"
@@ -91,8 +94,7 @@ class TestAPageThatHoldsNoModel:
     @pytest.mark.parametrize(("content", "word"), [("00", "tampered"), (None, "missing")])
     def test_still_finds_an_update_that_is_not_the_recorded_one(
         self,
-        page: Page,
-        played: Federation,
+        say: Say,
         entries: list[Entry],
         blobs: dict[str, str],
         held: int,
@@ -103,30 +105,18 @@ class TestAPageThatHoldsNoModel:
         update = next(one for one in revealed if one.round == 2)
         there = {**blobs, update.reveal.update_digest.hex(): content}
         there = {name: blob for name, blob in there.items() if blob is not None}
-        (finding,) = said(page, played, entries, there, held)["findings"]
+        (finding,) = say(held, there)["findings"]
         assert (finding["step"], finding["round"], finding["actual"]) == ("A5", 2, word)
         assert finding["client"] == update.client.lower()
 
     def test_still_finds_a_model_that_is_not_the_recorded_one(
-        self,
-        page: Page,
-        played: Federation,
-        entries: list[Entry],
-        blobs: dict[str, str],
-        held: int,
+        self, say: Say, played: Federation, blobs: dict[str, str], held: int
     ) -> None:
         last = played.ledger.task_state(played.task).parent_digest.hex()
         longer = blobs[last] + "00"  # Every byte arrives, and none is held.
-        (finding,) = said(page, played, entries, {**blobs, last: longer}, held)["findings"]
+        (finding,) = say(held, {**blobs, last: longer})["findings"]
         assert (finding["step"], finding["round"], finding["digest"]) == ("A7", 2, last)
 
-    def test_with_one_byte_more_checks_all(
-        self,
-        page: Page,
-        played: Federation,
-        entries: list[Entry],
-        blobs: dict[str, str],
-        held: int,
-    ) -> None:
+    def test_with_one_byte_more_checks_all(self, say: Say, blobs: dict[str, str]) -> None:
         most = max(len(blob) // 2 for blob in blobs.values())
-        assert {*said(page, played, entries, blobs, most)["steps"].values()} == {"clean"}
+        assert {*say(most, blobs)["steps"].values()} == {"clean"}
