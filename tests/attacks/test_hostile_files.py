@@ -149,7 +149,7 @@ def link_to_a_secret(path: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", [*PLANTS, link_to_a_secret])
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_plant_in_the_stores_folder(
     federation: Federation, undisturbed: bytes, plant: Callable[[Path], None]
 ) -> None:

@@ -42,7 +42,7 @@ MANIFESTS = {
 }
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("blob", MANIFESTS.values(), ids=MANIFESTS)
 def test_open_a_task_with_a_hostile_manifest(tmp_path, blob):
     """16. One finding of A4, in one short line; the time limit is what a hostile one would break."""

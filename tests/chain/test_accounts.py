@@ -105,7 +105,7 @@ class TestKeystore:
             open_keystore(path, "x")
 
     @pytest.mark.parametrize("plant", PLANTS)
-    @pytest.mark.timeout(10)
+    @pytest.mark.timeout(60)
     def test_what_is_no_file(self, tmp_path: Path, plant: Plant) -> None:
         plant(tmp_path / "key.json")
         with pytest.raises(AccountUnusable, match=r"keystore .*key\.json: "):
@@ -126,7 +126,7 @@ class TestKeystore:
         ],
         ids=str,
     )
-    @pytest.mark.timeout(10)
+    @pytest.mark.timeout(60)
     def test_that_would_take_for_ever_to_open_is_refused(
         self, tmp_path: Path, cost: dict[str, Any]
     ) -> None:
@@ -138,7 +138,7 @@ class TestKeystore:
         with pytest.raises(AccountUnusable, match="not a keystore"):
             open_keystore(path, "x")
 
-    @pytest.mark.timeout(10)
+    @pytest.mark.timeout(60)
     def test_of_endless_pbkdf2_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "key.json"
         keystore = Account.encrypt("0x" + "11" * 32, "x", kdf="pbkdf2", iterations=2)

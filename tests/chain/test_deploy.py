@@ -105,7 +105,7 @@ class TestFile:
             read_deployment(path)
 
     @pytest.mark.parametrize("plant", PLANTS)
-    @pytest.mark.timeout(10)
+    @pytest.mark.timeout(60)
     def test_what_is_no_file(self, tmp_path: Path, plant: Plant) -> None:
         plant(tmp_path / "deployment.json")
         with pytest.raises(DeploymentInvalid, match=r"deployment\.json: "):

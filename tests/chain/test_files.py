@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("plant", PLANTS)
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_what_is_no_file_is_refused_at_once(path: Path, plant: Plant, read: Read) -> None:
     plant(path)
     with pytest.raises(FileUnusable, match=str(path)):

@@ -78,7 +78,7 @@ def test_nothing_is_left_behind(database: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("plant", PLANTS)
 @pytest.mark.parametrize("name", ["chain.sqlite", "chain.sqlite-wal"])
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_what_is_no_file_is_no_chain(database: Path, plant: Plant, name: str) -> None:
     database.with_name(name).unlink(missing_ok=True)
     plant(database.with_name(name))
@@ -117,7 +117,7 @@ ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELEC
     ],
     ids=["empty", "text", "table", "view"],
 )
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_what_holds_no_chain_is_refused_and_left_as_it_was(
     tmp_path: Path, make: Callable[[Path], None], reason: str
 ) -> None:

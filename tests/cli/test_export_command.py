@@ -137,7 +137,7 @@ def test_the_page_does_not_open_for_what_is_no_bundle(ganchor: Ganchor, tmp_path
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_what_is_no_file_is_no_bundle(ganchor: Ganchor, tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path / "task.zip")
     outcome = ganchor("audit", "--bundle", tmp_path / "task.zip")

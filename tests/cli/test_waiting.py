@@ -59,7 +59,7 @@ def test_patience_counts_from_the_start(ganchor: Ganchor, live: Live) -> None:
     with proxy_to(live.url) as proxy:
         proxy.reply(EVERY, Reply(b"", 503))
         outcome = node(ganchor, live, proxy, patience=0.3)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert (outcome.code, outcome.err) == (
         2,
         f"error: {proxy.url} refused: HTTP 503 Service Unavailable\n",

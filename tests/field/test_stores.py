@@ -154,7 +154,7 @@ class TestEveryStore:
             started = time.monotonic()
             with pytest.raises(StoreSlow):
                 store.put(blob, ends=started + 3)
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 15
         assert not opened(server, monkeypatch).holds(blob)
 
 

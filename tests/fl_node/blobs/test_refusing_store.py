@@ -12,7 +12,7 @@ from fl_node.blobs.served import TimeLimits
 from fl_node.blobs.store import Store, key_of, open_store
 from fl_node.errors import BlobMissing, StoreUnusable
 
-SHORT = TimeLimits(connect=0.3, silence=0.4, slowest=1e7, retries=0.2)
+BRIEF = TimeLimits(retries=0.2)
 READ, WANTED = b"read before", b"wanted"
 
 
@@ -26,7 +26,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
 @pytest.fixture
 def store(bucket: Bucket) -> Store:
     """A store from which one blob was read."""
-    opened = open_store("s3://weights/task", limits=SHORT)
+    opened = open_store("s3://weights/task", limits=BRIEF)
     digest = opened.put(READ)
     opened.get(digest, 100)
     return opened
@@ -39,7 +39,7 @@ def want(store: Store) -> None:
 def test_who_may_read_nothing_is_told_so_and_no_blob_is_blamed(bucket: Bucket) -> None:
     bucket.refuse(403, "AccessDenied")
     with pytest.raises(StoreUnusable, match="403"):
-        want(open_store("s3://weights/task", limits=SHORT))
+        want(open_store("s3://weights/task", limits=BRIEF))
 
 
 def test_one_blob_that_is_refused_while_others_are_not_is_missing(

@@ -20,6 +20,9 @@ from fl_node.manifest.manifest import Rounds
 BLOB = b"the weights" * 100
 DIGEST = digest_of(BLOB)
 SHORT = TimeLimits(connect=0.3, silence=0.4, slowest=1e7, retries=0.2)
+"""Where no answer comes."""
+BRIEF = TimeLimits(retries=0.2)
+"""Where one comes, if the machine is busy a little later."""
 
 
 def get(store: Store) -> object:
@@ -50,16 +53,16 @@ class TestWaiting:
             "a dripping body",
         ],
     )
-    @pytest.mark.timeout(20)
+    @pytest.mark.timeout(60)
     def test_ends_soon_after_the_limits(self, behave: Behaviour) -> None:
         with served(behave) as url:
             started = time.monotonic()
             with pytest.raises(StoreUnusable, match=url) as caught:
                 get(open_store(url, limits=SHORT))
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 15
         assert str(caught.value).isprintable()
 
-    @pytest.mark.timeout(20)
+    @pytest.mark.timeout(60)
     def test_ends_for_a_bucket_too(self, bucket: Callable[[str], None]) -> None:
         for use in (get, put):
             with served(say_nothing) as url:
@@ -67,13 +70,13 @@ class TestWaiting:
                 started = time.monotonic()
                 with pytest.raises(StoreUnusable, match="s3://weights/task"):
                     use(open_store("s3://weights/task", limits=SHORT))
-                assert time.monotonic() - started < 5
+                assert time.monotonic() - started < 15
 
     @pytest.mark.parametrize("behave", [cut(b""), cut(head(len(BLOB)) + BLOB[:500])])
-    @pytest.mark.timeout(20)
+    @pytest.mark.timeout(60)
     def test_ends_where_the_other_side_hangs_up(self, behave: Behaviour) -> None:
         with served(behave) as url, pytest.raises(StoreUnusable, match=url):
-            get(open_store(url, limits=SHORT))
+            get(open_store(url, limits=BRIEF))
 
     def test_for_a_silent_store_is_by_default_shorter_than_the_shortest_default_window(
         self,
@@ -86,7 +89,7 @@ class TestWaiting:
 class TestAnswers:
     def test_longer_than_allowed_is_not_read(self) -> None:
         with served(drip(head(1 << 40))) as url, pytest.raises(BlobOversized):
-            open_store(url, limits=SHORT).get(DIGEST, 1 << 30)
+            open_store(url, limits=BRIEF).get(DIGEST, 1 << 30)
 
     @pytest.mark.parametrize(
         ("status", "error"),
@@ -103,7 +106,7 @@ class TestAnswers:
         self, status: str, error: type[Exception]
     ) -> None:
         with served(answer(b"<html>", status)) as url, pytest.raises(error):
-            get(open_store(url, limits=SHORT))
+            get(open_store(url, limits=BRIEF))
 
     @pytest.mark.parametrize(
         "code", ["SignatureDoesNotMatch", "InvalidAccessKeyId", "ExpiredToken", "NoSuchBucket"]
@@ -116,13 +119,13 @@ class TestAnswers:
         with served(answer(body.encode(), status)) as url:
             bucket(url)
             with pytest.raises(StoreUnusable, match=code) as caught:
-                get(open_store("s3://weights/task", limits=SHORT))
+                get(open_store("s3://weights/task", limits=BRIEF))
         assert "AKIA" not in str(caught.value)
 
     def test_do_not_write_into_errors(self) -> None:
         body = b"\x1b[2J AUDIT CLEAN " * 1000
         with served(answer(body, "400 Bad Request")) as url, pytest.raises(StoreUnusable) as caught:
-            get(open_store(url, limits=SHORT))
+            get(open_store(url, limits=BRIEF))
         assert "CLEAN" not in str(caught.value)
         assert str(caught.value).isprintable() and len(str(caught.value)) < 500
 
@@ -177,7 +180,7 @@ class TestCredentials:
         with served(answer(b"you asked with s3cr3t", "400 s3cr3t")) as url:
             where = url.replace("http://", "http://user:s3cr3t@")
             with pytest.raises(StoreUnusable) as caught:
-                get(open_store(where, limits=SHORT))
+                get(open_store(where, limits=BRIEF))
         assert "s3cr3t" not in str(caught.value)
 
     def test_of_an_endpoint_are_in_no_error(
@@ -192,7 +195,7 @@ class TestCredentials:
         """They are hidden, not dropped."""
         requests: list[bytes] = []
         with served(answer(BLOB), requests) as url:
-            assert get(open_store(f"{url}/weights?sig=s3cr3t", limits=SHORT)) == BLOB
+            assert get(open_store(f"{url}/weights?sig=s3cr3t", limits=BRIEF)) == BLOB
         assert b"?sig=s3cr3t " in requests[0]
 
 

@@ -82,7 +82,7 @@ def folder_with_a_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", [*PLANTS, folder_with_a_file])
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_what_is_no_blob_is_refused_at_once_and_mended_by_whoever_has_the_blob(tmp_path, plant):
     store = open_store(tmp_path)
     path = tmp_path / key_of(DIGEST)

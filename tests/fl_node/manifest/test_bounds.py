@@ -19,7 +19,7 @@ from fl_node.manifest.bounds import (
 )
 from fl_node.manifest.manifest import build_manifest, parse_manifest, read_manifest
 
-pytestmark = pytest.mark.timeout(10)
+pytestmark = pytest.mark.timeout(60)
 
 MEMBERS = [f"0x{number:040x}" for number in (1, 2, 3)]
 VALUES = {"name": "digits", "seed": 7, "members": MEMBERS, "rounds": {"count": 5}}

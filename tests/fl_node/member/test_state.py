@@ -242,7 +242,7 @@ class TestDamage:
 
     @pytest.mark.parametrize("name", ["plan.json", "update.blob", "private.safetensors"])
     @pytest.mark.parametrize("plant", PLANTS)
-    @pytest.mark.timeout(20)
+    @pytest.mark.timeout(60)
     def test_by_what_is_no_file_is_said_at_once(self, state, folder, plant, name):
         plan = state.keep(3, PARENT, contribution())
         plant_at(folder / "round-00003" / name, plant)
@@ -255,7 +255,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         "plant", [folder_plant, link_to_itself, link_to_endless_zeros, pipe, terabyte]
     )
-    @pytest.mark.timeout(20)
+    @pytest.mark.timeout(60)
     def test_by_what_is_no_file_keeps_no_node_waiting(self, state, folder, plant, name):
         state.close()
         plant_at(folder / name, plant)
