@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cases.history import History
-from chain.history import first_head, fold
+from chain.history import head_of
 from chain.types import Address, Entry, RoundOpened, TaskState
 from fl_node.blobs.canonical import canonical_json
 from fl_node.blobs.digest import digest_of
@@ -69,7 +69,7 @@ def case_of(
         state: Fields of the task's state that are others than the contract's.
     """
     log = history.entries if entries is None else tuple(entries)
-    head = history.state.history_head if entries is None else folded(history, log)
+    head = head_of(history.chain_id, history.contract, TASK, log)
     given = replace(history.state, **{"history_head": head, **state})
     blobs = _blobs_for(verb, history)
     shown = logs_of(history.contract, log) if logs is None else tuple(logs)
@@ -85,14 +85,6 @@ def _blobs_for(verb: str, history: History) -> dict[str, bytes]:
     if verb == "audit" or last in opened:
         return dict(history.blobs)
     return {name: blob for name, blob in history.blobs.items() if name != last.hex()}
-
-
-def folded(history: History, entries: Iterable[Entry]) -> bytes:
-    """The head that a log of the history's task leads to."""
-    head = first_head(history.chain_id, history.contract, TASK)
-    for entry in entries:
-        head = fold(head, entry.event)
-    return head
 
 
 def state_of(history: History, state: TaskState) -> Log:

@@ -20,7 +20,7 @@ from cases.samples import (
     played,
 )
 from chain.accounts import to_address
-from chain.history import first_head, fold
+from chain.history import first_head, head_of
 
 LOST = {"finding": "A2"}
 NO_LOG = {"invalid": "log"}
@@ -126,9 +126,7 @@ def _case(name: str, history: History) -> Case:
 def _in_task(name: str, task: int) -> Case:
     """The log of a task of another number, as far as `head` looks at it."""
     history = played(history_of())
-    head = first_head(history.chain_id, history.contract, task)
-    for entry in history.entries:
-        head = fold(head, entry.event)
+    head = head_of(history.chain_id, history.contract, task, history.entries)
     case = case_of("head", name, history, {"head": "0x" + head.hex()}, history_head=head)
     topics = [[log["topics"][0], word(task), *log["topics"][2:]] for log in case.logs]
     logs = [{**log, "topics": own} for log, own in zip(case.logs, topics, strict=True)]

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from chain.errors import NotAwaited, TaskUnknown, TermsInvalid
-from chain.history import first_head, fold
+from chain.history import head_of
 from chain.ledger import Ledger
 from chain.memory_ledger import CHAIN_ID, CONTRACT, MemoryLedger
 from chain.types import Address, RoundOpened, TaskOpened, Terms
@@ -75,10 +75,7 @@ def test_the_history_is_of_one_task_and_from_a_block_on(ledger: MemoryLedger) ->
 def test_the_head_in_the_state_is_the_fold_of_the_history(ledger: MemoryLedger) -> None:
     ledger.open_task(*DIGESTS, MEMBERS, TERMS)
     ledger.skip(1, 1)
-    head = first_head(CHAIN_ID, CONTRACT, 1)
-    for entry in ledger.history(1):
-        head = fold(head, entry.event)
-    assert ledger.task_state(1).history_head == head
+    assert ledger.task_state(1).history_head == head_of(CHAIN_ID, CONTRACT, 1, ledger.history(1))
 
 
 def test_a_refused_call_leaves_no_block(ledger: MemoryLedger) -> None:
@@ -106,7 +103,4 @@ def test_another_ledger_can_be_mirrored() -> None:
     contract = MEMBERS[2]
     ledger = MemoryLedger(MEMBERS[0], chain_id=5, contract=contract)
     opened = ledger.open_task(*DIGESTS, MEMBERS, TERMS).entries
-    head = first_head(5, contract, 1)
-    for entry in opened:
-        head = fold(head, entry.event)
-    assert ledger.task_state(1).history_head == head
+    assert ledger.task_state(1).history_head == head_of(5, contract, 1, opened)

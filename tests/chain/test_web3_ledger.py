@@ -36,7 +36,7 @@ from chain.errors import (
     TaskUnknown,
     TransactionFailed,
 )
-from chain.history import commitment_of, first_head, fold, topic0
+from chain.history import commitment_of, head_of, topic0
 from chain.transport import MAX_ANSWER_BYTES
 from chain.types import (
     Entry,
@@ -149,9 +149,7 @@ class TestRounds:
         history = list(ledger.history(task))
         assert list(history) == told
 
-        head = first_head(ledger.chain_id, ledger.contract, task)
-        for entry in history:
-            head = fold(head, entry.event)
+        head = head_of(ledger.chain_id, ledger.contract, task, history)
         state = ledger.task_state(task)
         assert (state.history_head, state.phase) == (head, Phase.FINISHED)
         assert (state.terms, state.parent_digest) == (TERMS, b"\2" * 32)

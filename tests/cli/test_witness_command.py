@@ -12,7 +12,7 @@ from commanding import Ganchor, Live
 from chain import answers
 from chain.connection import connect
 from chain.errors import ChainUnreachable, TaskUnknown
-from chain.history import first_head, fold
+from chain.history import head_of
 from chain.types import Phase
 from chain.web3_ledger import Web3Ledger
 from fl_node.cli import wiring
@@ -88,9 +88,7 @@ def test_a_history_that_does_not_extend_is_refused_with_1(
     before = Path("cosigned.txt").read_bytes()
     ledger = live.ledger()
     shown = [*ledger.history(live.finished)][:4]  # From now on the endpoint hides the rest.
-    head = first_head(ledger.chain_id, ledger.contract, live.finished)
-    for entry in shown:
-        head = fold(head, entry.event)
+    head = head_of(ledger.chain_id, ledger.contract, live.finished, shown)
     state = replace(ledger.task_state(live.finished), history_head=head)
     monkeypatch.setattr(Web3Ledger, "history", lambda self, task, start=0: iter(shown))
     monkeypatch.setattr(Web3Ledger, "settled_state", lambda self, task: state)

@@ -8,7 +8,7 @@ import pytest
 from evm_ledger import EvmChain, EvmLedger
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stage import Stage, events, opening_of
+from stage import Stage, opening_of
 
 from chain import history
 from chain.errors import MemberUnknown, TaskUnknown
@@ -61,9 +61,8 @@ def test_the_head_is_the_fold_of_the_log(contract: Stage) -> None:
     receipts += [contract.commit(i) for i in range(4)] + [contract.miss()]
     receipts += [contract.reveal(i) for i in range(4)]
     receipts += [contract.attest(i, included=0b1111) for i in range(3)]
-    head = history.first_head(contract.ledger.chain_id, contract.ledger.contract, 1)
-    for event in events(receipts):
-        head = history.fold(head, event)
+    entries = [entry for receipt in receipts for entry in receipt.entries]
+    head = history.head_of(contract.ledger.chain_id, contract.ledger.contract, 1, entries)
     assert contract.state.history_head == head
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chain.files import mapped, read_file, regular_file
-from chain.history import commitment_of, first_head, fold
+from chain.history import commitment_of, head_of
 from chain.types import Address, Entry, TaskState, UpdateCommitted, UpdateRevealed
 from fl_node.audit import audit
 from fl_node.blobs.canonical import canonical_json
@@ -88,9 +88,7 @@ def read_case(folder: Path) -> Case:
 
 def head(case: Case) -> Answer:
     """The history head."""
-    folded = first_head(case.chain_id, case.contract, case.task)
-    for entry in case.entries:
-        folded = fold(folded, entry.event)
+    folded = head_of(case.chain_id, case.contract, case.task, case.entries)
     return {"head": _hex(folded)} if folded == case.state.history_head else {"finding": "A2"}
 
 

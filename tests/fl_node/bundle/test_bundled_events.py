@@ -11,7 +11,7 @@ import pytest
 from doubles import Federation
 
 from chain.artifact import load_artifact
-from chain.history import ARGUMENTS, INDEXED, first_head, fold, logged
+from chain.history import ARGUMENTS, INDEXED, head_of, logged
 from chain.types import Address, Entry
 from fl_node.blobs.canonical import canonical_json
 from fl_node.bundle.events import events_to_json, read_events
@@ -63,9 +63,8 @@ class TestEvents:
 
     def test_it_folds_to_the_contracts_head(self, finished: Federation) -> None:
         ledger, task = finished.ledger, finished.task
-        head = first_head(ledger.chain_id, ledger.contract, task)
-        for entry in read(finished, spelt(finished)):
-            head = fold(head, entry.event)
+        back = read(finished, spelt(finished))
+        head = head_of(ledger.chain_id, ledger.contract, task, back)
         assert head == ledger.task_state(task).history_head
 
     def test_every_event_has_its_name_first_and_the_task_second(self, finished: Federation) -> None:
