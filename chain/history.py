@@ -125,6 +125,19 @@ def head_of(chain_id: int, contract: Address, task: int, entries: Iterable[Entry
     return head
 
 
+def log_to(
+    head: bytes, chain_id: int, contract: Address, task: int, entries: Iterable[Entry]
+) -> list[Entry] | None:
+    """Return the part of a task's log that leads to a head, oldest first; None if no part does. No more is read."""
+    reached, log = first_head(chain_id, contract, task), []
+    for entry in entries:
+        log.append(entry)
+        reached = fold(reached, entry.event)
+        if reached == head:
+            return log
+    return None
+
+
 def head_after(head: bytes, data: bytes) -> bytes:
     """Return the history head after an event, given as the bytes that `folded` gives: 32 bytes."""
     return keccak(head + data)

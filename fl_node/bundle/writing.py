@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chain.artifact import load_artifact
 from chain.errors import HistoryInvalid, LedgerUnusable, ProofInvalid
-from chain.history import first_head, fold
+from chain.history import log_to
 from chain.ledger import LedgerReader
 from chain.proofs import HeadProof
 from chain.types import Entry
@@ -141,12 +141,10 @@ def settled_history(ledger: LedgerReader, task: int) -> tuple[RecordedState, lis
     """
     for _ in range(READS):
         view = ledger.task_state(task)
-        head, entries = first_head(ledger.chain_id, ledger.contract, task), []
-        for entry in ledger.history(task):
-            head = fold(head, entry.event)
-            entries.append(entry)
-            if head == view.history_head:
-                return RecordedState(ledger.chain_id, ledger.contract, task, view), entries
+        history = ledger.history(task)
+        entries = log_to(view.history_head, ledger.chain_id, ledger.contract, task, history)
+        if entries is not None:
+            return RecordedState(ledger.chain_id, ledger.contract, task, view), entries
     raise HistoryInvalid(f"the log of task {task} does not lead to its history head")
 
 

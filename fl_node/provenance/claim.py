@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chain.history import first_head, fold
+from chain.history import log_to
 from chain.ledger import LedgerReader
-from chain.types import Address, Entry
+from chain.types import Address
 from fl_node.blobs.digest import Blob, digest_of
 from fl_node.blobs.global_state import model_of
 from fl_node.blobs.model import decode_model, encode_model
@@ -51,7 +51,10 @@ def claim_of(ledger: LedgerReader, task: int, round: int | None = None) -> Claim
         LedgerError: The ledger cannot be read.
     """
     state = ledger.task_state(task)
-    entries = _log_to(ledger, task, state.history_head)
+    history = ledger.history(task)  # It may have gone on since the head was read.
+    entries = log_to(state.history_head, ledger.chain_id, ledger.contract, task, history)
+    if entries is None:
+        raise AuditImpossible("the log does not lead to the history head; ganchor audit says more")
     aggregates = (final.finalised.aggregate_digest for final in final_rounds(entries))
     digests = [state.genesis_digest, *aggregates]
     chosen = len(digests) - 1 if round is None else round
@@ -85,14 +88,3 @@ def is_file_of(content: Blob, claim: Claim, model: Blob) -> bool:
     """Whether a file is the claimed model: its blob as it lies in the store, or the file `model` of `model_file`."""
     digest = digest_of(content)
     return digest in (claim.model_digest, digest_of(model))
-
-
-def _log_to(ledger: LedgerReader, task: int, head: bytes) -> list[Entry]:
-    """The log up to a head; the task may have gone on since the head was read."""
-    reached, entries = first_head(ledger.chain_id, ledger.contract, task), []
-    for entry in ledger.history(task):
-        entries.append(entry)
-        reached = fold(reached, entry.event)
-        if reached == head:
-            return entries
-    raise AuditImpossible("the log does not lead to the history head; ganchor audit says more")

@@ -16,9 +16,11 @@ from chain.history import (
     event_from_abi,
     first_head,
     fold,
+    head_of,
+    log_to,
     topic0,
 )
-from chain.types import Address, MembersMissed, Reveal, RoundSkipped, TaskOpened, Terms
+from chain.types import Address, Entry, MembersMissed, Reveal, RoundSkipped, TaskOpened, Terms
 
 CONTRACT = Address("0x00000000000000000000000000000000000000C0")
 MEMBER = Address("0x0000000000000000000000000000000000000001")
@@ -53,6 +55,14 @@ def test_a_head_depends_on_every_event_and_on_their_order() -> None:
     heads = [fold(fold(head, one), two), fold(fold(head, two), one), fold(head, one)]
     heads.append(fold(fold(head, one), replace(two, missed=2)))
     assert len(set(heads)) == 4
+
+
+def test_a_log_is_read_up_to_a_head_and_no_further() -> None:
+    log = [Entry(RoundSkipped(1, round, MEMBER), 1, round, 0) for round in (1, 2, 3)]
+    head, rest = head_of(1, CONTRACT, 1, log[:2]), iter(log)
+    assert log_to(head, 1, CONTRACT, 1, rest) == log[:2]
+    assert next(rest) == log[2]
+    assert log_to(head, 1, CONTRACT, 1, log[1:]) is None
 
 
 def test_events_are_built_from_abi_values() -> None:
