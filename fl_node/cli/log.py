@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -32,7 +31,7 @@ from chain.types import (
     UpdateRevealed,
 )
 from fl_node.cli import options, wiring
-from fl_node.cli.words import loss, short
+from fl_node.cli.words import loss, short, time_text
 from fl_node.history.members import members_of
 from fl_node.history.record import members_in
 
@@ -80,7 +79,7 @@ def following(ledger: Ledger, task: int, seconds: float = FOLLOW_SECONDS) -> Ite
 
 def line_of(entry: Entry, members: Sequence[Address]) -> str:
     """An entry as a line of text: time in UTC, block, account, and what happened."""
-    at = datetime.fromtimestamp(entry.timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    at = time_text(entry.timestamp).removesuffix(" UTC")
     actor = short(actor_of(entry.event) or "contract")
     return f"{at}  block {entry.block_number:<6} {actor:10} {description_of(entry.event, members)}"
 
