@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rlp
 from doubles import GENESIS, MANIFEST, MEMBERS, TERMS
 from hypothesis import example, given
 from hypothesis import strategies as st
-from proving import proof_of, with_header
+from proving import proof_of
+from strange_proofs import INVALID
 
 from chain import answers, proving
 from chain.accounts import address_of, dev_account
@@ -22,8 +22,8 @@ from chain.connection import Connection, connect
 from chain.deploy import deploy
 from chain.devnet import devnet_in_thread
 from chain.errors import ChainRefused, ChainUnreachable, ProofInvalid
-from chain.headers import MAX_HEADER_BYTES, header_from, read_header
-from chain.proofs import MAX_NODE_BYTES, MAX_NODES, HeadProof, follow, head_slot
+from chain.headers import header_from, read_header
+from chain.proofs import HeadProof, follow, head_slot
 from chain.types import Address
 from chain.web3_ledger import Web3Ledger
 
@@ -111,55 +111,6 @@ class TestLaws:
         except ProofInvalid:
             return
         assert other.block != follow(proof, CONTRACT, 1).block
-
-
-def cut(proof: HeadProof, **names: int) -> HeadProof:
-    """Without one node of each named path."""
-    changed = {
-        name: tuple(node for index, node in enumerate(getattr(proof, name)) if index != at)
-        for name, at in names.items()
-    }
-    return replace(proof, **changed)
-
-
-def nested(size: int) -> bytes:
-    """Lists in lists, as deep as they go in so many bytes."""
-    lists = b""
-    while len(lists) < size:
-        lists = rlp.codec.length_prefix(len(lists), 0xC0) + lists
-    return lists
-
-
-Spoil = Callable[[HeadProof], HeadProof]
-INVALID: dict[str, tuple[Spoil, str]] = {
-    "no header": (lambda one: replace(one, header=b""), "not RLP"),
-    "a header that is a text": (lambda one: replace(one, header=b"\x83abc"), "not a list of bytes"),
-    "a header of lists": (lambda one: replace(one, header=rlp.encode([[]] * 20)), "list of bytes"),
-    "a short header": (lambda one: replace(one, header=rlp.encode([b""] * 14)), "14 fields"),
-    "a cut header": (lambda one: replace(one, header=one.header[:-1]), "not RLP"),
-    "a header with more behind it": (lambda one: replace(one, header=one.header + b"\0"), "RLP"),
-    "a long header": (
-        lambda one: with_header(one, extraData=bytes(MAX_HEADER_BYTES)),
-        "a header of 6",
-    ),
-    "a header of deep lists": (lambda one: replace(one, header=nested(60_000)), "not a list of bytes"),
-    "a number of many digits": (lambda one: with_header(one, number=1 << 64), "a number from 0"),
-    "a time after the year 9999": (lambda one: with_header(one, timestamp=1 << 60), "a number from 0"),
-    "a short root": (lambda one: with_header(one, stateRoot=bytes(31)), "expected 32 bytes"),
-    "another root": (lambda one: with_header(one, stateRoot=bytes(32)), "account's path breaks off"),
-    "no path to the account": (lambda one: replace(one, account=()), "account's path breaks off"),
-    "no path to the slot": (lambda one: replace(one, storage=()), "slot's path breaks off"),
-    "the account's root is missing": (lambda one: cut(one, account=0), "account's path breaks"),
-    "the account's leaf is missing": (lambda one: cut(one, account=-1 + len(one.account)), "account"),
-    "the slot's leaf is missing": (lambda one: cut(one, storage=-1 + len(one.storage)), "slot's path"),
-    "many nodes": (lambda one: replace(one, account=one.account * MAX_NODES), "at most 65 nodes"),
-    "a long node": (
-        lambda one: replace(one, storage=(*one.storage, bytes(MAX_NODE_BYTES + 1))),
-        "nodes of 1024 bytes",
-    ),
-    "a node that is no RLP": (lambda one: replace(one, account=(*one.account, b"\xff")), "account"),
-    "a node of deep lists": (lambda one: replace(one, account=(*one.account, nested(1000))), "account"),
-}  # fmt: skip
 
 
 class TestWhatProvesNothing:

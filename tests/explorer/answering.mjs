@@ -21,7 +21,9 @@ import { parseHeader, writtenHeader } from "../../fl_node/explorer/page/header.j
 import { canonical, parse, parseCanonical } from "../../fl_node/explorer/page/json.js";
 import { parseManifest } from "../../fl_node/explorer/page/manifest.js";
 import { norm } from "../../fl_node/explorer/page/norm.js";
+import { heldByBlock } from "../../fl_node/explorer/page/proof/held.js";
 import { isBundle, openBundle } from "../../fl_node/explorer/page/reading/bundle.js";
+import { readProof } from "../../fl_node/explorer/page/reading/proof_json.js";
 import { received } from "../../fl_node/explorer/page/reading/received.js";
 import { randomBytes } from "../../fl_node/explorer/page/pcg64.js";
 import { matches } from "../../fl_node/explorer/page/patterns.js";
@@ -130,6 +132,17 @@ const ANSWERS = {
     } finally {
       Object.defineProperty(globalThis, "crypto", crypto);
     }
+  },
+  proof(bytes) {
+    const { header, account, storage } = readProof(fromHex(bytes));
+    return { header: toHex(header), account: account.map(toHex), storage: storage.map(toHex) };
+  },
+  // What a block proves, beside the last event's block and time; `null` is no event, and nobody's block is "".
+  held({ header, account, storage }, { contract, task }, head, last, block) {
+    const proof = { header: fromHex(header), account: account.map(fromHex), storage: storage.map(fromHex) };
+    const claim = { proof, contract: contract.toLowerCase(), task: BigInt(task), head, last: last ?? undefined };
+    const { proven, findings } = heldByBlock(claim, block);
+    return { proven: proven && { ...proven, number: String(proven.number), time: String(proven.time) }, findings };
   },
   checksummed,
   draw: (seed, present, size) => draw(seed, BigInt(present), size).toString(),

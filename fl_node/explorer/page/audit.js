@@ -27,7 +27,7 @@ import { ROUND_STEPS, Rounds, shownRound } from "./rounds.js";
 
 /**
  * @typedef {object} Report
- * @property {Record<Step, Status>} steps
+ * @property {Partial<Record<Step, Status>>} steps those that were looked at
  * @property {Finding[]} findings
  * @property {Record<string, string[]>} reasons why a step was not reached, or not checked here, in some round or at all
  * @property {AuditedRound[]} rounds

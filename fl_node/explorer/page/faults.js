@@ -26,3 +26,21 @@ export class CallRefused extends Error {
 
 /** Nothing is wrong that this page could tell: it cannot check this, for the reason given. */
 export class NotCheckedHere extends Error {}
+
+/**
+ * Say what a fault in somebody's data means where it was found.
+ * @template T
+ * @param {string} rule
+ * @param {string} failing
+ * @param {() => T} work
+ * @returns {T}
+ * @throws {BadData} with this rule
+ */
+export function because(rule, failing, work) {
+  try {
+    return work();
+  } catch (fault) {
+    if (!(fault instanceof BadData)) throw fault;
+    throw new BadData(rule, `${failing}: ${fault.message}`);
+  }
+}

@@ -1,6 +1,8 @@
 /** What an audit collects: what it found, what it did not reach, and what this page cannot check. */
 
-/** @typedef {"A2" | "A3" | "A4" | "A5" | "A6" | "A7" | "A8"} Step */
+/** @import { Report } from "./audit.js" */
+
+/** @typedef {"A1" | "A2" | "A3" | "A4" | "A5" | "A6" | "A7" | "A8"} Step */
 /** @typedef {"clean" | "findings" | "not reached" | "not checked here"} Status */
 
 /**
@@ -14,7 +16,7 @@
  * @property {string} [actual]
  */
 
-/** @type {readonly Step[]} */
+/** What a log, the contract's state and a store are enough for. @type {readonly Step[]} */
 const STEPS = ["A2", "A3", "A4", "A5", "A6", "A7", "A8"];
 
 /** Collects what was found, and which steps ran. */
@@ -53,14 +55,14 @@ export class Findings {
     return !this.found.length && !this.#skipped.size;
   }
 
-  /** @returns {Record<Step, Status>} */
+  /** @returns {Partial<Record<Step, Status>>} */
   steps() {
     const status = (/** @type {Step} */ step) => {
       if (this.found.some((finding) => finding.step === step)) return "findings";
       if (this.#unchecked.has(step)) return "not checked here";
       return this.#skipped.has(step) ? "not reached" : "clean";
     };
-    return /** @type {Record<Step, Status>} */ (Object.fromEntries(STEPS.map((step) => [step, status(step)])));
+    return Object.fromEntries(STEPS.map((step) => [step, status(step)]));
   }
 
   /** @returns {Record<string, string[]>} */
@@ -69,6 +71,12 @@ export class Findings {
     const of = (/** @type {Step} */ step) => [...(this.#skipped.get(step) ?? []), ...(this.#unchecked.get(step) ?? [])];
     return Object.fromEntries(all.map((step) => [step, of(step)]));
   }
+}
+
+/** @param {Report} report @param {readonly Finding[]} found elsewhere @returns {Report} with these before all others */
+export function withFindings(report, found) {
+  const steps = Object.fromEntries(found.map(({ step }) => [step, "findings"]));
+  return { ...report, steps: { ...report.steps, ...steps }, findings: [...found, ...report.findings] };
 }
 
 /** @param {Map<Step, string[]>} kept @param {Step} step @param {string} because @param {number} [round] */

@@ -1,12 +1,14 @@
 /** The page: takes what the worker reads and verifies, and shows it. */
 
 import { ChainClock } from "./clock.js";
+import { withFindings } from "./findings.js";
 import { blobsAt } from "./reading/blobs.js";
 import { blobsOf, isBundle } from "./reading/bundle.js";
 import { received } from "./reading/received.js";
 import { membersOf } from "./record.js";
 import { HELD } from "./store.js";
 import { roundsOf } from "./view/acts.js";
+import { BlockForm } from "./view/block.js";
 import { lossCurves, metricCurves } from "./view/curves.js";
 import { byId, element, fill, shown } from "./view/elements.js";
 import { lineage, lineageOf } from "./view/lineage.js";
@@ -16,12 +18,12 @@ import { isRunning, newest, standing, stepsTable, until, verdict } from "./view/
 import { againTold, roundCard, updates } from "./view/round.js";
 import { timeline } from "./view/timeline.js";
 import { WitnessForm } from "./view/witnesses.js";
-import { withFindings } from "./witness/cosigned.js";
 import { isNotes, originOf } from "./witness/note.js";
 
 /** @import { Report } from "./audit.js" */
 /** @import { Entry } from "./events.js" */
 /** @import { News } from "./following.js" */
+/** @import { HeadProof } from "./proof/follow.js" */
 /** @import { TaskState } from "./task_state.js" */
 /** @import { Where } from "./worker.js" */
 
@@ -44,6 +46,7 @@ const nothing = () => ({
   /** @type {Map<number, any>} what rounds came to once more, by round */ again: new Map(),
   member: "",
   /** @type {readonly Uint8Array[]} notes that the bundle holds */ signed: [],
+  /** @type {HeadProof | null} that the bundle holds */ proof: null,
   broken: "",
 });
 
@@ -54,6 +57,7 @@ const known = nothing();
 let worker = started();
 
 const witnesses = new WitnessForm(() => (showVerdict(), showSteps()));
+const blocks = new BlockForm(() => (showVerdict(), showSteps()));
 
 /** @returns {Promise<Where>} from the page's address, or from the server that the page came from */
 async function whereToLook() {
@@ -95,7 +99,7 @@ function take(message) {
   switch (message.kind) {
     case "whose":
       known.where = { .../** @type {Where} */ (known.where), chainId: message.chainId, contract: message.contract, task: message.task };
-      known.signed = message.signed;
+      [known.signed, known.proof] = [message.signed, message.proof];
       showWhere();
       break;
     case "look":
@@ -190,20 +194,22 @@ function showVerdict() {
   fill("verdict", words);
 }
 
-/** @returns {Report | null} of the whole log, with what is wrong by what witnesses say */
+/** @returns {Report | null} of the whole log, with what is wrong by what witnesses and a block say */
 function reported() {
-  return known.current && known.report ? withFindings(known.report, witnesses.findings) : null;
+  return known.current && known.report ? withFindings(known.report, [...blocks.findings, ...witnesses.findings]) : null;
 }
 
 function showSteps() {
   fill("steps", stepsTable(reported(), Boolean(known.where?.bundle)));
 }
 
-/** Ask what the witnesses say of the log. */
+/** Ask what the witnesses say of the log, and what the block that holds the head. */
 function hear() {
-  const { chainId, contract, task } = /** @type {Where} */ (known.where);
-  const origin = originOf({ chainId: BigInt(chainId), contract, task: BigInt(task) });
-  witnesses.hear({ origin, heads: known.heads }, known.signed);
+  const { where, proof, state, entries } = known;
+  const { chainId, contract, task } = /** @type {Where} */ (where);
+  const site = { chainId: BigInt(chainId), contract, task: BigInt(task) };
+  witnesses.hear({ origin: originOf(site), heads: known.heads }, known.signed);
+  blocks.hear(proof && { proof, ...site, head: state?.historyHead, last: entries[entries.length - 1] });
 }
 
 function showHistory() {
@@ -329,6 +335,7 @@ function follow(where) {
   Object.assign(known, nothing(), { where });
   for (const id of ["away", "changed", "member", "round"]) byId(id).hidden = true;
   witnesses.hear(null);
+  blocks.hear(null);
   for (const id of ["now", "compared", "dropped", "origin"]) fill(id);
   showHistory();
   showWhere();

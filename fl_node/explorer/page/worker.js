@@ -54,9 +54,9 @@ self.onmessage = async ({ data }) => {
 /** @param {string | Blob} place @param {string} elsewhere where the blobs are of a bundle that only names them */
 async function opened(place, elsewhere) {
   try {
-    const { bundle, fetch, signed } = await openBundle(place, elsewhere);
+    const { bundle, fetch, signed, proof } = await openBundle(place, elsewhere);
     const { chainId, contract, task } = bundle.site;
-    post({ kind: "whose", chainId: String(chainId), contract, task: String(task), signed });
+    post({ kind: "whose", chainId: String(chainId), contract, task: String(task), signed, proof });
     store = new Store(fetch);
     following = new Following(bundle.site, store, bundle, 0);
     await follow(bundle, bundle.site);

@@ -7,6 +7,7 @@ import { canonical, parseCanonical } from "../json.js";
 import { MOST_NOTES, readNotes } from "../witness/note.js";
 import { blobsAt } from "./blobs.js";
 import { MOST_EVENTS, readLogs } from "./events_json.js";
+import { MOST_PROOF, readProof } from "./proof_json.js";
 import { MOST_STATE, readState } from "./state_json.js";
 import { bounded } from "./received.js";
 import { openZip } from "./zip.js";
@@ -14,6 +15,7 @@ import { openZip } from "./zip.js";
 /** @import { Log } from "../events.js" */
 /** @import { Site } from "../head.js" */
 /** @import { Json } from "../json.js" */
+/** @import { HeadProof } from "../proof/follow.js" */
 /** @import { Fetch } from "../store.js" */
 /** @import { TaskState } from "../task_state.js" */
 
@@ -21,7 +23,6 @@ import { openZip } from "./zip.js";
 
 const FORMAT = "ganchor-bundle-1";
 const MOST_CODE = 2 ** 17;
-const MOST_PROOF = 2 ** 19;
 const MOST_NAMES = 2 ** 25;
 const MOST_BEGINNING = 64;
 
@@ -57,7 +58,8 @@ export class Bundle {
 /**
  * @param {string | Blob} place the zip itself, or the URL of a folder, with a slash at its end, that holds its files
  * @param {string} elsewhere the URL of a store, for a bundle that only names its blobs; empty if there is none
- * @returns {Promise<{bundle: Bundle, fetch: Fetch, signed: Uint8Array[]}>} with the notes that witnesses are said to have signed
+ * @returns {Promise<{bundle: Bundle, fetch: Fetch, signed: Uint8Array[], proof: HeadProof | null}>} with the notes that witnesses
+ *   are said to have signed, and what is said to prove that a block holds the head
  * @throws {BadData} it is not in the form of a bundle
  */
 export async function openBundle(place, elsewhere) {
@@ -71,9 +73,14 @@ export async function openBundle(place, elsewhere) {
   await held("code.hex", MOST_CODE);
   const signed = await optional(read, "cosignatures.txt", MOST_NOTES);
   if (signed) readNotes(signed);
-  await optional(read, "proof.json", MOST_PROOF);
+  const proof = await optional(read, "proof.json", MOST_PROOF);
   const logs = readLogs(await held("events.json", MOST_EVENTS));
-  return { bundle: new Bundle(site, state, logs), fetch, signed: signed ? [signed] : [] };
+  return {
+    bundle: new Bundle(site, state, logs),
+    fetch,
+    signed: signed ? [signed] : [],
+    proof: proof && readProof(proof),
+  };
 }
 
 /** @param {string | Blob} place @param {string} elsewhere both as for `openBundle` @returns {Promise<Fetch>} its blobs alone */

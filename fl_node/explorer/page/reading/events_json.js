@@ -1,6 +1,6 @@
 /** events.json: a task's log as an endpoint gives it (docs/protocol.md, "Bundle"). */
 
-import { BadData } from "../faults.js";
+import { because } from "../faults.js";
 import { parseCanonical } from "../json.js";
 import { address, fields, hex, refuse, whole, word } from "./spelling.js";
 
@@ -21,15 +21,12 @@ const TIMES = 253_402_300_800n;
  * @throws {BadData} "log": it is no list of logs in their one spelling
  */
 export function readLogs(content) {
-  try {
+  return because("log", "events.json", () => {
     if (content.length > MOST_EVENTS) refuse(`more than ${MOST_EVENTS} bytes`);
     const listed = parseCanonical(content);
     if (!Array.isArray(listed) || listed.length > MOST_LOGS) return refuse(`expected a list of at most ${MOST_LOGS}`);
     return listed.map(logFrom);
-  } catch (fault) {
-    if (fault instanceof BadData) throw new BadData("log", `events.json: ${fault.message}`);
-    throw fault;
-  }
+  });
 }
 
 /** @param {Json} value @param {number} i @returns {Log} */

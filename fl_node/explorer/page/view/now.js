@@ -31,6 +31,7 @@ const BUNDLED = {
   A2: "the event log is complete up to the head that the bundle names: compare that with one from elsewhere",
   A5: "every included update is in the bundle and matches its digest",
 };
+/** @type {Readonly<Record<string, string>>} */
 const ELSEWHERE = {
   A1: "the page has no copy of the contract's code to compare with",
   A9: "a report lies on the disk of whoever wrote it",
@@ -115,9 +116,9 @@ export function stepsTable(report, bundled) {
 
 /** @param {string} step @param {Report | null} report @returns {import("./elements.js").Part[]} */
 function outcome(step, report) {
-  if (step === "A1" || step === "A9") return ["by the audit only", ELSEWHERE[step]];
+  const status = report?.steps[/** @type {"A2"} */ (step)];
+  if (!status && step in ELSEWHERE) return ["by the audit only", ELSEWHERE[step]];
   if (!report) return [element("span", { class: "waiting" }, "not yet"), ""];
-  const status = report.steps[/** @type {"A2"} */ (step)];
   const reasons = (report.reasons[step] ?? []).slice(0, 3).join("; ");
   switch (status) {
     case "clean":

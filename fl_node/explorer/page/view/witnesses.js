@@ -4,6 +4,7 @@ import { utf8 } from "../hex.js";
 import { heard } from "../witness/hearing.js";
 import { MOST_NOTES } from "../witness/note.js";
 import { byId, element, fill } from "./elements.js";
+import { foundText, line, timeText } from "./lines.js";
 
 /** @import { Cosigned, History } from "../witness/cosigned.js" */
 /** @import { Said } from "../witness/hearing.js" */
@@ -11,9 +12,6 @@ import { byId, element, fill } from "./elements.js";
 
 /** Anybody can write a thousand lines; nobody reads more than these. */
 const MOST_LINES = 50;
-
-/** From here on a year has five digits. */
-const YEAR_10000 = 253402300800n;
 
 /** The form for keys and notes, and the lines below it. */
 export class WitnessForm {
@@ -87,23 +85,7 @@ function told({ cosigned, findings, faults }, events) {
   return more > 0 ? [...lines.slice(0, MOST_LINES), element("p", {}, `and ${more} more`)] : lines;
 }
 
-/** @param {string} mood @param {string} words @returns {HTMLElement} */
-function line(mood, words) {
-  return element("p", {}, element("span", { class: mood }, words));
-}
-
-/** @param {Finding} finding @returns {string} */
-function foundText({ message, expected, actual }) {
-  return expected === undefined ? message : `${message}: expected ${expected}, got ${actual}`;
-}
-
 /** @param {Cosigned} cosigned @param {number} of how many events there are @returns {string} */
 function cosignedText({ witness, time, events, head }, of) {
   return `cosigned by ${witness} at ${timeText(time)}: event ${events} of ${of}, head ${head}`;
-}
-
-/** @param {bigint} seconds since 1970, at least 0 @returns {string} */
-function timeText(seconds) {
-  if (seconds >= YEAR_10000) return `${seconds} s`;
-  return `${new Date(Number(seconds) * 1000).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }

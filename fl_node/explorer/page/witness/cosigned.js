@@ -2,7 +2,6 @@
 
 import { isBy, isGenuine } from "./cosigning.js";
 
-/** @import { Report } from "../audit.js" */
 /** @import { Finding } from "../findings.js" */
 /** @import { VerifierKey } from "./keys.js" */
 /** @import { Checkpoint, Cosignature, Note } from "./note.js" */
@@ -41,12 +40,6 @@ export async function cosignedIn(keys, notes, history) {
   }
   if (keys.length && !cosigned.some(({ checked }) => checked)) findings.push({ step: "A2", ...unseen(keys, cosigned) });
   return { cosigned, findings };
-}
-
-/** @param {Report} report @param {readonly Finding[]} found of A2 @returns {Report} with these before all others */
-export function withFindings(report, found) {
-  if (!found.length) return report;
-  return { ...report, steps: { ...report.steps, A2: "findings" }, findings: [...found, ...report.findings] };
 }
 
 /** @param {readonly Note[]} notes @returns {{checkpoint: Checkpoint, cosignature: Cosignature}[]} */
