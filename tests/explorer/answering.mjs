@@ -108,6 +108,16 @@ const ANSWERS = {
     return toHex(encodeTensors(combined.result()));
   },
   manifest: (blob) => parseManifest(fromHex(blob)).members,
+  // The rule that each one breaks, or null.
+  manifestFaults: (blobs) =>
+    blobs.map((blob) => {
+      try {
+        parseManifest(fromHex(blob));
+        return null;
+      } catch (fault) {
+        return fault.rule ?? fault.stack;
+      }
+    }),
   hmac: (key, message) => toHex(hmac(fromHex(key), fromHex(message))),
   notes: (bytes) =>
     readNotes(fromHex(bytes)).map(({ checkpoint, cosignatures }) => {
