@@ -164,6 +164,11 @@ const ANSWERS = {
     const head = headOf(site, read.map((entry) => entry.event));
     return { chain_id: String(site.chainId), contract: site.contract, task: String(site.task), head, said: state.historyHead };
   },
+  // Step A1 of a bundle: null if nothing is wrong.
+  async bundledContract(path) {
+    const { bundle } = await openBundle(new Blob([await readFile(path)]), "");
+    return bundle.verifyContract().then(() => null, (fault) => [fault.rule, fault.message]);
+  },
   isBundle: async (path) => isBundle(new Blob([await readFile(path)])),
   async bundledBlob(path, digest) {
     const { fetch } = await openBundle(new Blob([await readFile(path)]), "");

@@ -12,6 +12,8 @@ from asking import Page, Refused
 from doubles import Federation, federation_in, run
 from strange_zips import STRANGE, as_zip, damaged
 
+from chain.artifact import load_artifact
+from chain.errors import ContractMismatch
 from fl_node.blobs.canonical import canonical_json, parse_json
 from fl_node.bundle.archive import written_archive
 from fl_node.bundle.proof import MAX_PROOF_BYTES
@@ -118,6 +120,28 @@ def test_so_may_the_proof_that_a_block_holds_the_head(
     assert verdicts(page, write(path, files)) == (True, True)
     files["proof.json"] = b"x" * (MAX_PROOF_BYTES + 1)
     assert verdicts(page, write(path, files)) == (False, False)
+
+
+CODE = load_artifact().deployed_bytecode.encode()
+OTHER_CODE = [
+    b"", b"0x", b"\xef\xbb\xbf" + CODE, CODE + b"\n", CODE + b"00", CODE[:-1], CODE[:-2], CODE[2:],
+    b"0x" + CODE[2:].upper(), b"\xff" + CODE[1:], CODE[:-1] + b"\xff",
+    CODE[:100] + (b"0" if CODE[100:101] != b"0" else b"1") + CODE[101:],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", OTHER_CODE, ids=range(len(OTHER_CODE)))
+def test_other_code_than_the_committed_contracts_is_found_by_both(
+    page: Page, genuine: Path, tmp_path: Path, code: bytes
+) -> None:
+    assert page.ask("bundledContract", str(genuine)) is None
+    files, path = files_of(genuine), tmp_path / "other.zip"
+    assert files["code.hex"] == CODE
+    files["code.hex"] = code
+    assert verdicts(page, write(path, files)) == (True, True)
+    with pytest.raises(ContractMismatch) as mismatch:
+        read_bundle(path).ledger()
+    assert page.ask("bundledContract", str(path)) == ["contract", str(mismatch.value)]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", as_zip(["pyproject.toml"]), b"x" * 100])

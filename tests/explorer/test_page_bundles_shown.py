@@ -154,7 +154,9 @@ def test_a_dropped_bundle_without_blobs_is_checked_as_far_as_its_log_goes(
         expect(page.locator("#verdict")).to_contain_text("0 of", timeout=PATIENCE)
         expect(page.locator("#verdict")).to_have_class("verdict waiting")
         expect(page.locator("#steps")).to_contain_text("names its blobs and holds none")
-        expect(page.locator("#steps .good")).to_have_count(3)  # A2, A3 and A8, which need no blob
+        expect(page.locator("#steps .good")).to_have_count(
+            4
+        )  # A1, A2, A3 and A8, which need no blob
 
 
 def test_an_unpacked_bundle_shows_itself_on_any_web_server(
@@ -178,6 +180,22 @@ def test_a_flipped_byte_in_a_blob_turns_its_cell_red(
         expect(page.locator("#timeline td.bad")).to_have_count(1)
         row = page.locator("#timeline tbody tr", has=page.locator("td.bad"))
         expect(row).to_contain_text(update.client[:8].lower())
+
+
+def test_other_code_ends_the_audit_and_nothing_of_the_history_is_shown(
+    page: Page, played: Federation, bundle: Path
+) -> None:
+    with_a_bit_flipped(bundle, "code.hex")
+    with bundle_explorer(bundle) as url:
+        page.goto(url)
+        expect(page.locator("#verdict")).to_have_text(
+            "Not as recorded: A1: the bundle has other code than the committed contract's",
+            timeout=PATIENCE,
+        )
+        expect(page.locator("#verdict")).to_have_class("verdict bad")
+        expect(page.locator("#steps")).to_contain_text("A1 found that this is not the contract")
+        expect(page.locator(".good")).to_have_count(0)
+        expect(page.locator("#timeline td")).to_have_count(0)
 
 
 def test_what_is_no_bundle_is_said_to_be_none(page: Page, bundle: Path, tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ from playwright.sync_api import Browser, Page, expect
 from proxy import EVERY, Answer, Proxy, Reply, proxy_to
 
 from chain.connection import connect
+from chain.deploy import verify_contract
+from chain.errors import ContractMismatch
 from chain.memory_ledger import MemoryLedger
 from chain.serving import running_in_thread
 from chain.types import Phase, UpdateRevealed
@@ -278,7 +280,40 @@ def test_another_chain_is_no_history_of_this_task(page: Page, running: Federatio
         where = {"rpc": f"{url}/rpc", "store": f"{url}/blobs/", "task": running.task}
         asked = {**where, "chain_id": 1, "contract": running.ledger.contract}
         page.goto(f"{url}?{urlencode(asked)}")
-        expect(page.locator("#verdict")).to_contain_text(
-            f"the endpoint serves chain {running.ledger.chain_id}, not 1", timeout=PATIENCE
+        expect(page.locator("#verdict")).to_have_text(
+            f"Not as recorded: A1: the endpoint serves chain {running.ledger.chain_id}, expected 1",
+            timeout=PATIENCE,
         )
         expect(page.locator(".good")).to_have_count(0)
+
+
+@pytest.mark.parametrize("code", ["0x", "0xfe"])
+def test_other_code_at_the_address_is_what_the_audit_says_that_it_is(
+    page: Page, running: Federation, code: str
+) -> None:
+    with seen_through_proxy(running) as (proxy, url):
+        proxy.change("eth_getCode", lambda _: code)
+        with pytest.raises(ContractMismatch) as mismatch:
+            verify_contract(connect(proxy.url), running.ledger.contract)
+        page.goto(url)
+        expect(page.locator("#verdict")).to_have_text(
+            f"Not as recorded: A1: {mismatch.value}", timeout=PATIENCE
+        )
+        expect(page.locator("#verdict")).to_have_class("verdict bad")
+        expect(page.locator("#steps")).to_contain_text("A1 found that this is not the contract")
+        expect(page.locator("#timeline td")).to_have_count(0)
+
+
+def test_an_endpoint_that_is_away_at_first_is_asked_for_the_code_again(
+    page: Page, running: Federation
+) -> None:
+    with seen_through_proxy(running) as (proxy, url):
+        proxy.refuse("eth_getCode", "not yet")
+        page.goto(url)
+        expect(page.locator("#away")).to_contain_text("refuses eth_getCode", timeout=PATIENCE)
+        expect(page.locator(".good")).to_have_count(0)
+        proxy.restore()
+        play_round(running)
+        expect_verified(page, 1)
+        row = page.locator("#steps tr", has=page.get_by_role("cell", name="A1", exact=True))
+        expect(row).to_contain_text("✓ checked here: clean")

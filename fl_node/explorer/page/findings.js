@@ -17,7 +17,7 @@
  */
 
 /** What a log, the contract's state and a store are enough for. @type {readonly Step[]} */
-const STEPS = ["A2", "A3", "A4", "A5", "A6", "A7", "A8"];
+export const STEPS = ["A2", "A3", "A4", "A5", "A6", "A7", "A8"];
 
 /** Collects what was found, and which steps ran. */
 export class Findings {

@@ -1,6 +1,7 @@
 /** Reads and verifies a history beside the page: whatever takes its time happens here. */
 
 import { aggregatedAgain, directions } from "./again.js";
+import { atContract, notTheContract } from "./contract.js";
 import { BadData, NotCheckedHere } from "./faults.js";
 import { Following } from "./following.js";
 import { MAX_MANIFEST } from "./manifest.js";
@@ -81,13 +82,19 @@ async function follow(source, site) {
   const bundled = source instanceof Bundle;
   /** The heads up to which the log was read, and verified; and the one that it did not give at the last look. */
   let [read, verified, doubted] = ["", "", ""];
+  let isContract = false;
   for (;;) {
     try {
+      if (!isContract) {
+        await verifyChain(source, site);
+        await source.verifyContract();
+        isContract = true;
+      }
       const { state, block, now } = await source.look();
       const head = state.historyHead;
       post({ kind: "look", state, block, now });
       if (head !== read) {
-        await requireChain(source, site);
+        await verifyChain(source, site);
         const news = await following.readOn({ state: { historyHead: head }, block }, bundled || head === doubted);
         if (news) post({ kind: "log", ...news });
         [read, doubted] = news ? [head, ""] : [read, head];
@@ -99,6 +106,7 @@ async function follow(source, site) {
       if (head === verified && (bundled || state.phase === FINISHED)) return;
       await pause(PAUSE);
     } catch (fault) {
+      if (fault instanceof BadData && fault.rule === "contract") return post({ kind: "report", report: notTheContract(fault.message) });
       if (!(fault instanceof NoAnswer || fault instanceof StoreAway)) {
         return post({ kind: "broken", message: /** @type {Error} */ (fault).message });
       }
@@ -111,10 +119,10 @@ async function follow(source, site) {
 /** @param {number} milliseconds */
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-/** @param {Endpoint | Bundle} source @param {Site} site */
-async function requireChain(source, site) {
+/** @param {Endpoint | Bundle} source @param {Site} site @throws {BadData} "contract": it is another chain */
+async function verifyChain(source, site) {
   const found = await source.chainId();
-  if (found !== site.chainId) throw new BadData("log", `the endpoint serves chain ${found}, not ${site.chainId}`);
+  if (found !== site.chainId) throw new BadData("contract", `the endpoint serves chain ${found}, expected ${site.chainId}`);
 }
 
 /** @param {TaskState} state */
@@ -123,7 +131,7 @@ async function verify(state) {
   const view = /** @type {any} */ (state);
   const began = performance.now();
   const report = await following.audit.report(view, unhurried((done, of) => post({ kind: "progress", done, of })));
-  post({ kind: "report", report, seconds: (performance.now() - began) / 1000 });
+  post({ kind: "report", report: atContract(report), seconds: (performance.now() - began) / 1000 });
 }
 
 /** @param {Progress} tell @returns {Progress} tells some: each lets the page draw, and be read aloud */

@@ -1,9 +1,11 @@
 /** A bundle: a task's history in one file, read as an endpoint and a store are (docs/protocol.md, "Bundle"). */
 
 import { checksummed } from "../address.js";
+import { CODE_HASH } from "../contract.js";
 import { BadData, NotCheckedHere } from "../faults.js";
-import { same, utf8 } from "../hex.js";
+import { fromHex, same, toHex, utf8 } from "../hex.js";
 import { canonical, parseCanonical } from "../json.js";
+import { keccak256 } from "../keccak.js";
 import { MOST_NOTES, readNotes } from "../witness/note.js";
 import { blobsAt } from "./blobs.js";
 import { MOST_EVENTS, readLogs } from "./events_json.js";
@@ -28,14 +30,23 @@ const MOST_BEGINNING = 64;
 
 /** The log and the state in a bundle. It has the methods of an `Endpoint`; nothing comes later. */
 export class Bundle {
+  #code;
   #state;
   #logs;
 
-  /** @param {Site} site whose history it claims to be @param {TaskState} state @param {Log[]} logs */
-  constructor(site, state, logs) {
+  /** @param {Site} site whose history it claims to be @param {string} code in hex @param {TaskState} state @param {Log[]} logs */
+  constructor(site, code, state, logs) {
     this.site = site;
+    this.#code = code;
     this.#state = state;
     this.#logs = logs;
+  }
+
+  /** @throws {BadData} "contract": the writer found another one */
+  async verifyContract() {
+    if (!/^0x(?:[0-9a-f]{2})*$/.test(this.#code) || toHex(keccak256(fromHex(this.#code))) !== CODE_HASH) {
+      throw new BadData("contract", "the bundle has other code than the committed contract's");
+    }
   }
 
   /** @returns {Promise<bigint>} */
@@ -70,13 +81,13 @@ export async function openBundle(place, elsewhere) {
   if (!same(await held("bundle.json", MOST_STATE), summary(site, state))) {
     throw new BadData("malformed", `bundle.json is not ${FORMAT}'s of this state.json`);
   }
-  await held("code.hex", MOST_CODE);
+  const code = new TextDecoder("utf-8", { ignoreBOM: true }).decode(await held("code.hex", MOST_CODE));
   const signed = await optional(read, "cosignatures.txt", MOST_NOTES);
   if (signed) readNotes(signed);
   const proof = await optional(read, "proof.json", MOST_PROOF);
   const logs = readLogs(await held("events.json", MOST_EVENTS));
   return {
-    bundle: new Bundle(site, state, logs),
+    bundle: new Bundle(site, code, state, logs),
     fetch,
     signed: signed ? [signed] : [],
     proof: proof && readProof(proof),

@@ -1,6 +1,8 @@
 /** Reads a task's log and state from a JSON-RPC endpoint, which is not trusted. */
 
 import { decode, encode } from "../abi.js";
+import { checksummed } from "../address.js";
+import { CODE_HASH } from "../contract.js";
 import { BadData } from "../faults.js";
 import { fromHex, toHex, utf8 } from "../hex.js";
 import { keccak256 } from "../keccak.js";
@@ -46,6 +48,15 @@ export class Endpoint {
   /** @returns {Promise<bigint>} */
   async chainId() {
     return BigInt(await this.#ask("eth_chainId"));
+  }
+
+  /** @throws {BadData} "contract": there is none at the address, or another one */
+  async verifyContract() {
+    const code = fromHex(await this.#ask("eth_getCode", this.#contract, "latest"));
+    const found = toHex(keccak256(code));
+    const address = checksummed(this.#contract);
+    if (!code.length) throw new BadData("contract", `there is no contract at ${address}`);
+    if (found !== CODE_HASH) throw new BadData("contract", `other code at ${address}: keccak256 0x${found}, expected 0x${CODE_HASH}`);
   }
 
   /** @returns {Promise<{state: TaskState, block: number, now: number}>} the state in the newest block, and its time */

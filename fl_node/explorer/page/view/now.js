@@ -33,7 +33,6 @@ const BUNDLED = {
 };
 /** @type {Readonly<Record<string, string>>} */
 const ELSEWHERE = {
-  A1: "the page has no copy of the contract's code to compare with",
   A9: "a report lies on the disk of whoever wrote it",
 };
 
