@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from chain.connection import Connection, connect
 from chain.deploy import read_deployment
 from fl_node.cli import options, wiring
+from fl_node.cli.audit import read_witnesses
 from fl_node.errors import Misuse
 
 if TYPE_CHECKING:
@@ -23,6 +25,14 @@ EXPLORER_PORT = 8548
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")]
 Open = Annotated[
     bool, typer.Option("--open", help="Open the page in this machine's browser as well.")
+]
+Witness = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--witness",
+        help="The key of a witness that you trust, NAME+ID+KEY; it stands in the page when that opens. Repeat for "
+        "several.",
+    ),
 ]
 
 
@@ -39,6 +49,7 @@ def explore(
             "--without-blobs."
         ),
     ] = None,
+    witness: Witness = None,
     port: Port = EXPLORER_PORT,
     open_browser: Open = False,
 ) -> None:
@@ -48,11 +59,12 @@ def explore(
     """
     if bundle is not None and workspace is not None:
         raise Misuse("give either --bundle or --workspace")
+    witnesses = [str(key) for key in read_witnesses(witness or (), ()).keys]
     if bundle is not None:
-        show_bundle(bundle, store, port, open_browser)
+        show_bundle(bundle, store, port, open_browser, witnesses)
     else:
         with wiring.evidence(workspace, rpc_url, deployment, store) as evidence:
-            show(evidence, task, workspace, port, open_browser)
+            show(evidence, task, workspace, port, open_browser, witnesses)
 
 
 def show(
@@ -61,11 +73,13 @@ def show(
     workspace: Path | None = None,
     port: int = 0,
     open_browser: bool = False,
+    witnesses: Sequence[str] = (),
 ) -> None:
     """Serve the page until SIGINT or SIGTERM; its URL goes to standard output.
 
     Args:
         workspace: Where the pictures of the rounds are, if a demo drew some.
+        witnesses: The keys of those that whoever looks trusts.
     """
     # Imports the HTTP server and the store.
     from fl_node.blobs.store import store_at_hand
@@ -75,18 +89,25 @@ def show(
     deployed = read_deployment(evidence.deployment)
     wiring.connect(evidence.rpc_urls, deployed, task=task)
     pictures = Workspace(workspace).pictures() if workspace else {}
-    site = Site(deployed.chain_id, deployed.address, deployed.block, task, pictures)
+    site = Site(deployed.chain_id, deployed.address, deployed.block, task, pictures, witnesses)
 
     connection = connect(evidence.rpc_urls, deployed.chain_id)
     _serve(site, connection, store_at_hand(evidence.store), port, open_browser)
 
 
-def show_bundle(file: Path, store: str, port: int = 0, open_browser: bool = False) -> None:
+def show_bundle(
+    file: Path,
+    store: str,
+    port: int = 0,
+    open_browser: bool = False,
+    witnesses: Sequence[str] = (),
+) -> None:
     """Serve the page for a bundle until SIGINT or SIGTERM; its URL goes to standard output.
 
     Args:
         file: Anything that somebody else wrote. The page is this program's, not the one in the bundle.
         store: Where the blobs are, if the bundle only names them.
+        witnesses: The keys of those that whoever looks trusts.
     """
     from fl_node.blobs.store import open_store
     from fl_node.bundle.reading import read_bundle
@@ -94,7 +115,7 @@ def show_bundle(file: Path, store: str, port: int = 0, open_browser: bool = Fals
 
     found = read_bundle(file)
     blobs = found.blobs or open_store(store, must_exist=True)
-    _serve(BundledSite(found.record), None, blobs, port, open_browser)
+    _serve(BundledSite(found.record, witnesses), None, blobs, port, open_browser)
 
 
 def _serve(

@@ -1,7 +1,7 @@
 """Serves the page to browsers of this machine, and what it verifies.
 
     GET  /               the page and its files
-    GET  /site.json      where the task's history is, and which rounds have pictures
+    GET  /site.json      where the task's history is, which rounds have pictures, and which witnesses are trusted
     POST /rpc            JSON-RPC, passed on to the endpoint (`fl_node.explorer.passing`)
     GET  /blobs/SHA256   a blob of the store, as it is; whether it has that digest the page sees for itself
     GET  /bundle/NAME    a file of the bundle that is shown, if one is; then no chain is asked
@@ -17,7 +17,7 @@ import asyncio
 import gzip
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -76,6 +76,7 @@ class Site:
 
     Attributes:
         pictures: PNG files by round, drawn from its model by whoever ran the nodes; nobody checks them.
+        witnesses: The keys of those that whoever looks trusts, NAME+ID+KEY.
     """
 
     chain_id: int
@@ -83,6 +84,7 @@ class Site:
     first_block: int
     task: int
     pictures: Mapping[int, Path] = field(default_factory=dict)
+    witnesses: Sequence[str] = ()
 
     def to_json(self) -> dict[str, object]:
         """What the page is told."""
@@ -92,6 +94,7 @@ class Site:
             "first_block": self.first_block,
             "task": self.task,
             "pictures": sorted(self.pictures),
+            "witnesses": [*self.witnesses],
         }
 
 
@@ -101,13 +104,15 @@ class BundledSite:
 
     Attributes:
         record: The bundle's files that say what happened, by name; the page reads them as strictly as the audit does.
+        witnesses: As for a `Site`.
     """
 
     record: Mapping[str, memoryview]
+    witnesses: Sequence[str] = ()
 
     def to_json(self) -> dict[str, object]:
         """What the page is told: whose history it is, the record says."""
-        return {"bundle": True}
+        return {"bundle": True, "witnesses": [*self.witnesses]}
 
 
 class Front(BoundedServer):

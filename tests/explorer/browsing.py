@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -59,14 +59,17 @@ def tab(chromium: Browser) -> Iterator[Page]:
 
 
 @contextmanager
-def explorer(live: Live, task: int, rpc_url: str | None = None) -> Iterator[str]:
+def explorer(
+    live: Live, task: int, rpc_url: str | None = None, witnesses: Sequence[str] = ()
+) -> Iterator[str]:
     """The server of `ganchor explore`, in a thread; yields its URL.
 
     Args:
         rpc_url: Where it asks, if that is not the chain itself.
+        witnesses: The keys that stand in the page when it opens.
     """
     ledger = live.ledger()
-    site = Site(ledger.chain_id, ledger.contract, 0, task)
+    site = Site(ledger.chain_id, ledger.contract, 0, task, witnesses=witnesses)
     store = open_store(live.place.store, must_exist=True)
     served = partial(run, site, connect(rpc_url or live.url), store, 0)
     with running_in_thread(served, "explorer-test") as url:
@@ -74,9 +77,11 @@ def explorer(live: Live, task: int, rpc_url: str | None = None) -> Iterator[str]
 
 
 @contextmanager
-def bundle_explorer(path: Path, store: Reader | None = None) -> Iterator[str]:
+def bundle_explorer(
+    path: Path, store: Reader | None = None, witnesses: Sequence[str] = ()
+) -> Iterator[str]:
     """The server of `ganchor explore --bundle`, in a thread; yields its URL."""
     found = read_bundle(path)
-    served = partial(run, BundledSite(found.record), None, found.blobs or store, 0)
+    served = partial(run, BundledSite(found.record, witnesses), None, found.blobs or store, 0)
     with running_in_thread(served, "explorer-test") as url:
         yield url

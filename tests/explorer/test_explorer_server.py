@@ -95,6 +95,7 @@ def test_says_where_the_history_is(server: str) -> None:
         "first_block": 7,
         "task": 3,
         "pictures": [1, 2],
+        "witnesses": [],
     }
 
 
@@ -116,14 +117,17 @@ RECORD = {"state.json": memoryview(b"{}"), "events.json": memoryview(b"[]")}
 
 @pytest.fixture(scope="module")
 def bundled(store: Path) -> Iterator[str]:
-    serving = partial(run, BundledSite(RECORD), None, open_store(store), 0)
+    serving = partial(run, BundledSite(RECORD, ["alice+1+key"]), None, open_store(store), 0)
     with running_in_thread(serving, "explorer-test") as url:
         yield url
 
 
 class TestServingABundle:
     def test_says_that_it_is_one(self, bundled: str) -> None:
-        assert json.loads(request(bundled, "GET", "/site.json")[1]) == {"bundle": True}
+        assert json.loads(request(bundled, "GET", "/site.json")[1]) == {
+            "bundle": True,
+            "witnesses": ["alice+1+key"],
+        }
 
     def test_gives_the_record_and_the_blobs(self, bundled: str, store: Path) -> None:
         for name, content in RECORD.items():

@@ -209,6 +209,24 @@ def test_what_a_bundle_holds_is_checked_with_a_key_from_elsewhere(
         expect_verdict(page, VERIFIED, "good")
 
 
+def test_the_keys_that_the_server_was_given_stand_in_the_page(
+    page: Page, played: Live, last: Checkpoint, tmp_path: Path
+) -> None:
+    bundle, keys = tmp_path / "task.zip", [str(ALICE.verifier), str(BOB.verifier)]
+    notes = [signed(last, ALICE)]
+    write_bundle(
+        bundle, played.ledger(), open_store(played.place.store), played.finished, notes=notes
+    )
+    with bundle_explorer(bundle, witnesses=keys) as url:
+        page.goto(url)
+        expect(page.locator("#keys")).to_have_value("\n".join(keys))
+        expect_line(page, "good", "✓ cosigned by alice.example/witness")
+    with explorer(played, played.finished, witnesses=keys[:1]) as url:
+        page.goto(url)
+        expect(page.locator("#keys")).to_have_value(keys[0])
+        expect_line(page, "waiting", "Not checked: nothing that a witness signed is here")
+
+
 def test_what_a_bundle_held_is_forgotten_with_it(
     page: Page, played: Live, last: Checkpoint, tmp_path: Path
 ) -> None:

@@ -77,7 +77,7 @@ async function whereToLook() {
   const told = await fetch("site.json");
   if (!told.ok && (await fetch("../bundle.json")).ok) return inBundle(here("../"), "");
   const site = await told.json();
-  if (site.bundle) return inBundle(here("bundle/"), here("blobs/"));
+  if (site.bundle) return { ...inBundle(here("bundle/"), here("blobs/")), witnesses: site.witnesses };
   return {
     rpc: here("rpc"),
     blobs: here("blobs/"),
@@ -86,6 +86,7 @@ async function whereToLook() {
     firstBlock: site.first_block,
     task: String(site.task),
     pictures: site.pictures,
+    witnesses: site.witnesses,
   };
 }
 
@@ -347,7 +348,9 @@ async function start() {
   listen();
   setInterval(showSeconds, 1000);
   try {
-    follow(await whereToLook());
+    const where = await whereToLook();
+    witnesses.trust(where.witnesses);
+    follow(where);
   } catch (fault) {
     const untold = "The page's server says neither which chain nor which contract. Drop a bundle here, or add ?rpc=…&store=…&chain_id=…&contract=…&task=…";
     known.broken = fault instanceof TypeError ? "The page's server does not answer. Load the page again." : untold;

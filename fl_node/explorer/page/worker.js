@@ -24,6 +24,7 @@ import { Store } from "./store.js";
  * @property {number} firstBlock
  * @property {string} task
  * @property {number[]} [pictures]
+ * @property {string[]} [witnesses] the keys of those that whoever started the server trusts
  */
 
 const PAUSE = 2000;

@@ -34,6 +34,11 @@ export class WitnessForm {
     chosen.addEventListener("change", () => this.take(Array.from(chosen.files ?? [])));
   }
 
+  /** @param {readonly string[]} [keys] which stand in the form, in place of any others */
+  trust(keys) {
+    if (keys?.length) /** @type {HTMLTextAreaElement} */ (byId("keys")).value = keys.join("\n");
+  }
+
   /** Ask about a history, in place of any other. @param {History | null} history @param {readonly Uint8Array[]} [signed] beside it */
   hear(history, signed = []) {
     [this.#history, this.#bundled] = [history, signed];
