@@ -1,4 +1,5 @@
-/** Follows paths through Merkle-Patricia tries, which hold Ethereum's state. Source: the Ethereum yellow paper, appendix D. */
+/** Follows paths through Merkle-Patricia tries, which hold Ethereum's state. Source: the Ethereum yellow paper, appendix D.
+ * Of nodes that no chain makes, it takes those that the audit's library takes (py-trie): both give one verdict. */
 
 import { BadData, because } from "../faults.js";
 import { toHex } from "../hex.js";
