@@ -78,7 +78,7 @@ class TestUnderWay:
 class TestTooLate:
     def test_an_upload_ends_with_its_time_and_says_how_far_it_came(self, uploads: Uploads) -> None:
         uploads.send(DIGEST, lambda: BLOB, time.monotonic())
-        with pytest.raises(StoreSlow, match=r"given up after 0\.1 of 0\.1 MB in 0 s"):
+        with pytest.raises(StoreSlow, match=r"given up after 0\.1 of 0\.1 MB in \d+ s"):
             uploads.arrived(DIGEST, SOON)
 
     def test_its_time_can_be_set_anew(self, uploads: Uploads, store: SlowStore) -> None:
@@ -142,7 +142,7 @@ class TestPace:
         with pytest.raises(StoreSlow):
             uploads.arrived(DIGEST, SOON)
         assert uploads.rate is not None
-        assert 0 < uploads.rate <= 500_000 / 0.05
+        assert 0 < uploads.rate < 500_000 / 0.009, "half of it took the store 10 ms at least"
 
     def test_a_blob_that_was_there_says_nothing_about_the_uplink(self, tmp_path: Path) -> None:
         store: Store = open_store(tmp_path)
