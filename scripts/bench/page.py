@@ -114,7 +114,7 @@ def chromium() -> Iterator[str]:
     """A browser without a window; yields where Playwright can connect to it."""
     program = shutil.which("chromium")
     assert program
-    with folder_in_memory() as profile:
+    with folder_in_memory(may_stay=True) as profile:
         where = [f"--user-data-dir={profile}", "--remote-debugging-port=0"]
         command = [program, "--headless=new", "--no-sandbox", "--window-size=900,900", *where]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
@@ -136,8 +136,9 @@ def watched(browser: str) -> Iterator[BrowserContext]:
         connected.close()
 
 
-def folder_in_memory() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(dir=history.options_folder())
+def folder_in_memory(may_stay: bool = False) -> tempfile.TemporaryDirectory[str]:
+    """A folder that goes away; what others still write into it may stay, as processes of a browser that ends do."""
+    return tempfile.TemporaryDirectory(dir=history.options_folder(), ignore_cleanup_errors=may_stay)
 
 
 def weight() -> dict[str, int]:
