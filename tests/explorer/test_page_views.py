@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -48,10 +48,12 @@ def played(place: Workspace, **changes: Any) -> Iterator[Live]:
 def stating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A run whose updates state what their clients measured."""
     learner = partial(StatingLearner, held_out={"accuracy": 0.75, "kid": float("nan")})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commanding, "DriftingLearner", learner)
-        with played(Workspace(tmp_path_factory.mktemp("stating")), learner=STATING) as live:
-            yield live
+    with ExitStack() as running:
+        with pytest.MonkeyPatch.context() as patch:  # Over before another run is played.
+            patch.setattr(commanding, "DriftingLearner", learner)
+            place = Workspace(tmp_path_factory.mktemp("stating"))
+            live = running.enter_context(played(place, learner=STATING))
+        yield live
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +66,11 @@ def disputed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         state["generator.weight"][0, 1] = np.float32(0.5)
         return replace(made, blob=encode_model(state))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "aggregate_round", moved)
-        with played(Workspace(tmp_path_factory.mktemp("disputed"))) as live:
-            yield live
+    with ExitStack() as running:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sources, "aggregate_round", moved)
+            live = running.enter_context(played(Workspace(tmp_path_factory.mktemp("disputed"))))
+        yield live
 
 
 @contextmanager
