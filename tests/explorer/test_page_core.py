@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from chain.accounts import to_address
 from chain.errors import CallRejected
-from chain.history import commitment_of, draw, first_head, fold
+from chain.history import commitment_of, draw, head_of
 from chain.memory_ledger import MemoryLedger
 from chain.types import Entry, Phase, Reveal, Terms, UpdateRevealed, indices
 from fl_node.audit.replay import replay
@@ -186,9 +186,7 @@ class TestHistory:
         site = site_of(ledger.chain_id, ledger.contract, 1)
         entries = data.draw(tampered(list(ledger.history(1))))
         logs = [log_of(ledger.contract, entry) for entry in entries]
-        head = first_head(ledger.chain_id, ledger.contract, 1)
-        for entry in entries:
-            head = fold(head, entry.event)
+        head = head_of(ledger.chain_id, ledger.contract, 1, entries)
         assert page.ask("head", site, logs) == head.hex()
         reveals = [entry.event for entry in entries if isinstance(entry.event, UpdateRevealed)]
         assert page.ask("commitments", site, logs) == [
