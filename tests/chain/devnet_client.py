@@ -30,7 +30,7 @@ def log_code(*topics: str) -> str:
 
 def post(url: str, body: bytes) -> bytes:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         assert response.headers["Content-Type"].startswith("application/json")
         content: bytes = response.read()
         return content

@@ -57,7 +57,7 @@ def exchange(
     client: Client, headers: dict[str, str], body: bytes = CHAIN_ID_REQUEST, method: str = "POST"
 ) -> tuple[int, Any]:
     """The status and the JSON of one request with exactly these headers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port_of(client), timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(client), timeout=60)
     try:
         connection.putrequest(method, "/", skip_host=True, skip_accept_encoding=True)
         for name, value in headers.items():
@@ -108,7 +108,7 @@ class TestWebPages:
         assert "invalid host" in answer["error"]["message"]
 
     def test_so_is_a_request_without_a_host(self, client: Client) -> None:
-        with socket.create_connection(("127.0.0.1", port_of(client)), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", port_of(client)), timeout=60) as connection:
             connection.sendall(
                 b"POST / HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
             )
@@ -392,7 +392,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 def connection_to(client: Client) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port_of(client)), timeout=20)
+    return socket.create_connection(("127.0.0.1", port_of(client)), timeout=60)
 
 
 def wait_for_the_cut(connection: socket.socket) -> None:
@@ -430,7 +430,7 @@ class TestSlowClients:
         """A byte now and then is no progress: the request as a whole has its time."""
         with connection_to(hasty) as connection:
             connection.sendall(beginning.replace(b"%d", b"%d" % port_of(hasty)))
-            ends = time.monotonic() + 20
+            ends = time.monotonic() + 50
             with pytest.raises(ConnectionError):
                 while time.monotonic() < ends:
                     connection.sendall(b"x")

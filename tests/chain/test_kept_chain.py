@@ -148,7 +148,7 @@ def test_a_chain_that_a_devnet_is_running_on_is_refused(database: Path) -> None:
             pass
     finally:
         devnet.terminate()
-        devnet.communicate(timeout=20)
+        devnet.communicate(timeout=60)
 
 
 @pytest.mark.timeout(60)

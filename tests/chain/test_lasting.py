@@ -136,7 +136,7 @@ def test_what_a_reorganisation_moved_is_told_from_its_new_block(
 def test_what_a_reorganisation_took_back_is_an_error(deployed: Deployment, line: Proxy) -> None:
     Receipts(line)
     with pytest.raises(TransactionFailed, match=r"has taken transaction 0x[0-9a-f]{64} back"):
-        opened(deployed, line, 3, seconds=1.0)
+        opened(deployed, line, 3, seconds=4.0)
 
 
 def test_what_fails_in_its_new_block_is_an_error(deployed: Deployment, line: Proxy) -> None:

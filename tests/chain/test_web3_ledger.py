@@ -186,14 +186,14 @@ class TestRounds:
         assert ledger.chain_id == world.deployment.chain_id
 
     def test_now_is_the_time_of_the_block_to_come(self, ledger: Web3Ledger, task: int) -> None:
-        assert abs(ledger.look(task).now - time.time()) < 5
+        assert abs(ledger.look(task).now - time.time()) < 60
 
     def test_now_without_a_pending_block_is_the_clock(
         self, proxy: Proxy, strange: Web3Ledger, task: int
     ) -> None:
         for answer in (lambda request, ask: refusal(request, "no such block"), no_result):
             proxy.on("eth_getBlockByNumber", only_for("pending", answer))
-            assert abs(strange.look(task).now - time.time()) < 5
+            assert abs(strange.look(task).now - time.time()) < 60
 
 
 class TestHistory:

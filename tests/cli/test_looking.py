@@ -113,7 +113,7 @@ class TestLog:
         follower.start()
         for round in (1, 2):
             decline_all(ledger, round)
-        follower.join(timeout=30)
+        follower.join(timeout=60)
         assert seen == list(ledger.history(1))
 
 
