@@ -39,7 +39,10 @@ _CHUNK = 4 << 20
 
 _ENDLESS = 1 << 62
 
-_NO_RANGE = re.compile("non-partial|416|[Rr]ange")
+_NO_RANGE = re.compile(
+    "status code: 416|range request not supported|non-partial response|content-range|content_range|invalid range",
+    re.IGNORECASE,
+)
 """In errors where a part was asked for: of servers that know no parts, and for the parts of an empty blob."""
 
 _TICK = 0.2

@@ -51,6 +51,14 @@ def test_one_blob_that_is_refused_while_others_are_not_is_missing(
         want(store)
 
 
+def test_a_digest_with_the_digits_of_a_status_is_no_status(bucket: Bucket, store: Store) -> None:
+    """A second request, for the whole of it, would find it missing and forget that it was refused."""
+    named = next(blob for blob in map(bytes, range(1000)) if "416" in digest_of(blob).hex())
+    bucket.refuse(403, "AccessDenied", times=1)
+    with pytest.raises(BlobMissing, match="access is denied"):
+        store.get(digest_of(named), 1000)
+
+
 def test_a_key_that_is_revoked_later_blames_no_blob(bucket: Bucket, store: Store) -> None:
     bucket.refuse(403, "AccessDenied")
     with pytest.raises(StoreUnusable, match="could before"):
