@@ -190,11 +190,10 @@ def subject_of(
     task: int,
 ) -> Iterator[Subject]:
     """What the options name. With --workspace, its chain is served in the `with` block."""
+    wiring.refuse_two_sources(bundle, workspace)
     if bundle is None:
         with wiring.evidence(workspace, rpc_urls, deployment, store) as evidence:
             yield task_on_chain(evidence.rpc_urls, evidence.deployment, evidence.store, task)
-    elif workspace is not None:
-        raise Misuse("give either --bundle or --workspace")
     else:
         yield task_in_bundle(bundle, store)
 

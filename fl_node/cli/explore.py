@@ -14,7 +14,6 @@ from chain.connection import Connection, connect
 from chain.deploy import read_deployment
 from fl_node.cli import options, wiring
 from fl_node.cli.audit import read_witnesses
-from fl_node.errors import Misuse
 
 if TYPE_CHECKING:
     from fl_node.blobs.reader import Reader
@@ -57,8 +56,7 @@ def explore(
 
     Only browsers of this machine can reach it. It changes nothing, and asks nobody but the endpoint and the store.
     """
-    if bundle is not None and workspace is not None:
-        raise Misuse("give either --bundle or --workspace")
+    wiring.refuse_two_sources(bundle, workspace)
     witnesses = [str(key) for key in read_witnesses(witness or (), ()).keys]
     if bundle is not None:
         show_bundle(bundle, store, port, open_browser, witnesses)

@@ -83,12 +83,11 @@ def _history(
     bundle: Path | None, workspace: Path | None, rpc_urls: Urls, deployment: Path, task: int
 ) -> tuple[RecordedState, list[Entry]]:
     """The state and the log of the task that the options name."""
+    wiring.refuse_two_sources(bundle, workspace)
     if bundle is None:
         with wiring.evidence(workspace, rpc_urls, deployment) as evidence:
             ledger = wiring.open_ledger(evidence.rpc_urls, evidence.deployment, task=task)
             return settled_history(ledger, task)
-    if workspace is not None:
-        raise Misuse("give either --bundle or --workspace")
     found = read_bundle(bundle)
     return found.state, found.entries
 

@@ -69,6 +69,16 @@ def read_digest(option: str, text: str | None) -> bytes | None:
     return bytes.fromhex(digits)
 
 
+def refuse_two_sources(bundle: Path | None, workspace: Path | None) -> None:
+    """Refuse to take one history from two places.
+
+    Raises:
+        Misuse: Both `--bundle` and `--workspace` are given.
+    """
+    if bundle is not None and workspace is not None:
+        raise Misuse("give either --bundle or --workspace")
+
+
 def open_ledger(
     rpc_urls: Urls,
     deployment: Path,
