@@ -141,7 +141,11 @@ def _install_packages(package_json: bytes) -> Path:
     script.chmod(0o755)
     try:
         _npm_install(building)
-        building.replace(folder)
+        try:
+            building.replace(folder)
+        except OSError:
+            if not folder.exists():  # Otherwise another process was faster.
+                raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return folder
