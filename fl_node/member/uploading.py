@@ -120,8 +120,9 @@ class Uploads:
         given_up: list[StoreSlow] = []
         for digest in [digest for digest in self._uploads if digest not in wanted]:
             upload = self._uploads.pop(digest)
+            under_way = upload.future and not upload.future.done()
             upload.ends = 0.0
-            if upload.future and not upload.future.done():
+            if under_way:
                 try:
                     upload.progress(upload.done)
                 except StoreSlow as slow:
