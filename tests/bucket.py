@@ -174,9 +174,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 self.connection.close()
                 return
-            self.wfile.write(piece)
-            with self.bucket.lock:
+            with self.bucket.lock:  # Before whoever gets it can ask how much it was.
                 self.bucket.given += len(piece)
+            self.wfile.write(piece)
             self._wait(len(piece))
 
     def _head(self, key: str, query: dict[str, str], body: bytes) -> None:

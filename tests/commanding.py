@@ -178,9 +178,9 @@ def no_larger_files(limit: int) -> Iterator[None]:
 
 
 def clean_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """An empty folder to work in, and none of the variables that the commands read."""
+    """An empty folder to work in, and none of the variables that the commands read, but for this worker's own cache."""
     monkeypatch.chdir(folder)
     for name in [*os.environ]:
-        if name.startswith(("GANCHOR_", "ETH_RPC")):
+        if name.startswith(("GANCHOR_", "ETH_RPC")) and name != "GANCHOR_CACHE":
             monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "200")

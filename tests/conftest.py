@@ -23,6 +23,9 @@ from doubles import (
 
 from fl_node.manifest.manifest import Manifest
 
+SLOWNESS = [hypothesis.HealthCheck.too_slow]
+"""Of a busy machine: it says nothing about a property."""
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
@@ -45,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
     seed = config.getoption("randomly_seed", 0)
     os.environ |= {"PYTHONHASHSEED": str(seed % 2**32), "OMP_NUM_THREADS": "1"}
     hypothesis.core.global_force_seed = seed
+    hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=SLOWNESS)
+    hypothesis.settings.load_profile("suite")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
     os.environ["GANCHOR_CACHE"] = str(config.rootpath / ".pytest_cache" / f"logs-{worker}")
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):

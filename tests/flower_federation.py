@@ -93,11 +93,17 @@ def _literal_eval(text: str, parse: Callable[[str], object] = ast.literal_eval) 
 
 @dataclass
 class ThreadGrid(Grid):
-    """Nodes by number; each answers in a thread of its own, and the last one's reply comes first."""
+    """Nodes by number; each answers in a thread of its own, and the last one's reply comes first.
+
+    Attributes:
+        lost: Nodes that no message reaches.
+        first: A node that has answered before the others are asked; it must wait for none of them.
+    """
 
     apps: dict[int, ClientApp]
     contexts: dict[int, Context]
     lost: set[int] = field(default_factory=set)
+    first: int | None = None
     errors: list[str] = field(default_factory=list)
 
     def set_run(self, run: Any) -> None:
@@ -123,14 +129,17 @@ class ThreadGrid(Grid):
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
         wanted = [one for one in messages if one.metadata.dst_node_id not in self.lost]
+        wanted.sort(key=lambda one: one.metadata.dst_node_id != self.first)
         replies: list[Message] = []
         threads = [
             threading.Thread(target=lambda one=one: replies.append(self._answer(one)), daemon=True)
             for one in wanted
         ]
         with patch("ast.literal_eval", _literal_eval):
-            for thread in threads:
+            for message, thread in zip(wanted, threads, strict=True):
                 thread.start()
+                if message.metadata.dst_node_id == self.first:
+                    thread.join(STALLED)
             for thread in threads:
                 thread.join(STALLED)
         self.errors += [str(reply.error.reason) for reply in replies if reply.has_error()]
@@ -153,7 +162,7 @@ def nodes_of(
     seats: Callable[[Seat], Seat] = lambda seat: seat,
 ) -> ThreadGrid:
     """A node for each member, with strange numbers: those that Flower draws."""
-    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 7, 1
+    _identify()
     grid = ThreadGrid({}, {})
     for number, member in enumerate(federation.manifest.addresses, start=1):
         seat = seats(seat_of(federation, member, verify))
@@ -164,6 +173,11 @@ def nodes_of(
         config = {"step": 0.25 * number**2, "partition-id": number - 1}
         grid.contexts[node] = Context(7, node, config, RecordDict(), {})
     return grid
+
+
+def _identify() -> None:
+    """Every message asks which task of which run makes it; Flower's own processes are told at their start."""
+    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 7, 1
 
 
 def seat_of(federation: Federation, member: Address, verify: bool = False) -> Seat:
@@ -206,6 +220,7 @@ def message_to(
     node: int, arrays: ArrayRecord, kind: str = "train", record: ConfigRecord | None = None
 ) -> Message:
     """What a server sends: a model and its settings, and a record of the project's if one is given."""
+    _identify()
     content = RecordDict({"arrays": arrays, "config": ConfigRecord({"server-round": 1})})
     if record is not None:
         content[KEY] = record

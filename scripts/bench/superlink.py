@@ -42,6 +42,7 @@ from lines import Conditions, Lines
 from rich.console import Console
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "field"))
 
 from chains import start_chain

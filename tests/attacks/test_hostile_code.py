@@ -48,7 +48,7 @@ HARMLESS = {
 
 def has_ended(pid: int) -> bool:
     """Whether a process ends soon; one that ended may wait for its parent's look."""
-    for _ in range(500):
+    for _ in range(5000):
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
                 return True
@@ -190,7 +190,7 @@ def test_a_node_that_is_killed_leaves_nothing_of_it(
         assert node.stdout is not None
         child = int(node.stdout.readline())
         grandchild = tmp_path / "grandchild"
-        for _ in range(500):
+        for _ in range(5000):
             if grandchild.exists() and grandchild.read_text():
                 break
             time.sleep(0.01)

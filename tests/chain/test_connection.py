@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import socket
 import ssl
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from ports import deaf_port, free_port
 from proxy import BARE, EVERY, Proxy, Reply, proxy_to, refusal
 
 from chain import answers
@@ -71,13 +71,6 @@ def block_number(connection: Connection) -> int:
     return connection.ask(answers.quantity, "eth_blockNumber")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class TestConnecting:
     def test_another_chain(self, url: str) -> None:
         with pytest.raises(ChainMismatch, match=f"serves chain {CHAIN_ID}, expected 1"):
@@ -87,8 +80,7 @@ class TestConnecting:
         assert chain_id_at(url) == CHAIN_ID
 
     def test_nothing_listens(self) -> None:
-        port = free_port()
-        with pytest.raises(ChainUnreachable) as caught:
+        with deaf_port() as port, pytest.raises(ChainUnreachable) as caught:
             connect(f"http://127.0.0.1:{port}")
         assert (
             str(caught.value) == f"no chain answers at http://127.0.0.1:{port}: Connection refused"
@@ -483,8 +475,10 @@ class TestSeveral:
         ids=["busy", "unauthorised", "a page", "down", "cut"],
     )  # fmt: skip
     def test_the_next_takes_over_and_stays(
-        self, proxy: Proxy, second: Proxy, broken: Reply
+        self, proxy: Proxy, second: Proxy, broken: Reply, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        # Otherwise the pause may be over before the choice of the next is made.
+        monkeypatch.setattr("chain.busy.pause", lambda failures, asked=None: 60.0)
         connection = connect([proxy.url, second.url])
         proxy.reply(EVERY, broken)
         proxy.asked.clear()
@@ -493,7 +487,8 @@ class TestSeveral:
         assert len(proxy.asked) == 1
 
     def test_nothing_listens_at_the_first(self, url: str) -> None:
-        connection = connect([f"http://127.0.0.1:{free_port()}", url])
+        with deaf_port() as port:
+            connection = connect([f"http://127.0.0.1:{port}", url])
         assert (connection.chain_id, str(connection)) == (CHAIN_ID, url)
 
     def test_an_endpoint_of_another_chain_is_named(self, proxy: Proxy, second: Proxy) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import deaf_port, free_port
 from proxy import Proxy, Reply, changed, proxy_to, refusal
 
 from chain import answers, log_reader
@@ -624,8 +624,9 @@ class TestConnection:
             elsewhere.ledger(None)
 
     def test_nothing_listens(self) -> None:
-        with pytest.raises(ChainUnreachable, match=r"no chain answers at .*Connection refused"):
-            connect(f"http://127.0.0.1:{free_port()}")
+        refused = pytest.raises(ChainUnreachable, match=r"no chain answers at .*Connection refused")
+        with deaf_port() as port, refused:
+            connect(f"http://127.0.0.1:{port}")
 
     def test_a_chain_that_was_restarted_is_found_again(self, tmp_path: Path) -> None:
         port, database = free_port(), tmp_path / "chain.db"
@@ -638,10 +639,3 @@ class TestConnection:
         with devnet_in_thread(database, port=port):
             ledger.skip(task, 1)
             assert len(list(ledger.history(task))) == 3
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -26,8 +26,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import obstore
-from chains import DIRECT, NEEDED, PROGRAMS, free_port
+from chains import DIRECT, NEEDED, PROGRAMS
 from obstore.store import from_url
+from ports import free_port
 
 KEY = "field"
 NOBODY: Mapping[str, Sequence[str]] = {}
@@ -142,7 +143,15 @@ def _make_bucket(bucket: str, env: Mapping[str, str]) -> None:
     """SeaweedFS makes a bucket for the first object that is put there; it answers before it can keep one, so wait."""
     config = {name.lower(): value for name, value in env.items() if name != "AWS_ALLOW_HTTP"}
     place = from_url(f"s3://{bucket}", config=config, client_options={"allow_http": True})
-    obstore.put(place, "made", b"")
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            obstore.put(place, "made", b"")
+        except FileNotFoundError:
+            assert time.monotonic() < deadline, "the store makes no bucket"
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _make_container(url: str, container: str) -> None:

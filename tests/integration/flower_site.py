@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from flower_federation import flower_manifest
+from ports import free_port
 
 from chain.accounts import create_keystore, dev_accounts
 from chain.deploy import Deployment, deploy, write_deployment
@@ -79,7 +80,7 @@ class FlowerSite:
         self._start(
             f"node-{index}",
             *("flower-supernode", "--superlink", f"127.0.0.1:{self.port}"),
-            *("--root-certificates", "ca.pem", "--port", str(_free_port())),
+            *("--root-certificates", "ca.pem", "--port", str(free_port())),
             *("--ssl-certfile", "server.pem", "--ssl-keyfile", "server.key"),
             *("--ssl-ca-certfile", "ca.pem"),
             *("--node-config", f"partition-id={index}"),
@@ -164,7 +165,7 @@ def flower_site(folder: Path, **rounds: Any) -> Iterator[FlowerSite]:
         manifest = flower_manifest(tuple(members), rounds={"count": 2, "min_updates": 2, **rounds})
         ledger = connect(url, deployment, coordinator)
         opened = open_task(ledger, open_store(folder / "store"), manifest, GENESIS)
-        site = FlowerSite(folder, url, deployment, opened.task, _free_port())
+        site = FlowerSite(folder, url, deployment, opened.task, free_port())
         _write_settings(site)
         try:
             yield site
@@ -241,12 +242,6 @@ def _certificate(subject: x509.Name, issuer: x509.Name, key: Any) -> x509.Certif
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _listens(port: int) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from pathlib import Path
 
 import pytest
 from pages import DOCS
+from ports import free_port
 from walking import walk
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -16,10 +16,7 @@ PAGE = (DOCS / "relay.md").read_text()
 
 
 def test_three_members_without_ether_are_audited(tmp_path: Path) -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = str(listener.getsockname()[1])
-    printed = walk(PAGE.replace("8547", port), tmp_path)
+    printed = walk(PAGE.replace("8547", str(free_port())), tmp_path)
     posted = re.findall(r"posted (\d) (commit|reveal|attest)", printed)
     assert [function for _, function in posted] == ["commit", "reveal", "attest"] * 2
     assert all(int(count) >= 2 for count, _ in posted)

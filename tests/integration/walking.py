@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from pages import blocks
+from ports import free_port
 
 UV = """\
 #!/bin/sh
@@ -35,7 +35,7 @@ def walk(page: str, folder: Path, more: str = "") -> str:
     """
     for script in blocks(page, "py"):
         (folder / script.split()[1]).write_text(script)
-    port = _free_port()
+    port = free_port()
     output, programs = folder / "output", folder / "programs"
     programs.mkdir()
     (programs / "uv").write_text(UV.format(port=port))
@@ -64,9 +64,3 @@ def walk(page: str, folder: Path, more: str = "") -> str:
     printed = output.read_text()
     assert code == 0, f"{printed}\nended with {code}\n{logs}"
     return printed
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

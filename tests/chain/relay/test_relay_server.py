@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from ports import deaf_port
 from relaying import Town, forged
 
 from chain.errors import EndpointInvalid, LedgerUnusable, RelayUnusable
@@ -60,7 +61,7 @@ def until_posted(relay: Relay, submission: Any) -> None:
 
 
 def test_acts_of_a_phase_are_taken_and_posted(town: Town, url: str):
-    relay = Relay(url)
+    relay = Relay(url, seconds=60.0)
     acts = [town.commit_act(member) for member in range(3)]
     assert [relay.send(act) for act in acts] == [WAITING] * 3
     for act in acts:
@@ -78,7 +79,7 @@ def test_the_status_of_an_act_can_be_read(town: Town, url: str):
 
 
 def test_a_refusal_has_a_reason(town: Town, url: str):
-    outcome = Relay(url).send(town.vote_act(0))
+    outcome = Relay(url, seconds=60.0).send(town.vote_act(0))
     assert (outcome.status, outcome.reason) == (
         Status.REFUSED,
         "the act is for the ATTEST phase, the task is in COMMIT",
@@ -86,7 +87,7 @@ def test_a_refusal_has_a_reason(town: Town, url: str):
 
 
 def test_its_health(town: Town, url: str):
-    relay, caps = Relay(url), Caps()
+    relay, caps = Relay(url, seconds=60.0), Caps()
     relay.send(town.commit_act(0))
     assert relay.health() == Health(
         chain_id=town.ledger.chain_id,
@@ -101,7 +102,7 @@ def test_its_health(town: Town, url: str):
 
 
 def test_its_health_says_what_it_has_spent(town: Town, url: str):
-    relay = Relay(url)
+    relay = Relay(url, seconds=60.0)
     acts = [town.commit_act(member) for member in range(3)]
     for act in acts:
         relay.send(act)
@@ -170,19 +171,20 @@ def test_what_is_no_request_gets_an_error(
 def test_a_stranger_gets_no_further_than_its_signature(town: Town, url: str):
     looked: list[int] = []
     town.ledger.look = lambda task: looked.append(task)  # type: ignore[method-assign, assignment]
-    outcome = Relay(url).send(forged(town.commit_act(0), vs=bytes(32)))
+    outcome = Relay(url, seconds=60.0).send(forged(town.commit_act(0), vs=bytes(32)))
     assert outcome.status is Status.REFUSED
     assert not looked
 
 
 def test_a_member_that_asks_too_often_is_told_when_to_come_back(town: Town, url: str):
+    town.relayer._clock = lambda: 0.0  # However long they take, they come at once.
     body = submission_to_json(town.commit_act(0))
     answers = [ask(url, "POST", "/acts", body)[0] for _ in range(30)]
     assert answers[:20] == [200] * 20
     assert 429 in answers[20:]
     with pytest.raises(RelayUnusable, match="429"):
         for _ in range(30):
-            Relay(url).send(town.commit_act(0))
+            Relay(url, seconds=60.0).send(town.commit_act(0))
 
 
 def test_all_together_may_not_ask_too_often_either(
@@ -222,7 +224,7 @@ def test_a_fault_in_a_turn_does_not_end_the_posting(
 @pytest.mark.parametrize("url", ["", "relay", "ftp://relay", "http://", "http://h:port"])
 def test_what_is_no_url_of_a_relay_is_refused(url: str):
     with pytest.raises(EndpointInvalid):
-        Relay(url)
+        Relay(url, seconds=60.0)
 
 
 def test_a_password_in_the_url_is_not_shown():
@@ -230,8 +232,7 @@ def test_a_password_in_the_url_is_not_shown():
 
 
 def test_nobody_at_home():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        free = listener.getsockname()[1]
-    with pytest.raises(RelayUnusable, match=f"the relay at http://127.0.0.1:{free} does not take"):
-        Relay(f"http://127.0.0.1:{free}").send(Town().commit_act(0))
+    with deaf_port() as port:
+        where = f"http://127.0.0.1:{port}"
+        with pytest.raises(RelayUnusable, match=f"the relay at {where} does not take"):
+            Relay(where).send(Town().commit_act(0))

@@ -102,7 +102,7 @@ def test_a_node_that_waits_for_its_chain_stops(
         events = []
         for line in node.stdout:
             events.append(json.loads(line)["event"])
-            if events[-1] == "waiting":
+            if events[-1] == "waiting" and events.count("waiting") == 1:
                 node.send_signal(number)
     assert node.returncode == code
     assert (events[0], events[-1]) == ("serving", "stopped")

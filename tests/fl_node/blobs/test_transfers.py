@@ -74,12 +74,12 @@ class TestGivingUp:
     def test_an_upload_at_its_end_says_how_far_it_came(self, bucket: Bucket, store: Store) -> None:
         bucket.stops_after = 1.5 * PART
         started = time.monotonic()
-        with pytest.raises(StoreSlow, match=r"0\.1 of 0\.1 MB of .* sent in [2-9] s") as caught:
-            store.put(BLOB, ends=started + 3)
-        assert time.monotonic() - started < 15
+        with pytest.raises(StoreSlow, match=r"0\.1 of 0\.1 MB of .* sent in \d+ s") as caught:
+            store.put(BLOB, ends=started + 8)
+        assert time.monotonic() - started < 30
         assert caught.value.done == PART == store.sent
         assert caught.value.size == len(BLOB)
-        assert 2 < caught.value.seconds < 15
+        assert 3 < caught.value.seconds < 30
         assert KEY not in bucket.objects
 
     def test_sends_no_further_part(self, bucket: Bucket, store: Store) -> None:
@@ -122,14 +122,14 @@ class TestGivingUp:
         bucket.objects[KEY] = BLOB
         bucket.stops_after = PART
         with pytest.raises(StoreSlow, match=r"0\.1 of 0\.1 MB of .* received"):
-            store.get(DIGEST, len(BLOB), ends=time.monotonic() + 3)
+            store.get(DIGEST, len(BLOB), ends=time.monotonic() + 8)
         assert 0 < store.received < len(BLOB)
 
     def test_a_store_that_is_slower_than_the_slowest_link(self, bucket: Bucket) -> None:
-        limits = TimeLimits(silence=0.2, slowest=32 * MB, retries=0.1)
+        limits = TimeLimits(silence=5, slowest=32 * MB, retries=0.1)
         store = open_store("s3://weights/task", limits=limits)
         bucket.objects[KEY] = BLOB
-        bucket.rate = 0.1 * MB
+        bucket.rate = 0.01 * MB
         with pytest.raises(StoreSlow):
             store.get(DIGEST, len(BLOB))
 
@@ -154,9 +154,10 @@ class TestReading:
     def test_takes_as_long_as_its_size_allows_and_not_only_until_a_silence(
         self, bucket: Bucket
     ) -> None:
-        store = open_store("s3://weights/task", limits=TimeLimits(silence=1.5, retries=0.1))
+        limits = TimeLimits(silence=5, slowest=4000, retries=0.1)
+        store = open_store("s3://weights/task", limits=limits)
         bucket.objects[KEY] = BLOB
-        bucket.rate = 0.05 * MB
+        bucket.rate = 0.02 * MB
         assert store.get(DIGEST, len(BLOB)) == BLOB
 
 

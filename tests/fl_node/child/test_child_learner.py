@@ -62,7 +62,7 @@ def pid_of(learner: ChildLearner) -> int:
 
 def is_gone(pid: int) -> bool:
     """Whether a process ends: a killed one may take a moment, and its parent (init) another to bury it."""
-    for _ in range(200):
+    for _ in range(5000):
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
                 return True
@@ -367,7 +367,7 @@ def test_processes_that_the_code_started_are_ended_too(
         patch.setenv("HOME", str(tmp_path))
         learner.close()
         learner.open()
-        patch.setattr(learner, "_timeout", 3.0)
+        patch.setattr(learner, "_timeout", 10.0)
         failure(learner, what)
     assert is_gone(int((tmp_path / "grandchild").read_text()))
 

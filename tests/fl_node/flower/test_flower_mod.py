@@ -263,8 +263,9 @@ def test_a_member_that_was_missing_rejoins_and_trains_in_the_next_round(
     strategy, genesis = anchored(federation), genesis_record(federation)
     grid.lost = {lost}
     strategy.start(grid, genesis, num_rounds=1)
-    grid.lost = set()
+    grid.lost, grid.first = set(), lost
     strategy.start(grid, genesis, num_rounds=1)
+    grid.first = None
     assert [error for error in grid.errors if "does not take part in round 2" in error]
     strategy.start(grid, genesis, num_rounds=1)
     clients = [event.client for event in events(federation, UpdateRevealed) if event.round == 3]
