@@ -8,6 +8,7 @@ Source: C2SP, signed-note ("Verifier keys") and tlog-cosignature (type 0x04); RF
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ COSIGNATURE = b"\x04"
 
 PUBLIC_BYTES = 32
 MAX_NAME = 200
+_NAME = re.compile(f"[!-*,-~]{{1,{MAX_NAME}}}")
 MAX_KEY_FILE_BYTES = 1 << 14
 
 
@@ -34,7 +36,7 @@ class VerifierKey:
     """What others need to check a witness's signatures.
 
     Attributes:
-        name: Of 1 to 200 printable characters, without spaces and plus signs; a URL without its scheme, by custom.
+        name: Of 1 to 200 printable ASCII characters, none a space or a plus sign; a URL without its scheme, by custom.
         public: The public key, 32 bytes.
     """
 
@@ -52,7 +54,7 @@ class VerifierKey:
 
 def is_name(text: str) -> bool:
     """Whether a witness may have this name."""
-    return 0 < len(text) <= MAX_NAME and text.isprintable() and not set(text) & {"+", " "}
+    return _NAME.fullmatch(text) is not None
 
 
 def read_verifier_key(text: str) -> VerifierKey:
@@ -121,7 +123,7 @@ def create_key(path: Path, name: str, password: str) -> VerifierKey:
 
     if not is_name(name):
         raise Misuse(
-            f"a witness's name has 1 to {MAX_NAME} printable characters, no spaces and no plus, got {shown(name)!r}"
+            f"a witness's name has 1 to {MAX_NAME} printable ASCII characters, no space or plus, got {shown(name)!r}"
         )
     if not password:
         raise Misuse(f"key {path}: the password is empty")

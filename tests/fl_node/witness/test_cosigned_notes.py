@@ -184,7 +184,7 @@ class TestKeys:
         assert (tmp_path / "key").read_text() == "mine"
         assert [*tmp_path.iterdir()] == [tmp_path / "key"]
 
-    @pytest.mark.parametrize("name", ["", "a b", "a+b", "a\nb", "a\u00a0b", "x" * 201])
+    @pytest.mark.parametrize("name", ["", "a b", "a+b", "a\nb", "a\u00a0b", "ä", "x" * 201])
     def test_no_witness_has_such_a_name(self, tmp_path: Path, name: str) -> None:
         with pytest.raises(Misuse, match="a witness's name"):
             create_key(tmp_path / "key", name, "secret")

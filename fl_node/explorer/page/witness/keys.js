@@ -13,13 +13,13 @@ import { fromBase64 } from "./base64.js";
  */
 
 const LINE = /^([^+]+)\+([0-9a-f]{8})\+(.+)$/u;
-const NAME = /^[^\p{C}\p{Z}+]{1,200}$/u;
+const NAME = /^[!-*,-~]{1,200}$/;
 
 /** The type of a timestamped Ed25519 cosignature among all signatures of notes. */
 const COSIGNATURE = 4;
 const PUBLIC_BYTES = 32;
 
-/** @param {string} text @returns {boolean} whether a witness may have this name: printable, no space and no plus sign */
+/** @param {string} text @returns {boolean} whether a witness may have this name: printable ASCII, no space and no plus sign */
 export function isName(text) {
   return NAME.test(text);
 }
