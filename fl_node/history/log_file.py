@@ -39,6 +39,15 @@ TABLE = """CREATE TABLE entries (
 BY_BLOCK = "CREATE INDEX entries_by_block ON entries (block)"
 BY_OPENING = "CREATE INDEX entries_by_opening ON entries (opens) WHERE opens IS NOT NULL"
 SCHEMA = [TABLE, BY_BLOCK, BY_OPENING]
+LOCKING = [
+    # The lock comes first: in this mode a connection that had read anything would keep a shared lock, and two of them
+    # would wait for each other (https://www.sqlite.org/pragma.html#pragma_locking_mode).
+    "BEGIN EXCLUSIVE",
+    "PRAGMA locking_mode = EXCLUSIVE",
+    "COMMIT",
+    # What a crash of the machine loses is read again, so nothing waits for the disk.
+    "PRAGMA synchronous = OFF",
+]
 INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 Row = tuple[Any, ...]
@@ -213,30 +222,26 @@ def _connected(path: Path) -> sqlite3.Connection:
         raise StateUnusable(str(error)) from None
     connection = _opened(path)
     schema = _schema(connection)
-    if schema == SCHEMA:
-        return connection
-    if schema:
+    if schema not in ([], SCHEMA):
         connection.close()
         _discard(path)
         connection = _opened(path)
-    for statement in SCHEMA:
-        connection.execute(statement)
+        schema = _schema(connection)
+    if not schema:
+        for statement in SCHEMA:
+            connection.execute(statement)
     return connection
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None)
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    # What a crash of the machine loses is read again, so nothing waits for the disk.
-    connection.execute("PRAGMA synchronous = OFF")
-    return connection
+    return sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None)
 
 
 def _schema(connection: sqlite3.Connection) -> list[str]:
     """What the file says that it holds; nothing if it is new. From here on no other process can use the file."""
     try:
-        connection.execute("BEGIN EXCLUSIVE")
-        connection.execute("COMMIT")
+        for statement in LOCKING:
+            connection.execute(statement)
         query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
         return [sql for (sql,) in connection.execute(query)]
     except sqlite3.OperationalError:

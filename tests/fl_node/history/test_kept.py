@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -312,6 +315,25 @@ class TestTheFile:
             entries_in(other, chain.state.history_head)
         assert entries_in(other, chain.state.history_head)
 
+    @pytest.mark.parametrize("existing", [False, True], ids=["new", "existing"])
+    def test_is_opened_by_several_at_once_one_after_another(
+        self,
+        chain: Counting,
+        kept: KeptLog,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        existing: bool,
+    ) -> None:
+        """None keeps a lock from opening the file while it waits for the others to close it."""
+        play(chain.ledger, 1)
+        head = chain.state.history_head
+        whole = entries_in(kept, head) if existing else list(chain.ledger.history(1))
+        monkeypatch.setattr(log_file, "LOCK_SECONDS", 20.0)
+        monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=together(3)))
+        with ThreadPoolExecutor(3) as pool:
+            logs = [KeptLog(chain, 1, tmp_path / "log.sqlite") for _ in range(3)]
+            assert [*pool.map(entries_in, logs, [head] * 3)] == [whole] * 3
+
     def test_numbers_that_no_log_has_are_refused(self, chain: Counting, kept: KeptLog) -> None:
         chain.shows = lambda entries: [replace(one, block_number=1 << 64) for one in entries]
         with pytest.raises(HistoryInvalid, match="no log has such entries"):
@@ -322,6 +344,19 @@ def alter(path: Path, statement: str) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute(statement)
     connection.close()
+
+
+def together(count: int) -> type[sqlite3.Connection]:
+    """Connections of which so many have to be about to lock their file before the first of them does."""
+    barrier = Barrier(count, timeout=60)
+
+    class Together(sqlite3.Connection):
+        def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
+            if statement == "BEGIN EXCLUSIVE":
+                barrier.wait()
+            return super().execute(statement, *parameters)
+
+    return Together
 
 
 class TestPast:
