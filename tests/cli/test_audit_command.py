@@ -86,7 +86,7 @@ def test_what_is_no_chain_is_refused_and_left_as_it_was(
 
 @pytest.mark.parametrize("name", ["chain.sqlite", "deployment.json", "report.json"])
 @pytest.mark.parametrize("plant", PLANTS)
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_what_is_no_file_in_a_workspace_is_refused(
     ganchor: Ganchor, workspace: Workspace, plant: Plant, name: str
 ) -> None:
@@ -257,7 +257,7 @@ def test_a_report_of_another_form_is_none(
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_what_is_no_file_is_no_report(
     ganchor: Ganchor, live: Live, tmp_path: Path, plant: Plant
 ) -> None:

@@ -21,7 +21,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("what", COMMANDS)
 @pytest.mark.parametrize("plant", PLANTS)
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 def test_a_file_that_is_none(
     ganchor: Ganchor,
     live: Live,

@@ -18,7 +18,7 @@ LINES = {
 }
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES)
 def test_simulate_a_hostile_manifest(ganchor: Ganchor, line: str) -> None:
     Path("manifest.toml").write_text(MANIFEST.replace("seed = 5", line))

@@ -143,7 +143,7 @@ class TestWhatIsFalse:
         assert finding.startswith("the log says: update ") and "is in round 1" in finding
 
     @pytest.mark.parametrize("plant", PLANTS)
-    @pytest.mark.timeout(60)
+    @pytest.mark.timeout(120)
     def test_what_is_no_file_is_no_receipt(
         self, ganchor: Ganchor, tmp_path: Path, plant: Plant
     ) -> None:

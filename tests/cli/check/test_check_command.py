@@ -20,6 +20,7 @@ from chain.relay.relayer import Relayer
 from chain.relay.server import relay_in_thread
 from fl_node.blobs.store import key_of as place_of
 from fl_node.cli import wiring
+from fl_node.cli.check import chain
 from fl_node.cli.exits import WITH_FINDINGS
 from fl_node.history.members import members_of
 
@@ -31,11 +32,12 @@ NOWHERE = "http://127.0.0.1:1"
 
 @pytest.fixture
 def checked(ganchor: Ganchor, live: Live, monkeypatch: pytest.MonkeyPatch) -> Checked:
-    """Checks the open task as a member, with other options.
+    """Checks the open task as a member, with other options; on however slow a machine, no endpoint is slow.
 
     Returns the findings by name, the worst if there are several of one; the exit code; and what is said of endpoints.
     """
     monkeypatch.setenv("GANCHOR_PRIVATE_KEY", key_of(MEMBERS[0]))
+    monkeypatch.setattr(chain, "SLOW_SECONDS", 1000.0)
 
     def check(*words: object, live: Live = live) -> dict[str, Any]:
         outcome = ganchor(
