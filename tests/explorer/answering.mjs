@@ -23,6 +23,7 @@ import { parseManifest } from "../../fl_node/explorer/page/manifest.js";
 import { norm } from "../../fl_node/explorer/page/norm.js";
 import { heldByBlock } from "../../fl_node/explorer/page/proof/held.js";
 import { isBundle, openBundle } from "../../fl_node/explorer/page/reading/bundle.js";
+import { Patience } from "../../fl_node/explorer/page/patience.js";
 import { readProof } from "../../fl_node/explorer/page/reading/proof_json.js";
 import { received } from "../../fl_node/explorer/page/reading/received.js";
 import { randomBytes } from "../../fl_node/explorer/page/pcg64.js";
@@ -191,6 +192,18 @@ const ANSWERS = {
     const clock = new ChainClock();
     return looks.map((look) => (clock.see(...look), clock.ahead));
   },
+  // When a page looks at what the store does not have, by a clock of its own. The look number `found`, if any, finds it.
+  patience(takes, found) {
+    const [patience, looks] = [new Patience(), [0]];
+    patience.looked(found === 1, takes);
+    for (let now = takes; patience.isLeft(); now += 1000) {
+      if (!patience.isOver(now)) continue;
+      looks.push(now);
+      now += takes;
+      patience.looked(looks.length === found, now);
+    }
+    return looks;
+  },
   // Look after look: what is new, and the report of all; a blob that is asked for is counted.
   async follow(told, looks, held) {
     let [blobs, logs, fetched] = [{}, [], []];
@@ -208,7 +221,8 @@ const ANSWERS = {
       const news = await following.readOn({ state, block: look.block }, look.insist);
       const { at, changed, heads } = news ?? {};
       const report = news && (await following.audit.report(look.view));
-      answers.push({ news: news && { at, changed, heads, count: news.entries.length }, report, fetched });
+      const settled = following.audit.isSettled();
+      answers.push({ news: news && { at, changed, heads, count: news.entries.length }, report, settled, fetched });
     }
     return answers;
   },

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from commanding import Live
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from chain.connection import connect
 from chain.serving import running_in_thread
@@ -25,7 +26,10 @@ CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
 """Best the one that has no window at all: it takes a third less time than the one that draws its own for nobody."""
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 PATIENCE = 120_000
-"""Milliseconds that a busy machine is given for what usually takes one second."""
+"""Milliseconds that a busy machine is given for what usually takes one second, by `expect` too."""
+expect.set_options(timeout=PATIENCE)
+
+Scheme = Literal["light", "dark"]
 
 CI = bool(os.environ.get("CI"))
 
@@ -50,9 +54,19 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def tab(chromium: Browser) -> Iterator[Page]:
-    """A fresh page, which fails the test if a script of it fails."""
-    opened = chromium.new_page(bypass_csp=True)
+def tab(
+    chromium: Browser, *, width: int = 1280, scheme: Scheme = "light", bypass_csp: bool = True
+) -> Iterator[Page]:
+    """A fresh page, which fails the test if a script of it fails.
+
+    Args:
+        width: Of its window, in pixels.
+        scheme: Which colours whoever looks at it prefers.
+        bypass_csp: Whether a test's own scripts run in it, against the page's policy.
+    """
+    opened = chromium.new_page(
+        bypass_csp=bypass_csp, color_scheme=scheme, viewport={"width": width, "height": 800}
+    )
     faults: list[object] = []
     opened.on("pageerror", lambda fault: faults.append(fault))
     opened.set_default_timeout(PATIENCE)

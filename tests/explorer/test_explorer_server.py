@@ -23,7 +23,7 @@ from fl_node.explorer.serving import HEADERS, BundledSite, Site, run
 
 CONTRACT = "0x" + "c0" * 20
 
-MOST_BYTES = 125_000
+MOST_BYTES = 126_500
 """What the page weighs as it is sent, compressed: it is not meant to grow unnoticed."""
 
 

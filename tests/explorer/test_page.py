@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import AXE, PATIENCE, explorer, needs_axe, needs_browser, tab
+from browsing import AXE, Scheme, explorer, needs_axe, needs_browser, tab
 from commanding import MEMBERS, STRANGER, Live, finished_task
 from playwright.sync_api import Browser, Page, Route, expect
 from proxy import proxy_to
@@ -64,7 +64,7 @@ def spoil(live: Live, digest: bytes) -> None:
 def test_an_honest_history_is_verified(page: Page, history: Live) -> None:
     with explorer(history, history.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
+        expect(page.locator("#verdict")).to_have_text(VERIFIED)
         expect(page.locator("#timeline .good")).to_have_count(2)
         expect(page.locator("#steps .good")).to_have_count(8)  # A1 to A8
         head = history.ledger().task_state(history.finished).history_head.hex()
@@ -85,16 +85,40 @@ def test_a_file_of_the_page_that_does_not_arrive_is_asked_for_again(
     page.route("**/replay.js", give_up)
     with explorer(history, history.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
+        expect(page.locator("#verdict")).to_have_text(VERIFIED)
     assert failing < 0
 
 
-def test_a_file_of_the_page_that_never_arrives_is_said(page: Page, history: Live) -> None:
-    page.route("**/replay.js", lambda route: route.abort("connectionreset"))
+@pytest.mark.parametrize("late", ["replay.js", "site.json"])
+def test_a_file_of_the_page_that_never_arrives_is_said(
+    page: Page, history: Live, late: str
+) -> None:
+    """Whether the page hears first that it does not arrive, or where the history is."""
+    told = "Some of the page's files did not arrive. Load it again."
+    where, verdict = page.locator("#where"), page.locator("#verdict")
+    held: list[Route] = []
+    released = False
+
+    def answer(route: Route) -> None:
+        if route.request.url.endswith(late) and not released:
+            held.append(route)
+        elif route.request.url.endswith("replay.js"):
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route(re.compile(r"(site\.json|replay\.js)$"), answer)
     with explorer(history, history.finished) as url:
         page.goto(url)
-        told = "Some of the page's files did not arrive. Load it again."
-        expect(page.locator("#verdict")).to_have_text(told, timeout=PATIENCE)
+        if late == "site.json":
+            expect(verdict).to_have_text(told)
+        else:
+            expect(where).to_contain_text("contract")
+        released = True
+        for route in held:
+            answer(route)
+        expect(where).to_contain_text("contract")
+        expect(verdict).to_have_text(told)
 
 
 def test_a_flipped_byte_turns_its_cell_red(page: Page, history: Live) -> None:
@@ -102,7 +126,7 @@ def test_a_flipped_byte_turns_its_cell_red(page: Page, history: Live) -> None:
     spoil(history, update.reveal.update_digest)
     with explorer(history, history.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_class("verdict bad", timeout=PATIENCE)
+        expect(page.locator("#verdict")).to_have_class("verdict bad")
         expect(page.locator("#timeline td.bad")).to_have_count(1)
         row = page.locator("#timeline tbody tr", has=page.locator("td.bad"))
         expect(row).to_contain_text(update.client[:8].lower())
@@ -114,14 +138,14 @@ def test_a_hidden_log_is_found(page: Page, history: Live) -> None:
         proxy.change("eth_getLogs", lambda found: found[:3] + found[4:])
         with explorer(history, history.finished, proxy.url) as url:
             page.goto(url)
-            expect(page.locator("#verdict")).to_contain_text("A2", timeout=PATIENCE)
+            expect(page.locator("#verdict")).to_contain_text("A2")
             expect(page.locator("#verdict")).to_have_class("verdict bad")
 
 
 def test_a_round_is_aggregated_again_and_an_update_hashed(page: Page, history: Live) -> None:
     with explorer(history, history.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
+        expect(page.locator("#verdict")).to_have_text(VERIFIED)
         page.get_by_role("button", name="round 2").click()
         page.get_by_role("button", name="aggregate again").click()
         expect(page.locator("#again")).to_contain_text("✓ the same")
@@ -134,7 +158,7 @@ def test_a_file_is_named(page: Page, history: Live, tmp_path: Path) -> None:
     stranger.write_bytes(b"something else")
     with explorer(history, history.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
+        expect(page.locator("#verdict")).to_have_text(VERIFIED)
         page.set_input_files("#file", history.place.store / key_of(update.reveal.update_digest))
         expect(page.locator("#dropped")).to_contain_text(
             f"The update of {update.client.lower()} in round 1."
@@ -147,7 +171,7 @@ def test_a_head_from_elsewhere_is_compared(page: Page, history: Live) -> None:
     head = history.ledger().task_state(history.finished).history_head.hex()
     with explorer(history, history.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
+        expect(page.locator("#verdict")).to_have_text(VERIFIED)
         for text, answer in (
             (head, "The same"),
             ("ab" * 32, "Not of this history"),
@@ -165,24 +189,25 @@ def test_an_endpoint_that_refuses_for_now_is_said_and_asked_again(
         with explorer(history, history.finished, proxy.url) as url:
             page.goto(url)
             expect(page.locator("#away")).to_contain_text("down for repairs")
-            expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
+            expect(page.locator("#verdict")).to_have_text(VERIFIED)
             expect(page.locator("#away")).to_be_hidden()
 
 
 @needs_axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_keeps_anybody_from_using_it(chromium: Browser, history: Live, scheme: str) -> None:
-    opened = chromium.new_page(
-        bypass_csp=True, color_scheme="dark" if scheme == "dark" else "light"
-    )
-    with explorer(history, history.finished) as url:
+def test_nothing_keeps_anybody_from_using_it(
+    chromium: Browser, history: Live, scheme: Scheme
+) -> None:
+    with (
+        explorer(history, history.finished) as url,
+        tab(chromium, scheme=scheme) as opened,
+    ):
         opened.goto(url)
-        expect(opened.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
+        expect(opened.locator("#verdict")).to_have_text(VERIFIED)
         opened.get_by_role("button", name="round 1").click()
         opened.add_script_tag(path=AXE)
         found = opened.evaluate("axe.run()")["violations"]
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
-    opened.close()
 
 
 def test_digests_of_final_models_stand_in_the_page(page: Page, history: Live) -> None:
@@ -190,7 +215,7 @@ def test_digests_of_final_models_stand_in_the_page(page: Page, history: Live) ->
     final = [entry.event for entry in entries if isinstance(entry.event, RoundFinalised)]
     with explorer(history, history.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
+        expect(page.locator("#verdict")).to_have_text(VERIFIED)
         for event in final:
             page.get_by_role("button", name=f"round {event.round}").click()
             expect(page.locator("#round")).to_contain_text(event.aggregate_digest.hex())

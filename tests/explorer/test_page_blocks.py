@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browsing import AXE, PATIENCE, bundle_explorer, needs_axe, needs_browser, tab
+from browsing import AXE, bundle_explorer, needs_axe, needs_browser, tab
 from doubles import NOBODY, Federation, played_in
 from playwright.sync_api import Browser, Page, expect
 from proving import proof_of
@@ -59,19 +59,17 @@ def site(
 
 
 def expect_line(page: Page, mood: str, words: str) -> None:
-    expect(page.locator("#held p")).to_have_count(1, timeout=PATIENCE)
+    expect(page.locator("#held p")).to_have_count(1)
     expect(page.locator(f"#held .{mood}")).to_contain_text(words)
 
 
 def expect_verified(page: Page) -> None:
-    expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
+    expect(page.locator("#verdict")).to_have_text(VERIFIED)
     expect(page.locator("#verdict")).to_have_class("verdict good")
 
 
 def expect_found(page: Page, step: str, words: str) -> None:
-    expect(page.locator("#verdict")).to_contain_text(
-        f"Not as recorded: {step}: {words}", timeout=PATIENCE
-    )
+    expect(page.locator("#verdict")).to_contain_text(f"Not as recorded: {step}: {words}")
     expect(page.locator("#verdict")).to_have_class("verdict bad")
     row = page.locator("#steps tr", has=page.get_by_role("cell", name=step, exact=True))
     expect(row.locator(".bad")).to_contain_text("found")
@@ -111,7 +109,6 @@ def test_half_a_hash_is_no_hash(page: Page, site: str, block: str) -> None:
     page.fill("#block", block[:-1])
     expect(page.locator("#held .waiting")).to_have_text(
         ["A block's hash has 64 hex digits.", re.compile("which nobody vouched for here")],
-        timeout=PATIENCE,
     )
     expect_verified(page)
 
@@ -153,7 +150,7 @@ def test_a_bundle_without_a_proof_is_not_asked_about_one(
     bare = tmp_path / "bare.zip"
     write_bundle(bare, played.ledger, played.store, played.task)
     page.goto(site)
-    expect(page.locator("#block")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#block")).to_be_visible()
     page.fill("#block", "ab" * 32)
     expect_found(page, "A2", "the proof is of another block")
     page.set_input_files("#file", bare)
@@ -167,12 +164,11 @@ def test_a_bundle_without_a_proof_is_not_asked_about_one(
 def test_nothing_keeps_anybody_from_trusting_a_block(
     chromium: Browser, site: str, block_typed: str
 ) -> None:
-    opened = chromium.new_page(bypass_csp=True, viewport={"width": 360, "height": 800})
-    opened.goto(site)
-    opened.fill("#block", block_typed)
-    expect(opened.locator("#held p")).to_have_count(1, timeout=PATIENCE)
-    opened.add_script_tag(path=AXE)
-    found = opened.evaluate("axe.run()")["violations"]
-    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
-    assert opened.evaluate("document.documentElement.scrollWidth") <= 360
-    opened.close()
+    with tab(chromium, width=360) as opened:
+        opened.goto(site)
+        opened.fill("#block", block_typed)
+        expect(opened.locator("#held p")).to_have_count(1)
+        opened.add_script_tag(path=AXE)
+        found = opened.evaluate("axe.run()")["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+        assert opened.evaluate("document.documentElement.scrollWidth") <= 360

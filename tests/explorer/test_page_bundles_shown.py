@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from browsing import AXE, PATIENCE, bundle_explorer, needs_axe, needs_browser
+from browsing import AXE, bundle_explorer, needs_axe, needs_browser, tab
 from doubles import Federation, federation_in, run
 from playwright.sync_api import Browser, Page, expect
 
@@ -28,13 +28,8 @@ VERIFIED = re.compile(r"Verified by this browser: (\d+) of \1 rounds")
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A fresh page, which fails the test if a script of it fails."""
-    opened = chromium.new_page()
-    faults: list[object] = []
-    opened.on("pageerror", lambda fault: faults.append(fault))
-    yield opened
-    opened.close()
-    assert not faults
+    with tab(chromium, bypass_csp=False) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +84,7 @@ def static_server(folder: Path) -> Iterator[str]:
 
 
 def verified(page: Page, federation: Federation) -> None:
-    expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
+    expect(page.locator("#verdict")).to_have_text(VERIFIED)
     expect(page.locator("#verdict")).to_have_class("verdict good")
     expect(page.locator("#now")).to_contain_text(head_of(federation))
     expect(page.locator("#where")).to_contain_text("from a bundle")
@@ -132,7 +127,7 @@ def test_a_bundle_that_is_dropped_is_shown_instead(
     write_bundle(other, running.ledger, running.store, running.task)
     with bundle_explorer(other) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_contain_text("No round is final yet", timeout=PATIENCE)
+        expect(page.locator("#verdict")).to_contain_text("No round is final yet")
         page.set_input_files("#file", bundle)
         verified(page, played)
         page.get_by_role("button", name="round 1").click()
@@ -151,7 +146,7 @@ def test_a_dropped_bundle_without_blobs_is_checked_as_far_as_its_log_goes(
         page.goto(f"{url}page/")
         verified(page, played)
         page.set_input_files("#file", named)
-        expect(page.locator("#verdict")).to_contain_text("0 of", timeout=PATIENCE)
+        expect(page.locator("#verdict")).to_contain_text("Verified by this browser: 0 of")
         expect(page.locator("#verdict")).to_have_class("verdict waiting")
         expect(page.locator("#steps")).to_contain_text("names its blobs and holds none")
         expect(page.locator("#steps .good")).to_have_count(
@@ -176,7 +171,7 @@ def test_a_flipped_byte_in_a_blob_turns_its_cell_red(
     with_a_bit_flipped(bundle, f"blobs/{update.reveal.update_digest.hex()}")
     with bundle_explorer(bundle) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_class("verdict bad", timeout=PATIENCE)
+        expect(page.locator("#verdict")).to_have_class("verdict bad")
         expect(page.locator("#timeline td.bad")).to_have_count(1)
         row = page.locator("#timeline tbody tr", has=page.locator("td.bad"))
         expect(row).to_contain_text(update.client[:8].lower())
@@ -190,7 +185,6 @@ def test_other_code_ends_the_audit_and_nothing_of_the_history_is_shown(
         page.goto(url)
         expect(page.locator("#verdict")).to_have_text(
             "Not as recorded: A1: the bundle has other code than the committed contract's",
-            timeout=PATIENCE,
         )
         expect(page.locator("#verdict")).to_have_class("verdict bad")
         expect(page.locator("#steps")).to_contain_text("A1 found that this is not the contract")
@@ -203,9 +197,9 @@ def test_what_is_no_bundle_is_said_to_be_none(page: Page, bundle: Path, tmp_path
     cut.write_bytes(bundle.read_bytes()[:-1])
     with bundle_explorer(bundle) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(VERIFIED, timeout=PATIENCE)
+        expect(page.locator("#verdict")).to_have_text(VERIFIED)
         page.set_input_files("#file", cut)
-        expect(page.locator("#verdict")).to_contain_text("This is no bundle", timeout=PATIENCE)
+        expect(page.locator("#verdict")).to_contain_text("This is no bundle")
         expect(page.locator("#verdict")).to_have_class("verdict bad")
         expect(page.locator("#steps .good")).to_have_count(0)
 
@@ -235,12 +229,10 @@ def test_opened_as_a_file_it_says_what_it_needs(page: Page, bundle: Path, tmp_pa
 def test_nothing_keeps_anybody_from_using_it(
     chromium: Browser, played: Federation, bundle: Path, width: int
 ) -> None:
-    opened = chromium.new_page(bypass_csp=True, viewport={"width": width, "height": 800})
-    with bundle_explorer(bundle) as url:
+    with bundle_explorer(bundle) as url, tab(chromium, width=width) as opened:
         opened.goto(url)
         verified(opened, played)
         opened.add_script_tag(path=AXE)
         found = opened.evaluate("axe.run()")["violations"]
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
         assert opened.evaluate("document.documentElement.scrollWidth") <= width
-    opened.close()

@@ -114,6 +114,57 @@ def test_a_blob_that_turns_up_mends_its_round(
     assert after["report"]["findings"] == []
 
 
+def test_only_the_round_that_is_not_settled_is_read_again(
+    page: Page, played: Federation, entries: list[Entry], blobs: dict[str, str]
+) -> None:
+    final = [one.event for one in entries if isinstance(one.event, RoundFinalised)]
+    late = final[1].aggregate_digest.hex()
+    without = {name: blob for name, blob in blobs.items() if name != late}
+    there = [without, without, blobs, blobs]
+    looks = follow(page, played, [look(played, entries, held) for held in there])
+    needed = {late, final[0].aggregate_digest.hex()} | {
+        one.event.reveal.update_digest.hex()
+        for one in entries
+        if isinstance(one.event, UpdateRevealed) and one.event.round == 2
+    }
+    assert [answer["settled"] for answer in looks] == [False, False, True, True]
+    assert [set(answer["fetched"]) for answer in looks[1:]] == [needed, needed, set()]
+    assert looks[0]["report"] == looks[1]["report"]
+    assert looks[2]["report"] == follow(page, played, [look(played, entries, blobs)])[0]["report"]
+
+
+@pytest.mark.parametrize("missing", ["manifest_digest", "genesis_digest"])
+def test_what_no_round_can_do_without_is_looked_for_again(
+    page: Page, played: Federation, entries: list[Entry], blobs: dict[str, str], missing: str
+) -> None:
+    late = getattr(entries[0].event, missing).hex()
+    without = {name: blob for name, blob in blobs.items() if name != late}
+    before, after = follow(page, played, [look(played, entries, held) for held in (without, blobs)])
+    assert (before["settled"], after["settled"]) == (False, True)
+    assert set(after["report"]["steps"].values()) == {"clean"}
+
+
+def test_a_log_without_a_final_round_leaves_nothing_to_wait_for(
+    page: Page, played: Federation, entries: list[Entry], blobs: dict[str, str]
+) -> None:
+    (answer,) = follow(page, played, [look(played, entries[:1], blobs)])
+    assert answer["settled"]
+
+
+@pytest.mark.parametrize("takes", [0, 7_000])
+def test_what_stays_missing_is_looked_for_ever_more_rarely_and_then_no_more(
+    page: Page, takes: int
+) -> None:
+    looks = page.ask("patience", takes, None)
+    pauses = [other - one - takes for one, other in pairwise(looks)]
+    assert pauses == [2_000 * 2**i for i in range(8)]
+
+
+@pytest.mark.parametrize("found", [1, 2, 5])
+def test_what_turns_up_is_looked_for_no_more(page: Page, found: int) -> None:
+    assert len(page.ask("patience", 0, found)) == found
+
+
 def test_an_earlier_event_that_changes_begins_a_new_history(
     page: Page, played: Federation, entries: list[Entry], blobs: dict[str, str]
 ) -> None:

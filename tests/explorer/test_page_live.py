@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 from bench.long_history import Endpoint, served
-from browsing import PATIENCE, needs_browser, tab
+from browsing import needs_browser, tab
 from doubles import (
     MEMBERS,
     Clock,
@@ -32,7 +32,7 @@ from chain.memory_ledger import MemoryLedger
 from chain.serving import running_in_thread
 from chain.types import Phase, UpdateRevealed
 from fl_node.blobs.global_state import first_state
-from fl_node.blobs.store import open_store
+from fl_node.blobs.store import key_of, open_store
 from fl_node.explorer.serving import Site, run
 from fl_node.member.opening import open_task
 from fl_node.witness.cosigning import cosign
@@ -96,7 +96,7 @@ def explorer(federation: Federation, rpc_url: str) -> Iterator[str]:
 
 
 def expect_verified(page: Page, rounds: int) -> None:
-    expect(page.locator("#verdict")).to_have_text(VERIFIED.format(rounds), timeout=PATIENCE)
+    expect(page.locator("#verdict")).to_have_text(VERIFIED.format(rounds))
     expect(page.locator("#verdict")).to_have_class("verdict good")
 
 
@@ -107,9 +107,7 @@ def test_a_running_task_updates_by_itself_and_verifies_what_is_new(
     page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
     with chain_of(running) as chain, explorer(running, chain.url) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(
-            "No round is final yet; the log is verified", timeout=PATIENCE
-        )
+        expect(page.locator("#verdict")).to_have_text("No round is final yet; the log is verified")
         for number in (1, 2, 3):
             asked.clear()
             play_round(running)
@@ -135,7 +133,7 @@ def test_what_a_witness_signed_is_a_point_of_the_log_however_it_grows(
         page.fill("#keys", str(key.verifier))
         page.fill("#pasted", str(Note(point, (cosign(point, key, 5),))))
         signed = page.locator("#cosigned .good")
-        expect(signed).to_contain_text("event 2 of 2,", timeout=PATIENCE)
+        expect(signed).to_contain_text("event 2 of 2,")
         play_round(running)
         expect_verified(page, 1)
         expect(signed).not_to_contain_text("event 2 of 2,")
@@ -146,7 +144,7 @@ def test_the_time_that_is_left_runs_down(page: Page, running: Federation) -> Non
     with chain_of(running) as chain, explorer(running, chain.url) as url:
         page.goto(url)
         left = page.locator("#left")
-        expect(left).to_contain_text("min", timeout=PATIENCE)
+        expect(left).to_contain_text("min")
         first = left.inner_text()
         expect(left).not_to_have_text(first)
         assert seconds_in(left.inner_text()) < seconds_in(first)
@@ -159,6 +157,28 @@ def seconds_in(words: str) -> int:
     return sum(
         int(count) * units[unit] for count, unit in zip(parts[::2], parts[1::2], strict=True)
     )
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_a_model_that_is_stored_after_its_round_turns_the_page_green_by_itself(
+    page: Page, running: Federation, tmp_path: Path, rounds: int
+) -> None:
+    """A round is final before its model has gone up a slow line, and after the last round no event follows."""
+    for _ in range(rounds):
+        play_round(running)
+    digest = running.ledger.task_state(running.task).parent_digest
+    path = tmp_path / "store" / key_of(digest)
+    stored = path.rename(tmp_path / "on its way")
+    with chain_of(running) as chain, explorer(running, chain.url) as url:
+        page.goto(url)
+        expect(page.locator("#verdict")).to_contain_text(f"the store does not have {digest.hex()}")
+        button = page.get_by_role("button", name="round 1")
+        button.focus()
+        for _ in range(2):  # the second is asked for when the first has been told
+            page.wait_for_event("request", lambda request: request.url.endswith(digest.hex()))
+        expect(button).to_be_focused()
+        stored.rename(path)
+        expect_verified(page, rounds)
 
 
 def test_the_page_can_be_open_twice(chromium: Browser, running: Federation) -> None:
@@ -193,7 +213,7 @@ def test_a_chain_that_stops_is_said_and_comes_back(page: Page, running: Federati
         play_round(running)
         expect_verified(page, 1)
         proxy.reply(EVERY, Reply(b"", 500))
-        expect(page.locator("#away")).to_contain_text("the page goes on asking", timeout=PATIENCE)
+        expect(page.locator("#away")).to_contain_text("the page goes on asking")
         expect(page.locator("#verdict")).to_have_text(VERIFIED.format(1))
         play_round(running)
         proxy.restore()
@@ -213,16 +233,16 @@ def test_an_endpoint_that_says_nothing_is_not_waited_for_in_silence(
 
         proxy.on("eth_getBlockByNumber", silent)
         page.goto(url)
-        expect(page.locator("#away")).to_contain_text("has not answered for 15 s", timeout=PATIENCE)
+        expect(page.locator("#away")).to_contain_text("has not answered for 15 s")
         asked_again.set()
-        expect(page.locator("#away")).to_be_hidden(timeout=PATIENCE)
+        expect(page.locator("#away")).to_be_hidden()
 
 
 def test_a_chain_whose_blocks_are_old_may_stand_still(page: Page, tmp_path: Path) -> None:
     federation = opened_task(tmp_path, int(time.time()) - 1000)
     with chain_of(federation) as chain, explorer(federation, chain.url) as url:
         page.goto(url)
-        expect(page.locator("#newest")).to_contain_text(re.compile("1[678] min"), timeout=PATIENCE)
+        expect(page.locator("#newest")).to_contain_text(re.compile("1[678] min"))
         expect(page.locator("#newest")).to_contain_text("or it stands still")
 
 
@@ -236,7 +256,7 @@ def test_an_endpoint_that_answers_no_web_pages_is_named(
         ledger = running.ledger
         more = {"chain_id": ledger.chain_id, "contract": ledger.contract, "task": running.task}
         page.goto(f"{url}?{urlencode({**where, **more})}")
-        expect(page.locator("#away")).to_contain_text("CORS", timeout=PATIENCE)
+        expect(page.locator("#away")).to_contain_text("CORS")
         expect(page.locator("#away")).to_contain_text("store" if away == "store" else "endpoint")
         expect(page.locator(".good")).to_have_count(0)
 
@@ -249,7 +269,7 @@ def test_an_event_that_is_hidden_for_a_while_is_found_and_said(
         play_round(running)
         page.goto(url)
         expect(page.locator("#verdict")).to_contain_text(
-            "A2: the event log does not give the contract's history head", timeout=PATIENCE
+            "A2: the event log does not give the contract's history head"
         )
         expect(page.locator("#timeline .good")).to_have_count(0)
         proxy.restore()
@@ -282,7 +302,6 @@ def test_another_chain_is_no_history_of_this_task(page: Page, running: Federatio
         page.goto(f"{url}?{urlencode(asked)}")
         expect(page.locator("#verdict")).to_have_text(
             f"Not as recorded: A1: the endpoint serves chain {running.ledger.chain_id}, expected 1",
-            timeout=PATIENCE,
         )
         expect(page.locator(".good")).to_have_count(0)
 
@@ -296,9 +315,7 @@ def test_other_code_at_the_address_is_what_the_audit_says_that_it_is(
         with pytest.raises(ContractMismatch) as mismatch:
             verify_contract(connect(proxy.url), running.ledger.contract)
         page.goto(url)
-        expect(page.locator("#verdict")).to_have_text(
-            f"Not as recorded: A1: {mismatch.value}", timeout=PATIENCE
-        )
+        expect(page.locator("#verdict")).to_have_text(f"Not as recorded: A1: {mismatch.value}")
         expect(page.locator("#verdict")).to_have_class("verdict bad")
         expect(page.locator("#steps")).to_contain_text("A1 found that this is not the contract")
         expect(page.locator("#timeline td")).to_have_count(0)
@@ -310,7 +327,7 @@ def test_an_endpoint_that_is_away_at_first_is_asked_for_the_code_again(
     with seen_through_proxy(running) as (proxy, url):
         proxy.refuse("eth_getCode", "not yet")
         page.goto(url)
-        expect(page.locator("#away")).to_contain_text("refuses eth_getCode", timeout=PATIENCE)
+        expect(page.locator("#away")).to_contain_text("refuses eth_getCode")
         expect(page.locator(".good")).to_have_count(0)
         proxy.restore()
         play_round(running)

@@ -11,7 +11,7 @@ from typing import Any
 import commanding
 import numpy as np
 import pytest
-from browsing import AXE, PATIENCE, explorer, needs_axe, needs_browser, tab
+from browsing import AXE, explorer, needs_axe, needs_browser, tab
 from commanding import MEMBERS, STRANGER, Live, finished_task
 from doubles import STATING, StatingLearner
 from playwright.sync_api import Browser, Page, expect
@@ -77,7 +77,7 @@ def disputed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 def verified(page: Page, live: Live, verdict: str = VERIFIED) -> Iterator[None]:
     with explorer(live, live.finished) as url:
         page.goto(url)
-        expect(page.locator("#verdict")).to_contain_text(verdict, timeout=PATIENCE)
+        expect(page.locator("#verdict")).to_contain_text(verdict)
         yield
 
 

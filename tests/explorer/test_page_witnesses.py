@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from browsing import (
     AXE,
-    PATIENCE,
+    Scheme,
     bundle_explorer,
     explorer,
     needs_axe,
@@ -86,11 +86,11 @@ def give(page: Page, *keys: WitnessKey, notes: tuple[Note, ...] = ()) -> None:
 
 
 def expect_line(page: Page, mood: str, words: str) -> None:
-    expect(page.locator(f"#cosigned .{mood}", has_text=words)).to_have_count(1, timeout=PATIENCE)
+    expect(page.locator(f"#cosigned .{mood}", has_text=words)).to_have_count(1)
 
 
 def expect_verdict(page: Page, words: str, mood: str) -> None:
-    expect(page.locator("#verdict")).to_contain_text(words, timeout=PATIENCE)
+    expect(page.locator("#verdict")).to_contain_text(words)
     expect(page.locator("#verdict")).to_have_class(f"verdict {mood}")
 
 
@@ -246,15 +246,12 @@ def test_what_a_bundle_held_is_forgotten_with_it(
 @needs_axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_keeps_anybody_from_reading_it(
-    chromium: Browser, site: str, last: Checkpoint, scheme: str
+    chromium: Browser, site: str, last: Checkpoint, scheme: Scheme
 ) -> None:
-    opened = chromium.new_page(
-        bypass_csp=True, color_scheme="dark" if scheme == "dark" else "light"
-    )
-    opened.goto(site)
-    give(opened, ALICE, notes=(signed(last, ALICE, BOB), signed(replace(last, task=7), ALICE)))
-    expect(opened.locator("#cosigned p")).to_have_count(3)
-    opened.add_script_tag(path=AXE)
-    found = opened.evaluate("axe.run()")["violations"]
-    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
-    opened.close()
+    with tab(chromium, scheme=scheme) as opened:
+        opened.goto(site)
+        give(opened, ALICE, notes=(signed(last, ALICE, BOB), signed(replace(last, task=7), ALICE)))
+        expect(opened.locator("#cosigned p")).to_have_count(3)
+        opened.add_script_tag(path=AXE)
+        found = opened.evaluate("axe.run()")["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []

@@ -81,6 +81,11 @@ export class Audit {
     return { steps: findings.steps(), findings: findings.found, reasons: findings.reasons(), rounds };
   }
 
+  /** @returns {boolean} whether another report on the same log would say the same: nothing is missing that may turn up */
+  isSettled() {
+    return this.#agreement !== null && (this.#rounds?.isSettled() ?? true);
+  }
+
   /** A4. @param {Findings} findings @param {View} view */
   async #agree(findings, view) {
     const digests = `${view.manifestDigest} ${view.genesisDigest}`;

@@ -329,7 +329,8 @@ function started(tries = MOST_TRIES) {
 
 /** Show the history that is there, and forget any other. @param {Where} where */
 function follow(where) {
-  if (known.where) {
+  // One that has begun cannot begin again, and one that gave up does not answer.
+  if (known.where || known.broken) {
     worker.terminate();
     worker = started();
   }

@@ -34,7 +34,7 @@ export const ROUND_STEPS = ["A5", "A6", "A7"];
 const MODELS_IN_UPDATE = 4n;
 const DAMAGED = ["missing", "oversized", "tampered"];
 
-/** A task's final rounds, each looked at once. */
+/** A task's final rounds, each looked at until nothing is found or left out in it. */
 export class Rounds {
   #store;
   #manifest;
@@ -50,30 +50,38 @@ export class Rounds {
   }
 
   /**
-   * Verify the rounds that are new. From the first one in which something was found or not reached they are looked at
-   * again with each new one: what is missing in the store may be there by then.
+   * Verify the rounds that are new, and once more those in which something was found or not reached: what was missing in
+   * the store may be there by now.
    *
    * A round starts from the model before it: if the store does not give that and it cannot be computed, no later round can
    * be checked.
    *
    * @param {readonly RecordedRound[]} recorded all of them; those of the last call first
-   * @param {(done: number, of: number) => void} progress called before the first new round and after each
+   * @param {(done: number, of: number) => void} progress called before each round that is looked at, and at the end
    * @returns {Promise<readonly Outcome[]>} of every round
    */
   async upTo(recorded, progress) {
-    if (recorded.length === this.#outcomes.length) return this.#outcomes;
-    const open = this.#outcomes.findIndex(({ findings }) => !findings.isSettled());
-    if (open >= 0) this.#outcomes.length = open;
-    let parent = await this.#modelAfter(recorded[this.#outcomes.length - 1]);
-    for (const round of recorded.slice(this.#outcomes.length)) {
-      progress(this.#outcomes.length, recorded.length);
+    /** @type {Start | undefined} what the round before came to, if it was looked at just now */
+    let before;
+    for (const [i, round] of recorded.entries()) {
+      if (this.#outcomes[i]?.findings.isSettled()) {
+        before = undefined;
+        continue;
+      }
+      progress(i, recorded.length);
       const findings = new Findings();
+      const parent = before === undefined ? await this.#modelAfter(recorded[i - 1]) : before;
       const [aggregated, next] = await this.#verified(findings, parent, round);
-      this.#outcomes.push({ findings, shown: shownRound(round, this.#manifest.members, aggregated) });
-      parent = next;
+      this.#outcomes[i] = { findings, shown: shownRound(round, this.#manifest.members, aggregated) };
+      before = next;
     }
     progress(recorded.length, recorded.length);
     return this.#outcomes;
+  }
+
+  /** @returns {boolean} whether looking again would say the same of every round */
+  isSettled() {
+    return this.#outcomes.every(({ findings }) => findings.isSettled());
   }
 
   /** @param {RecordedRound | undefined} round none: the genesis @returns {Promise<Start>} */

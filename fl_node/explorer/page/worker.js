@@ -5,6 +5,7 @@ import { atContract, notTheContract } from "./contract.js";
 import { BadData, NotCheckedHere } from "./faults.js";
 import { Following } from "./following.js";
 import { MAX_MANIFEST } from "./manifest.js";
+import { Patience } from "./patience.js";
 import { blobsAt, StoreAway } from "./reading/blobs.js";
 import { Bundle, openBundle } from "./reading/bundle.js";
 import { Endpoint, NoAnswer } from "./reading/endpoint.js";
@@ -36,6 +37,10 @@ const FINISHED = 4;
 let store;
 /** @type {Following} */
 let following;
+/** The task's name, as far as its manifest was read. */
+let name = "";
+/** @type {Map<string, string>} what the page was told last, by kind */
+const told = new Map();
 
 self.onmessage = async ({ data }) => {
   if (data.kind === "again") {
@@ -73,8 +78,16 @@ function post(message) {
   self.postMessage(message);
 }
 
+/** Say nothing twice: what the page draws again loses its focus and its marks. @param {{kind: string} & Record<string, unknown>} message */
+function postNews(message) {
+  const words = JSON.stringify(message);
+  if (told.get(message.kind) !== words) post(message);
+  told.set(message.kind, words);
+}
+
 /**
- * Read on and verify whenever the history has grown, until it grows no more: the task is finished, or it is a bundle's.
+ * Read on and verify whenever the history has grown, until it grows no more: the task is finished, or it is a bundle's. What
+ * the store of a running or finished task did not give is looked for again, ever more rarely.
  *
  * @param {Endpoint | Bundle} source
  * @param {Site} site
@@ -84,6 +97,7 @@ async function follow(source, site) {
   /** The heads up to which the log was read, and verified; and the one that it did not give at the last look. */
   let [read, verified, doubted] = ["", "", ""];
   let isContract = false;
+  let patience = new Patience();
   for (;;) {
     try {
       if (!isContract) {
@@ -100,11 +114,14 @@ async function follow(source, site) {
         if (news) post({ kind: "log", ...news });
         [read, doubted] = news ? [head, ""] : [read, head];
       }
-      if (head === read && head !== verified) {
-        await verify(state);
+      const grown = head !== verified;
+      if (head === read && (grown || patience.isOver(performance.now()))) {
+        if (grown) patience = new Patience();
+        await verify(state, grown);
         verified = head;
+        patience.looked(following.audit.isSettled(), performance.now());
       }
-      if (head === verified && (bundled || state.phase === FINISHED)) return;
+      if (head === verified && (bundled || (state.phase === FINISHED && !patience.isLeft()))) return;
       await pause(PAUSE);
     } catch (fault) {
       if (fault instanceof BadData && fault.rule === "contract") return post({ kind: "report", report: notTheContract(fault.message) });
@@ -126,13 +143,16 @@ async function verifyChain(source, site) {
   if (found !== site.chainId) throw new BadData("contract", `the endpoint serves chain ${found}, expected ${site.chainId}`);
 }
 
-/** @param {TaskState} state */
-async function verify(state) {
-  post({ kind: "manifest", name: await nameOf(state) });
+/** @param {TaskState} state @param {boolean} grown whether the log has; if not, the page hears only what is new */
+async function verify(state, grown) {
+  if (grown || !name) {
+    name = await nameOf(state);
+    postNews({ kind: "manifest", name });
+  }
   const view = /** @type {any} */ (state);
-  const began = performance.now();
-  const report = await following.audit.report(view, unhurried((done, of) => post({ kind: "progress", done, of })));
-  post({ kind: "report", report: atContract(report), seconds: (performance.now() - began) / 1000 });
+  const progress = unhurried((done, of) => post({ kind: "progress", done, of }));
+  const report = await following.audit.report(view, grown ? progress : undefined);
+  postNews({ kind: "report", head: state.historyHead, report: atContract(report) });
 }
 
 /** @param {Progress} tell @returns {Progress} tells some: each lets the page draw, and be read aloud */
