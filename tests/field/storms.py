@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from promises import broken, everybody_counted
-from sites import Member, Site, undisturbed
+from sites import PATIENCE, Member, Site, undisturbed
 from weather import FINE, Weather
 
 from chain.types import Phase
@@ -92,9 +92,14 @@ class Storm:
             if self._answers() and ledger.task_state(site.task).phase is Phase.FINISHED:
                 break
         site.weather(FINE)
-        self._start_again()
+        site.wait_for(self._all_ended, "every node's end", 2 * PATIENCE)
         site.finish()
         return self._report(time.monotonic() - began)
+
+    def _all_ended(self) -> bool:
+        """Whether every node has ended in good order; one that ends late of the last mishap is started again."""
+        self._start_again()
+        return all(member.process.exitcode == 0 for member in self._site.members)
 
     def _start_again(self) -> None:
         """As a service's supervisor does with a node that gave up."""
