@@ -83,7 +83,7 @@ class Chain:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)})
         headers = {"Content-Type": "application/json"}
         with DIRECT.open(
-            urllib.request.Request(self.url, body.encode(), headers), timeout=10
+            urllib.request.Request(self.url, body.encode(), headers), timeout=60
         ) as one:
             answer = json.load(one)
         if "error" in answer:

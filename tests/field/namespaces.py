@@ -158,4 +158,4 @@ def _limited(line: str, rate: float) -> tuple[str, ...]:
 def _run_in(holder: int, *words: str) -> str:
     """Run a program in the namespace that a process keeps; what it prints."""
     moved = ("nsenter", f"--net=/proc/{holder}/ns/net", *words)
-    return subprocess.run(moved, check=True, capture_output=True, timeout=10, text=True).stdout
+    return subprocess.run(moved, check=True, capture_output=True, timeout=60, text=True).stdout

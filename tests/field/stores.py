@@ -168,7 +168,7 @@ def _make_container(url: str, container: str) -> None:
         "Authorization": f"SharedKey {AZURE_ACCOUNT}:{signature}",
     }
     where = f"{url}{path}?restype=container"
-    DIRECT.open(urllib.request.Request(where, None, headers, method="PUT"), timeout=10).close()
+    DIRECT.open(urllib.request.Request(where, None, headers, method="PUT"), timeout=60).close()
 
 
 def _weed() -> str | None:

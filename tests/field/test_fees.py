@@ -41,6 +41,9 @@ def chain(
 
 @pytest.fixture
 def proxy(chain: Chain) -> Iterator[Proxy]:
+    """Before a chain whose base fee is neither what the last test left, nor sunk to nothing since."""
+    chain.ask("hardhat_setNextBlockBaseFeePerGas", hex(10 * GWEI))
+    chain.ask("evm_mine")
     with proxy_to(chain.url) as strange:
         yield strange
 
@@ -75,8 +78,8 @@ def test_under_a_risen_base_fee_it_is_replaced_with_the_same_nonce(
     chain: Chain, proxy: Proxy
 ) -> None:
     before = nonce(chain, PAYER, "latest")
-    sent = raise_base_fee(chain, proxy, 20 * base_fee(chain))
-    receipt = send(connect(proxy.url), PAYER, STOP, seconds=30)
+    sent = raise_base_fee(chain, proxy, 100 * base_fee(chain))
+    receipt = send(connect(proxy.url), PAYER, STOP, seconds=60)
     assert receipt.succeeded
     assert len(sent) == 2
     assert nonce(chain, PAYER, "latest") == before + 1
@@ -94,7 +97,7 @@ def test_it_pays_no_more_than_its_owner_allows(chain: Chain, proxy: Proxy) -> No
 
 
 def leave_stuck(chain: Chain) -> None:
-    """A transaction of the payer's that pays too little for the blocks to come."""
+    """A transaction of the payer's that pays too little for the forty blocks to come, each an eighth cheaper."""
     stuck = {
         "to": OTHER.address,
         "gas": 50_000,
@@ -107,7 +110,7 @@ def leave_stuck(chain: Chain) -> None:
     raw = bytes(PAYER.sign_transaction(stuck).raw_transaction)
     chain.ask("evm_setIntervalMining", 0)
     chain.ask("eth_sendRawTransaction", "0x" + raw.hex())
-    chain.ask("hardhat_setNextBlockBaseFeePerGas", hex(80 * GWEI))
+    chain.ask("hardhat_setNextBlockBaseFeePerGas", hex(3000 * GWEI))
     chain.ask("evm_setIntervalMining", 1 if chain.kind == "anvil" else 1000)
 
 
@@ -121,6 +124,6 @@ def test_an_account_with_an_older_transaction_that_no_block_takes_is_freed(
     with start_chain(kind, tmp_path, [PAYER.address], 1) as chain:
         leave_stuck(chain)
         assert nonce(chain, PAYER, "latest") == 0
-        assert send(connect(chain.url), PAYER, STOP, seconds=30).succeeded
+        assert send(connect(chain.url), PAYER, STOP, seconds=60).succeeded
         assert base_fee(chain) > 10 * GWEI, "it came into a block by itself"
         assert nonce(chain, PAYER, "pending") == nonce(chain, PAYER, "latest")

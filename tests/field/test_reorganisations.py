@@ -40,7 +40,7 @@ def waiting(chain: Chain) -> list[str]:
     return [one["hash"] for of in pool.values() for one in of.values()]
 
 
-def until(true: Callable[[], Any], seconds: float = 20) -> Any:
+def until(true: Callable[[], Any], seconds: float = 60) -> Any:
     """The first true value; fails if it takes too long."""
     ends = threading.Event()
     timer = threading.Timer(seconds, ends.set)
@@ -64,30 +64,30 @@ def height(chain: Chain) -> int:
 
 def test_a_transaction_that_the_node_forgets_is_sent_again(chain: Chain) -> None:
     with ThreadPoolExecutor(1) as threads:
-        receipt = threads.submit(send, connect(chain.url), SENDER, STOP, seconds=30)
+        receipt = threads.submit(send, connect(chain.url), SENDER, STOP)
         (first,) = until(lambda: waiting(chain))
         chain.ask("anvil_dropTransaction", first)
         assert until(lambda: waiting(chain)) == [first], "the same bytes"
         chain.ask("evm_mine")
-        assert receipt.result(20).transaction.hex() == first[2:]
+        assert receipt.result(60).transaction.hex() == first[2:]
 
 
 def test_one_that_a_reorganisation_drops_is_sent_again(chain: Chain) -> None:
     """The block that had it is gone before its receipt was read."""
     with ThreadPoolExecutor(1) as threads:
         kept = chain.ask("evm_snapshot")
-        receipt = threads.submit(send, connect(chain.url), SENDER, STOP, seconds=30)
+        receipt = threads.submit(send, connect(chain.url), SENDER, STOP)
         (first,) = until(lambda: waiting(chain))
         chain.ask("evm_revert", kept)
         assert until(lambda: waiting(chain)) == [first]
         chain.ask("evm_mine")
-        assert receipt.result(20).succeeded
+        assert receipt.result(60).succeeded
 
 
 def test_another_transaction_with_the_nonce_is_no_end(chain: Chain) -> None:
     """Two processes with one key: the one whose nonce was taken sends with the next."""
     with ThreadPoolExecutor(1) as threads:
-        receipt = threads.submit(send, connect(chain.url), SENDER, STOP, seconds=30)
+        receipt = threads.submit(send, connect(chain.url), SENDER, STOP)
         (first,) = until(lambda: waiting(chain))
         chain.ask("anvil_dropTransaction", first)
         other = {"to": SENDER.address, "gas": 21_000, "value": 1, "nonce": 0, "chainId": 31337}
@@ -97,7 +97,7 @@ def test_another_transaction_with_the_nonce_is_no_end(chain: Chain) -> None:
         chain.ask("evm_mine")
         until(lambda: [one for one in waiting(chain) if one != first])
         chain.ask("evm_mine")
-        assert receipt.result(20).succeeded
+        assert receipt.result(60).succeeded
         assert int(chain.ask("eth_getTransactionCount", SENDER.address, "latest"), 16) == 2
 
 

@@ -148,13 +148,13 @@ class TestEveryStore:
     ) -> None:
         blob = os.urandom(len(BLOB))
         with Proxies() as proxies:
-            proxy = proxies.to(server.url, link=link(up=8, down=80))
+            proxy = proxies.to(server.url, link=link(up=2, down=80))
             store = opened(server.through(proxy.url), monkeypatch)
-            assert store.measure(1 << 19).up < 1.5 * megabits(8)
+            assert store.measure(1 << 19).up < 1.5 * megabits(2)
             started = time.monotonic()
             with pytest.raises(StoreSlow):
                 store.put(blob, ends=started + 3)
-            assert time.monotonic() - started < 15
+            assert time.monotonic() - started < 30, "all of it takes 42 s"
         assert not opened(server, monkeypatch).holds(blob)
 
 

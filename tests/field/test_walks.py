@@ -19,7 +19,7 @@ name = "12 numbers"
 seed = 3
 members = [{members}]
 strategy = {{ share = ["generator.*"], work = {{ steps = 1 }} }}
-rounds = {{ count = 2, commit_window = 60, reveal_window = 60, attest_window = 60, cohort_floor = 3 }}
+rounds = {{ count = 2, commit_window = 300, reveal_window = 300, attest_window = 300, cohort_floor = 3 }}
 limits = {{ update_norm = 1_000_000 }}
 """
 
@@ -77,7 +77,7 @@ def commands(folder: Path, url: str) -> Callable[..., str]:
         if words[0] in ("task", "audit"):
             options += ["--store", folder / "store"]
         process = light.start(*words, *options, env=key(by) if by else {}, log=log)
-        process.join(60)
+        process.join(PATIENCE)
         assert process.exitcode == 0, log.read_text()
         return log.read_text()
 
