@@ -145,6 +145,7 @@ async function verifyChain(source, site) {
 
 /** @param {TaskState} state @param {boolean} grown whether the log has; if not, the page hears only what is new */
 async function verify(state, grown) {
+  if (grown) told.clear(); // With another log the page has forgotten what it was told of the one before.
   if (grown || !name) {
     name = await nameOf(state);
     postNews({ kind: "manifest", name });
@@ -152,7 +153,7 @@ async function verify(state, grown) {
   const view = /** @type {any} */ (state);
   const progress = unhurried((done, of) => post({ kind: "progress", done, of }));
   const report = await following.audit.report(view, grown ? progress : undefined);
-  postNews({ kind: "report", head: state.historyHead, report: atContract(report) });
+  postNews({ kind: "report", report: atContract(report) });
 }
 
 /** @param {Progress} tell @returns {Progress} tells some: each lets the page draw, and be read aloud */
