@@ -24,13 +24,14 @@ from cryptography.x509.oid import NameOID
 from flower_federation import flower_manifest
 from ports import free_port
 
-from chain.accounts import create_keystore, dev_accounts
+from chain.accounts import Signer, create_keystore, dev_accounts
 from chain.deploy import Deployment, deploy, write_deployment
 from chain.devnet import devnet_in_thread
 from chain.types import Address, TaskState, address_number
 from fl_node.audit import AuditReport, audit
 from fl_node.blobs.store import open_store
 from fl_node.cli.wiring import connect
+from fl_node.manifest.manifest import Manifest
 from fl_node.member.opening import open_task
 
 APP = Path(__file__).parent / "flower_app"
@@ -48,8 +49,10 @@ class FlowerSite:
     folder: Path
     url: str
     deployment: Deployment
-    task: int
+    manifest: Manifest
+    coordinator: Signer
     port: int
+    task: int = 1
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -65,6 +68,12 @@ class FlowerSite:
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "PYTHONUNBUFFERED": "1",
         }
+
+    def open_task(self) -> None:
+        """Open the contract's first task; from now on its windows run."""
+        ledger = connect(self.url, self.deployment, self.coordinator)
+        opened = open_task(ledger, open_store(self.folder / "store"), self.manifest, GENESIS)
+        assert opened.task == self.task
 
     def start_link(self) -> None:
         """Start the SuperLink, and wait until it listens."""
@@ -155,7 +164,7 @@ class FlowerSite:
 
 @contextlib.contextmanager
 def flower_site(folder: Path, **rounds: Any) -> Iterator[FlowerSite]:
-    """A task on a chain of its own with three members, and all files that a federation for it needs."""
+    """A chain of its own, three members, and all files that a federation for a task of theirs needs."""
     (coordinator,) = dev_accounts(7, 1)
     members = _keystores(folder)
     _write_certificates(folder)
@@ -163,9 +172,7 @@ def flower_site(folder: Path, **rounds: Any) -> Iterator[FlowerSite]:
         deployment = deploy(url, coordinator)
         write_deployment(folder / "deployment.json", deployment)
         manifest = flower_manifest(tuple(members), rounds={"count": 2, "min_updates": 2, **rounds})
-        ledger = connect(url, deployment, coordinator)
-        opened = open_task(ledger, open_store(folder / "store"), manifest, GENESIS)
-        site = FlowerSite(folder, url, deployment, opened.task, free_port())
+        site = FlowerSite(folder, url, deployment, manifest, coordinator, free_port())
         _write_settings(site)
         try:
             yield site

@@ -24,11 +24,13 @@ def finished(site: FlowerSite) -> bool:
 
 def test_a_federation_goes_on_after_its_link_and_a_node_were_killed(tmp_path: Path) -> None:
     """Over TLS. The round before anything is killed has every update."""
-    windows = {"commit_window": 60, "reveal_window": 60, "attest_window": 60}
+    # Before the first commit a dozen processes have to start; what a killed node costs ends within the patience.
+    windows = {"commit_window": 180, "reveal_window": 60, "attest_window": 60}
     with flower_site(tmp_path, count=3, **windows) as site:
         site.start_link()
         for index in range(3):
             site.start_node(index)
+        site.open_task()
         site.run(rounds=20)
         site.wait_for("second round", lambda: site.state().round > 1)
         assert len(site.audited().rounds[0].updates) == 3
@@ -44,6 +46,7 @@ def test_a_federation_goes_on_after_its_link_and_a_node_were_killed(tmp_path: Pa
 
 def test_a_simulation_ends_in_a_clean_audit(tmp_path: Path) -> None:
     with flower_site(tmp_path) as site:
+        site.open_task()
         site.simulate()
         assert finished(site)
         verify_clean(site, 2)
