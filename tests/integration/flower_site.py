@@ -24,7 +24,9 @@ from cryptography.x509.oid import NameOID
 from flower_federation import flower_manifest
 from ports import free_port
 
+from chain import answers
 from chain.accounts import Signer, create_keystore, dev_accounts
+from chain.connection import connect as connection_to
 from chain.deploy import Deployment, deploy, write_deployment
 from chain.devnet import devnet_in_thread
 from chain.types import Address, TaskState, address_number
@@ -38,6 +40,7 @@ APP = Path(__file__).parent / "flower_app"
 PROGRAMS = Path(__file__).parent / "patient_flower.py"
 SIMULATION = Path(__file__).parent / "flower_simulation.py"
 PATIENCE = 400.0
+QUIET = 40.0
 GENESIS = {"w": np.arange(6, dtype=np.float32)}
 BIN = Path(sys.executable).parent
 
@@ -131,13 +134,34 @@ class FlowerSite:
     def state(self) -> TaskState:
         return connect(self.url, self.deployment).task_state(self.task)
 
-    def wait_for(self, what: str, true: Callable[[], bool]) -> None:
+    def wait_for(self, what: str, true: Callable[[], bool], after_kill: bool = False) -> None:
+        """Wait until something is true.
+
+        Args:
+            what: Its name.
+            true: Whether it is.
+            after_kill: Whoever the phase waits for may be gone: when nothing has happened on the chain for a while, its
+                time passes the deadline.
+        """
         deadline = time.monotonic() + PATIENCE
+        head, since = b"", time.monotonic()
         while not true():
+            if after_kill and (now := self.state().history_head) != head:
+                head, since = now, time.monotonic()
+            elif after_kill and time.monotonic() - since > QUIET:
+                self._pass_deadline()
+                since = time.monotonic()
             gone = [name for name, process in self.processes.items() if process.poll() is not None]
             assert not gone, f"{gone[0]} ended: {self.said(gone[0])}"
             assert time.monotonic() < deadline, f"no {what}: {self.said('link')}"
             time.sleep(0.2)
+
+    def _pass_deadline(self) -> None:
+        look = connect(self.url, self.deployment).look(self.task)
+        endpoint = connection_to(self.url)
+        seconds = max(0, look.state.deadline - look.now) + 1
+        endpoint.ask(answers.anything, "evm_increaseTime", seconds)
+        endpoint.ask(answers.anything, "evm_mine")
 
     def said(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()[-4000:]
