@@ -31,11 +31,11 @@ SLOWNESS = [hypothesis.HealthCheck.too_slow]
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
     """Folders are spread over every core; for single files it takes longer to start workers than to run them.
 
-    Much of it goes by in waits for processes, blocks, windows and browsers: three workers more than cores fill them.
+    A quarter of the time goes by in waits for processes, blocks and windows: one worker more than cores fills it.
     """
     cores = yield
     paths = [Path(argument.partition("::")[0]) for argument in config.args]
-    return 0 if all(path.is_file() for path in paths) else cores + 3
+    return 0 if all(path.is_file() for path in paths) else cores + 1
 
 
 @pytest.hookimpl(trylast=True)  # pytest-randomly chooses the seed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,13 +98,15 @@ class ThreadGrid(Grid):
 
     Attributes:
         lost: Nodes that no message reaches.
-        first: A node that has answered before the others are asked; it must wait for none of them.
+        first: A node that has begun before the others are asked.
+        has_begun: Whether it has.
     """
 
     apps: dict[int, ClientApp]
     contexts: dict[int, Context]
     lost: set[int] = field(default_factory=set)
     first: int | None = None
+    has_begun: Callable[[], bool] = lambda: True
     errors: list[str] = field(default_factory=list)
 
     def set_run(self, run: Any) -> None:
@@ -139,7 +142,8 @@ class ThreadGrid(Grid):
             for message, thread in zip(wanted, threads, strict=True):
                 thread.start()
                 if message.metadata.dst_node_id == self.first:
-                    thread.join(STALLED)
+                    while thread.is_alive() and not self.has_begun():
+                        time.sleep(POLL)
             for thread in threads:
                 thread.join(STALLED)
         self.errors += [str(reply.error.reason) for reply in replies if reply.has_error()]

@@ -25,7 +25,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from flwr.clientapp import ClientApp
 
 from chain.errors import ChainUnreachable
-from chain.types import Phase, RoundSkipped, UpdateCommitted, UpdateRevealed
+from chain.types import MemberRejoined, Phase, RoundSkipped, UpdateCommitted, UpdateRevealed
 from fl_node.blobs.digest import digest_of
 from fl_node.blobs.encoding import decode_update
 from fl_node.blobs.model import encode_model
@@ -264,6 +264,7 @@ def test_a_member_that_was_missing_rejoins_and_trains_in_the_next_round(
     grid.lost = {lost}
     strategy.start(grid, genesis, num_rounds=1)
     grid.lost, grid.first = set(), lost
+    grid.has_begun = lambda: bool(events(federation, MemberRejoined))
     strategy.start(grid, genesis, num_rounds=1)
     grid.first = None
     assert [error for error in grid.errors if "does not take part in round 2" in error]
