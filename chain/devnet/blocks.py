@@ -257,7 +257,9 @@ def _open(database: Database, chain_id: int, vm: Any) -> Any:
     # The genesis block records the chain's id, which py-evm itself does not store.
     recorded = int.from_bytes(chain.get_canonical_block_header_by_number(0).extra_data, "big")
     if recorded != chain_id:
-        raise DevnetUnusable(f"the database holds a chain with id {recorded}, expected {chain_id}")
+        raise DevnetUnusable(
+            f"database {database.path}: holds a chain with id {recorded}, expected {chain_id}"
+        )
     return chain
 
 

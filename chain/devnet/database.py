@@ -37,11 +37,15 @@ _STEPS_BETWEEN_LOOKS = 10_000
 class Database(BaseDB):
     """One devnet's database, locked for this process.
 
+    Attributes:
+        path: Its file.
+
     Raises:
         DevnetUnusable: Another devnet has the file open, it is not a database, or it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         try:
             self._connection = sqlite3.connect(path, timeout=0.2, isolation_level=None)
         except sqlite3.Error as error:

@@ -50,9 +50,7 @@ def kept_chain(database: Path) -> Iterator[str]:
             try:
                 url = running.enter_context(devnet_in_thread(copy))
             except LedgerError as error:
-                said = str(error).replace(str(copy), str(database))
-                whose = said if str(database) in said else f"database {database}: {said}"
-                raise DevnetUnusable(whose) from None
+                raise DevnetUnusable(str(error).replace(str(copy), str(database))) from None
             except (
                 Exception
             ) as error:  # py-evm raises any of a dozen exceptions on a damaged chain.

@@ -531,7 +531,9 @@ class TestUnusable:
         with devnet_in_thread(tmp_path / "chain.db", chain_id=1337):
             pass
         with (
-            pytest.raises(DevnetUnusable, match="chain with id 1337, expected 31337"),
+            pytest.raises(
+                DevnetUnusable, match=r"chain\.db: holds a chain with id 1337, expected 31337"
+            ),
             devnet_in_thread(tmp_path / "chain.db"),
         ):
             pass
