@@ -354,10 +354,15 @@ class TestBusy:
         assert proxy.asked.count("eth_blockNumber") == 4
 
     @pytest.mark.parametrize("status", [429, 502, 503, 504])
-    def test_a_status_that_does_not_pass(self, proxy: Proxy, status: int) -> None:
+    def test_a_status_that_does_not_pass(
+        self, proxy: Proxy, status: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pauses = {1: 0.0, 2: 0.0}  # And then more than the patience.
+        monkeypatch.setattr("chain.busy.pause", lambda failures, asked: pauses.get(failures, 1e6))
         proxy.reply(EVERY, Reply(b"", status))
         with pytest.raises(ChainUnreachable, match=f"refused: HTTP {status}"):
-            connect(proxy.url, patience=SECONDS)
+            connect(proxy.url)
+        assert len(proxy.asked) == 3
 
     def test_an_error_that_says_so(self, proxy: Proxy, connection: Connection) -> None:
         proxy.refuse("eth_blockNumber", "Too many requests", times=3)

@@ -80,6 +80,7 @@ class TestGivingUp:
         assert caught.value.done == PART == store.sent
         assert caught.value.size == len(BLOB)
         assert 3 < caught.value.seconds < 30
+        assert f"sent in {caught.value.seconds:.0f} s;" in str(caught.value)
         assert KEY not in bucket.objects
 
     def test_sends_no_further_part(self, bucket: Bucket, store: Store) -> None:

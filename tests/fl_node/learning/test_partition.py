@@ -16,7 +16,7 @@ RULES = st.one_of(
     st.builds(Dirichlet, st.floats(1, 100), st.integers(1, 2)),
     st.integers(1, 3).map(Classes),
 )
-LABELS = st.lists(st.integers(0, 9), min_size=60, max_size=120).map(np.array)
+LABELS = st.lists(st.integers(0, 9), min_size=30, max_size=120).map(np.array)
 SEEDS = st.integers(0, 2**63 - 1)
 
 
