@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +35,15 @@ def told(what: str) -> Assignment:
     """An assignment in which the fake learner does this."""
     private = {"act": np.frombuffer(what.encode(), np.uint8)} if what else None
     return Assignment(MODEL, private, seed=1, steps=4)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process ends: a killed one may take a moment, and its parent (perhaps init) another to bury it."""
+    for _ in range(5000):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.01)
+    return False

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from archives import LINK, zipped
-from children import MODEL, PROGRAM, fake_code, fake_learner, fake_setup, told
+from children import MODEL, PROGRAM, fake_code, fake_learner, fake_setup, has_ended, told
 from doubles import MEMBERS, run
 from hostile import ATTACKER, audit_of
 
@@ -44,18 +44,6 @@ HARMLESS = {
     "LC_NUMERIC": "C",
     "HOME": "/home/me",
 }
-
-
-def has_ended(pid: int) -> bool:
-    """Whether a process ends soon; one that ended may wait for its parent's look."""
-    for _ in range(5000):
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.01)
-    return False
 
 
 @pytest.fixture(scope="module")

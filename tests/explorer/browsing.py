@@ -75,6 +75,13 @@ def tab(
     assert not faults
 
 
+def assert_usable(page: Page) -> None:
+    """Nothing in the page keeps anybody from using it, as far as axe-core can tell."""
+    page.add_script_tag(path=AXE)
+    found = page.evaluate("axe.run()")["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+
+
 @contextmanager
 def explorer(
     live: Live, task: int, rpc_url: str | None = None, witnesses: Sequence[str] = ()

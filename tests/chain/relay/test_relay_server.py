@@ -41,6 +41,11 @@ def url(town: Town) -> Iterator[str]:
         yield url
 
 
+def patient(url: str) -> Relay:
+    """A relay that is slow only as the machine is."""
+    return Relay(url, seconds=60.0)
+
+
 def ask(
     url: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] = JSON
 ) -> tuple[int, Any]:
@@ -61,7 +66,7 @@ def until_posted(relay: Relay, submission: Any) -> None:
 
 
 def test_acts_of_a_phase_are_taken_and_posted(town: Town, url: str):
-    relay = Relay(url, seconds=60.0)
+    relay = patient(url)
     acts = [town.commit_act(member) for member in range(3)]
     assert [relay.send(act) for act in acts] == [WAITING] * 3
     for act in acts:
@@ -79,7 +84,7 @@ def test_the_status_of_an_act_can_be_read(town: Town, url: str):
 
 
 def test_a_refusal_has_a_reason(town: Town, url: str):
-    outcome = Relay(url, seconds=60.0).send(town.vote_act(0))
+    outcome = patient(url).send(town.vote_act(0))
     assert (outcome.status, outcome.reason) == (
         Status.REFUSED,
         "the act is for the ATTEST phase, the task is in COMMIT",
@@ -87,7 +92,7 @@ def test_a_refusal_has_a_reason(town: Town, url: str):
 
 
 def test_its_health(town: Town, url: str):
-    relay, caps = Relay(url, seconds=60.0), Caps()
+    relay, caps = patient(url), Caps()
     relay.send(town.commit_act(0))
     assert relay.health() == Health(
         chain_id=town.ledger.chain_id,
@@ -102,7 +107,7 @@ def test_its_health(town: Town, url: str):
 
 
 def test_its_health_says_what_it_has_spent(town: Town, url: str):
-    relay = Relay(url, seconds=60.0)
+    relay = patient(url)
     acts = [town.commit_act(member) for member in range(3)]
     for act in acts:
         relay.send(act)
@@ -171,7 +176,7 @@ def test_what_is_no_request_gets_an_error(
 def test_a_stranger_gets_no_further_than_its_signature(town: Town, url: str):
     looked: list[int] = []
     town.ledger.look = lambda task: looked.append(task)  # type: ignore[method-assign, assignment]
-    outcome = Relay(url, seconds=60.0).send(forged(town.commit_act(0), vs=bytes(32)))
+    outcome = patient(url).send(forged(town.commit_act(0), vs=bytes(32)))
     assert outcome.status is Status.REFUSED
     assert not looked
 
@@ -184,7 +189,7 @@ def test_a_member_that_asks_too_often_is_told_when_to_come_back(town: Town, url:
     assert 429 in answers[20:]
     with pytest.raises(RelayUnusable, match="429"):
         for _ in range(30):
-            Relay(url, seconds=60.0).send(town.commit_act(0))
+            patient(url).send(town.commit_act(0))
 
 
 def test_all_together_may_not_ask_too_often_either(
@@ -224,7 +229,7 @@ def test_a_fault_in_a_turn_does_not_end_the_posting(
 @pytest.mark.parametrize("url", ["", "relay", "ftp://relay", "http://", "http://h:port"])
 def test_what_is_no_url_of_a_relay_is_refused(url: str):
     with pytest.raises(EndpointInvalid):
-        Relay(url, seconds=60.0)
+        Relay(url)
 
 
 def test_a_password_in_the_url_is_not_shown():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from archives import wheel
-from children import MODEL, PROGRAM, fake_code, fake_learner, fake_setup, told
+from children import MODEL, PROGRAM, fake_code, fake_learner, fake_setup, has_ended, told
 from quadratic import same_bits
 
 from fl_node.child import learner as child_learner
@@ -58,18 +57,6 @@ def hurried(learner: ChildLearner, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def pid_of(learner: ChildLearner) -> int:
     assert learner._child is not None
     return learner._child.pid
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process ends: a killed one may take a moment, and its parent (init) another to bury it."""
-    for _ in range(5000):
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def failure(learner: ChildLearner, what: str) -> str:
@@ -142,7 +129,7 @@ def test_one_process_serves_all_calls_until_the_end() -> None:
         learner.train(told(""))
         learner.measure(MODEL, None)
         assert pid_of(learner) == pid
-    assert is_gone(pid)
+    assert has_ended(pid)
 
 
 def test_no_process_is_started_before_it_is_needed() -> None:
@@ -158,7 +145,7 @@ def test_a_forgotten_learner_leaves_no_process() -> None:
     learner.open()
     pid = pid_of(learner)
     del learner
-    assert is_gone(pid)
+    assert has_ended(pid)
 
 
 def test_setups_arrive_as_they_were_sent() -> None:
@@ -349,7 +336,7 @@ def test_code_that_never_answers_is_stopped(hurried: ChildLearner, what: str) ->
     assert (
         "--training-timeout allows it more time" in failure(hurried, what) or what == "close pipes"
     )
-    assert is_gone(pid)
+    assert has_ended(pid)
 
 
 def test_code_that_does_not_read_is_stopped(hurried: ChildLearner) -> None:
@@ -369,7 +356,7 @@ def test_processes_that_the_code_started_are_ended_too(
         learner.open()
         patch.setattr(learner, "_timeout", 10.0)
         failure(learner, what)
-    assert is_gone(int((tmp_path / "grandchild").read_text()))
+    assert has_ended(int((tmp_path / "grandchild").read_text()))
 
 
 def test_a_caller_who_gives_up_ends_the_child(learner: ChildLearner) -> None:
@@ -380,7 +367,7 @@ def test_a_caller_who_gives_up_ends_the_child(learner: ChildLearner) -> None:
     pid = pid_of(learner)
     with pytest.raises(KeyboardInterrupt):
         learner.train(told(""), interrupted)
-    assert is_gone(pid)
+    assert has_ended(pid)
 
 
 def test_the_folder_of_a_child_goes_with_it(
